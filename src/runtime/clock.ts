@@ -1,0 +1,40 @@
+/**
+ * Time and timers, handed in so that tests can hold them.
+ *
+ * @module
+ */
+
+import { performance } from "node:perf_hooks";
+
+/** Ends a timer; harmless when it has ended. */
+export type CancelTimer = () => void;
+
+/** A source of time. */
+export interface Clock {
+  /** Ms since 1970, for people and other machines; may jump. */
+  wallMs(): number;
+  /** Ms since some moment; never goes back. */
+  monotonicMs(): number;
+  /** Calls `action` once, `delayMs` from now: somebody waits, so the process lives on till then. */
+  schedule(action: () => void, delayMs: number): CancelTimer;
+  /** Calls `action` every `intervalMs`. This never keeps the process alive. */
+  repeat(action: () => void, intervalMs: number): CancelTimer;
+  /** Calls `action` in the event loop's next turn. */
+  nextTurn(action: () => void): void;
+}
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  schedule(action, delayMs) {
+    const timer = setTimeout(action, delayMs);
+    return () => clearTimeout(timer);
+  },
+  repeat(action, intervalMs) {
+    const timer = setInterval(action, intervalMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+  nextTurn: (action) => void setImmediate(action),
+};

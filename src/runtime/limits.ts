@@ -1,0 +1,103 @@
+/**
+ * Every default bound in one place: its value, why this number, and what
+ * happens when it is reached. Each is an option of the thing it bounds.
+ *
+ * @module
+ */
+
+const MEBIBYTE = 1024 * 1024;
+
+/**
+ * Bytes of one line of the wire, without its newline. A row that would not fit
+ * is refused when it is written; a longer line that arrives gets an ERROR and
+ * ends its connection. 1 MiB holds any sane row and bounds a reader's buffer.
+ */
+export const MAX_LINE_BYTES: number = MEBIBYTE;
+
+/**
+ * Bytes that wait for one reader's socket. Beyond, the reader is disconnected
+ * with ERROR and catches up from the log: about 200,000 invalidations.
+ */
+export const MAX_OUTBOX_BYTES: number = 16 * MEBIBYTE;
+
+/**
+ * Rows of one transaction. Beyond, the write is refused: a reader holds a
+ * transaction's rows in memory until it is complete.
+ */
+export const MAX_ROWS_PER_TRANSACTION: number = 100_000;
+
+/** Bytes of one transaction's rows as JSON. Beyond, the write is refused. */
+export const MAX_TRANSACTION_BYTES: number = 64 * MEBIBYTE;
+
+/** Transactions that wait for the write connection. Beyond, the next is refused. */
+export const MAX_QUEUED_TRANSACTIONS: number = 10_000;
+
+/**
+ * How long, in ms, a transaction waits for the write connection before it is
+ * refused. It also ends the deadlock of a transaction opened within another.
+ */
+export const QUEUE_TIMEOUT_MS: number = 30_000;
+
+/** How long, in ms, SQLite waits for another process's lock. */
+export const BUSY_TIMEOUT_MS: number = 5_000;
+
+/**
+ * Read-only connections kept for transactions and streamed queries of a store;
+ * plain queries share one more. A further one waits for its turn.
+ */
+export const MAX_READ_CONNECTIONS: number = 8;
+
+/** Prepared statements kept for each connection; the oldest goes. */
+export const MAX_STATEMENTS: number = 256;
+
+/** Connections that a listener serves at a time. One more is closed with ERROR. */
+export const MAX_CONNECTIONS: number = 10_000;
+
+/** Connections that wait to be accepted, in the kernel. */
+export const LISTEN_BACKLOG: number = 511;
+
+/** How often, in ms, a side that has sent nothing else sends PING. */
+export const PING_INTERVAL_MS: number = 5_000;
+
+/** How long, in ms, a peer may be silent before it is taken for dead. */
+export const SILENCE_TIMEOUT_MS: number = 15_000;
+
+/** How often, in ms, the positions of streams without rows are announced. */
+export const ANNOUNCE_INTERVAL_MS: number = 1_000;
+
+/** The first pause, in ms, before a follower connects again; each next is e times longer. */
+export const MIN_BACKOFF_MS: number = 100;
+
+/** The longest pause, in ms, before a follower connects again. */
+export const MAX_BACKOFF_MS: number = 2_000;
+
+/** How long, in ms, `SlavedStore.connect` tries before it fails. */
+export const CONNECT_TIMEOUT_MS: number = 10_000;
+
+/** How long, in ms, `waitFor` waits unless told otherwise. */
+export const WAIT_TIMEOUT_MS: number = 10_000;
+
+/** Callers that wait for a token at a time. One more is refused. */
+export const MAX_WAITERS: number = 100_000;
+
+/** Log records that catch-up and range reads hold at a time. */
+export const PAGE_RECORDS: number = 256;
+
+/** Rows in one answer of `readRows`, unless told otherwise. */
+export const PAGE_ROWS: number = 1_000;
+
+/** How long, in ms, a lease holds without being renewed. It is renewed three times in that time. */
+export const LEASE_MS: number = 15_000;
+
+/** How long, in ms, `close()` waits for written bytes to leave before it cuts a connection. */
+export const CLOSE_GRACE_MS: number = 500;
+
+/** How deep the values of a row or of an event may be nested. */
+export const MAX_JSON_DEPTH: number = 100;
+
+/**
+ * How long, in ms, a writer works without giving the event loop a turn. SQLite
+ * answers at once, so a loop of awaited transactions would otherwise keep
+ * sockets and timers waiting for ever.
+ */
+export const MAX_TURN_MS: number = 1;

@@ -1,0 +1,60 @@
+/**
+ * Positions: how far a reader has got, instance by instance.
+ *
+ * @module
+ */
+
+import { HeadwaterError } from "../runtime/errors.ts";
+import { parseToken, type Token } from "./token.ts";
+
+/**
+ * Instance → the token up to which its transactions are processed. Every
+ * transaction of that instance up to the token is contained, none after it.
+ */
+export type Position = ReadonlyMap<string, Token>;
+
+/** What a write returns: enough to wait for it anywhere. */
+export interface Commit<Result = unknown> {
+  /** The instance that wrote. */
+  readonly instance: string;
+  /** The transaction's place in that instance's log. */
+  readonly token: Token;
+  /** What the transaction's function returned. */
+  readonly result: Result;
+}
+
+/**
+ * What can be waited for: a commit (its result may be left out), or a
+ * position. Tokens may be plain numbers, as they are after a way through JSON.
+ */
+export type WaitTarget =
+  | { readonly instance: string; readonly token: number }
+  | ReadonlyMap<string, number>;
+
+/**
+ * Checks that something can be waited for, and gives it as a position.
+ *
+ * @param target A commit or a position, perhaps from outside.
+ * @returns The position to reach.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is neither; a bare number is not a position.
+ */
+export function toPosition(target: WaitTarget): Position {
+  if (target instanceof Map) {
+    return new Map(
+      Array.from(target, ([name, token]) => component(name, token)),
+    );
+  }
+  const { instance, token } = Object(target) as Partial<Commit>;
+  return new Map([component(instance, token)]);
+}
+
+function component(instance: unknown, token: unknown): [string, Token] {
+  if (typeof instance !== "string" || typeof token !== "number") {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot wait for ${JSON.stringify({ instance, token })}: ` +
+        "give a commit, { instance, token }, or a Map of instance to token",
+    );
+  }
+  return [instance, parseToken(token)];
+}

@@ -1,0 +1,204 @@
+/**
+ * Read-only access to an SQLite file that never waits for a writer.
+ *
+ * @module
+ */
+
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  type QueryResult,
+} from "kysely";
+import type { ReadonlyKysely } from "kysely/readonly";
+import { systemClock } from "../runtime/clock.ts";
+import { assert, HeadwaterError } from "../runtime/errors.ts";
+import { Gate } from "../runtime/gate.ts";
+import {
+  BUSY_TIMEOUT_MS,
+  MAX_QUEUED_TRANSACTIONS,
+  MAX_READ_CONNECTIONS,
+  QUEUE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import type { ReadEngine, Session } from "./engine.ts";
+import { SqliteConnection } from "./sqlite_connection.ts";
+import {
+  executeCompiled,
+  sqliteDialect,
+  streamCompiled,
+} from "./sqlite_dialect.ts";
+
+/** Options of {@linkcode SqliteReads}. */
+export interface SqliteReadsOptions {
+  /** The file. */
+  readonly path: string;
+  /** @default {5000} */
+  readonly busyTimeoutMs?: number | undefined;
+  /** @default {8} */
+  readonly maxReadConnections?: number | undefined;
+}
+
+/**
+ * The reads of a store.
+ *
+ * Plain queries share one connection and end in the turn they begin, so each
+ * sees all that was committed before it. What stays open over turns, a
+ * transaction or a streamed query, would hold its snapshot for every other
+ * read too and let a cache load an old value after its invalidation: it gets
+ * a connection of its own.
+ */
+export class SqliteReads<Database> implements ReadEngine<Database> {
+  readonly db: ReadonlyKysely<Database>;
+  readonly #shared: SqliteConnection;
+  readonly #pool: ConnectionPool;
+  readonly #kysely: Kysely<Database>;
+  #isClosed = false;
+
+  /**
+   * Opens the file for reading.
+   *
+   * @param options Which file, and the bounds.
+   * @throws {HeadwaterError} `DATABASE_UNAVAILABLE` or `DATABASE_INVALID`.
+   */
+  constructor(options: SqliteReadsOptions) {
+    const {
+      path,
+      busyTimeoutMs = BUSY_TIMEOUT_MS,
+      maxReadConnections = MAX_READ_CONNECTIONS,
+    } = options;
+    const open = () =>
+      new SqliteConnection({ path, readOnly: true, busyTimeoutMs });
+    this.#shared = open();
+    this.#pool = new ConnectionPool(open, maxReadConnections);
+    const driver = readDriver(this.#shared, this.#pool);
+    this.#kysely = new Kysely<Database>({ dialect: sqliteDialect(driver) });
+    this.db = this.#kysely as unknown as ReadonlyKysely<Database>;
+  }
+
+  get session(): Session {
+    return this.#shared;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#kysely.destroy();
+    this.#pool.close();
+    this.#shared.close();
+  }
+}
+
+/** Connections that one caller holds at a time. */
+class ConnectionPool {
+  readonly #open: () => SqliteConnection;
+  readonly #gate: Gate;
+  readonly #idle: SqliteConnection[] = [];
+  readonly #busy = new Set<SqliteConnection>();
+  #isClosed = false;
+
+  constructor(open: () => SqliteConnection, maxConnections: number) {
+    this.#open = open;
+    this.#gate = new Gate({
+      subject: "a read connection",
+      permits: maxConnections,
+      maxQueued: MAX_QUEUED_TRANSACTIONS,
+      timeoutMs: QUEUE_TIMEOUT_MS,
+      clock: systemClock,
+    });
+  }
+
+  async take(): Promise<SqliteConnection> {
+    await this.#gate.enter("read transaction");
+    if (this.#isClosed) throw closedError();
+    try {
+      const connection = this.#idle.pop() ?? this.#open();
+      this.#busy.add(connection);
+      return connection;
+    } catch (error) {
+      this.#gate.leave();
+      throw error;
+    }
+  }
+
+  give(connection: SqliteConnection): void {
+    this.#busy.delete(connection);
+    if (!this.#isClosed) this.#idle.push(connection);
+    this.#gate.leave();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close();
+    this.#idle.length = 0;
+    this.#busy.clear();
+  }
+}
+
+/** One holder's connection: the shared one, or its own while it needs one. */
+class ReadConnection implements DatabaseConnection {
+  readonly #shared: SqliteConnection;
+  readonly #pool: ConnectionPool;
+  #own: SqliteConnection | undefined;
+
+  constructor(shared: SqliteConnection, pool: ConnectionPool) {
+    this.#shared = shared;
+    this.#pool = pool;
+  }
+
+  executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    return new Promise((resolve) =>
+      resolve(executeCompiled<Row>(this.#own ?? this.#shared, query))
+    );
+  }
+
+  async *streamQuery<Row>(
+    query: CompiledQuery,
+  ): AsyncGenerator<QueryResult<Row>> {
+    if (this.#own !== undefined) {
+      yield* streamCompiled<Row>(this.#own, query);
+      return;
+    }
+    const connection = await this.#pool.take();
+    try {
+      yield* streamCompiled<Row>(connection, query);
+    } finally {
+      this.#pool.give(connection);
+    }
+  }
+
+  async begin(): Promise<void> {
+    this.#own = await this.#pool.take();
+    this.#own.script("BEGIN");
+  }
+
+  end(): void {
+    const connection = this.#own;
+    assert(connection !== undefined, "a read transaction to end");
+    this.#own = undefined;
+    connection.script("COMMIT");
+    this.#pool.give(connection);
+  }
+}
+
+function readDriver(shared: SqliteConnection, pool: ConnectionPool): Driver {
+  return {
+    init: () => Promise.resolve(),
+    // A transaction needs state of its own; until one begins, all are alike.
+    acquireConnection: () => Promise.resolve(new ReadConnection(shared, pool)),
+    beginTransaction: (connection) => (connection as ReadConnection).begin(),
+    commitTransaction: (connection) =>
+      Promise.resolve((connection as ReadConnection).end()),
+    rollbackTransaction: (connection) =>
+      Promise.resolve((connection as ReadConnection).end()),
+    releaseConnection: () => Promise.resolve(),
+    destroy: () => Promise.resolve(),
+  };
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    "Cannot read: the store is closed; open another",
+  );
+}

@@ -1,0 +1,41 @@
+/**
+ * Rows against their stream's schema, on the way in and on the way out.
+ *
+ * @module
+ */
+
+import { HeadwaterError } from "../runtime/errors.ts";
+import { encodeJson, requireJson } from "../runtime/json.ts";
+import type { Stream } from "./stream.ts";
+
+/**
+ * Checks a row and gives it as the log and the wire have it.
+ *
+ * @param stream The row's stream.
+ * @param row The row.
+ * @returns The row as the schema gives it back, as JSON on one line of ASCII.
+ * @throws {HeadwaterError} `ROW_INVALID`, with the path of what is wrong.
+ */
+export function encodeRow<Row>(stream: Stream<Row>, row: Row): string {
+  const checked = stream.schema.safeParse(row);
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    const path = formatPath(issue?.path ?? []);
+    throw new HeadwaterError(
+      "ROW_INVALID",
+      `Cannot write row of stream "${stream.name}": ` +
+        `${path === "" ? "the row" : path}: ${issue?.message}; ` +
+        "give what the stream's schema describes",
+      { cause: checked.error },
+    );
+  }
+  requireJson(checked.data, `row of stream "${stream.name}"`);
+  return encodeJson(checked.data);
+}
+
+/** A path as it is written in code: `.items[2].price`. */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((step) => typeof step === "number" ? `[${step}]` : `.${String(step)}`)
+    .join("");
+}

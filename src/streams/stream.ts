@@ -1,0 +1,59 @@
+/**
+ * Streams: named, typed sequences of rows.
+ *
+ * @module
+ */
+
+import type { z } from "zod";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+
+/** A stream's name and the schema of its rows. */
+export interface Stream<Row = unknown> {
+  /** The name, in the log and on the wire. */
+  readonly name: string;
+  /** What a row is. */
+  readonly schema: z.ZodType<Row>;
+}
+
+/** The row type of a stream. */
+export type RowOf<S extends Stream> = S extends Stream<infer Row> ? Row : never;
+
+// Names stand between spaces on the wire, so they hold none.
+const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+
+/**
+ * Declares a stream. Writers and readers share the declaration.
+ *
+ * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
+ * @param schema What a row is; the row as the schema gives it back must be plain JSON.
+ * @returns The stream, for `txn.write` and `subscribe`.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for another name.
+ *
+ * @example Usage
+ * ```ts
+ * import { equal } from "node:assert/strict";
+ * import { defineStream } from "headwater";
+ * import { z } from "zod";
+ *
+ * const orders = defineStream("orders", z.object({ id: z.string(), cents: z.int() }));
+ * equal(orders.name, "orders");
+ * ```
+ */
+export function defineStream<Row>(
+  name: string,
+  schema: z.ZodType<Row>,
+): Stream<Row> {
+  if (!isName(name)) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot define stream ${quote(String(name))}: give a letter or "_", ` +
+        'then up to 63 letters, digits, "_", "." or "-"',
+    );
+  }
+  return Object.freeze({ name, schema });
+}
+
+/** Whether a text may name a stream or an instance. */
+export function isName(text: unknown): text is string {
+  return typeof text === "string" && NAME.test(text);
+}

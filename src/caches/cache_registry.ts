@@ -1,0 +1,166 @@
+/**
+ * A process's caches, by the name they have on the wire.
+ *
+ * @module
+ */
+
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { KeyPart } from "../streams/builtin_streams.ts";
+import { type CacheGroup, expandGroup } from "./cache_groups.ts";
+import type { CacheStats, KeyedCache } from "./keyed_cache.ts";
+
+/** What became of the invalidations that a registry was given. */
+export interface RegistryStats {
+  /** Rows applied, those of groups and unknown names included. */
+  readonly applied: number;
+  /** Rows, and invalidations of groups, whose name no cache here has. */
+  readonly unknown: number;
+  /** Rows whose group could not be expanded, so that every cache was cleared. */
+  readonly unexpandable: number;
+  /** Times that every cache was cleared. */
+  readonly flushes: number;
+}
+
+/** Finds the caches that an invalidation means. */
+export class CacheRegistry {
+  readonly #caches = new Map<string, KeyedCache[]>();
+  readonly #groups = new Map<string, CacheGroup>();
+  readonly #logger: Logger;
+  #applied = 0;
+  #unknown = 0;
+  #unexpandable = 0;
+  #flushes = 0;
+
+  /**
+   * Constructs a registry.
+   *
+   * @param groups The groups that it expands.
+   * @param logger Hears of groups that can't be expanded.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if two groups have one name.
+   */
+  constructor(groups: readonly CacheGroup[], logger: Logger) {
+    this.#logger = logger;
+    for (const group of groups) {
+      if (this.#groups.has(group.name)) {
+        throw new HeadwaterError(
+          "INVALID_ARGUMENT",
+          `Cannot declare cache group "${group.name}" twice; give it another name`,
+        );
+      }
+      this.#groups.set(group.name, group);
+    }
+  }
+
+  /** What became of the invalidations so far. */
+  get stats(): RegistryStats {
+    return {
+      applied: this.#applied,
+      unknown: this.#unknown,
+      unexpandable: this.#unexpandable,
+      flushes: this.#flushes,
+    };
+  }
+
+  /** Every cache's own figures. */
+  cacheStats(): CacheStats[] {
+    return [...this.#caches.values()].flat().map((cache) => cache.stats);
+  }
+
+  /**
+   * Takes a cache in. Several may share a name: each store that is attached
+   * twice has its own, and an invalidation means them all.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a group has that name.
+   */
+  register(cache: KeyedCache): void {
+    if (this.#groups.has(cache.name)) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot attach cache "${cache.name}": a cache group has that name; rename one`,
+      );
+    }
+    const known = this.#caches.get(cache.name);
+    if (known === undefined) this.#caches.set(cache.name, [cache]);
+    else known.push(cache);
+  }
+
+  /**
+   * Finds a group by name.
+   *
+   * @throws {HeadwaterError} `GROUP_UNKNOWN`, listing the known ones.
+   */
+  group(name: string): CacheGroup {
+    const group = this.#groups.get(name);
+    if (group !== undefined) return group;
+    throw new HeadwaterError(
+      "GROUP_UNKNOWN",
+      `Cannot invalidate group ${quote(String(name))}: the groups are ` +
+        `${[...this.#groups.keys()].join(", ") || "none"}; ` +
+        'declare it in the option "groups"',
+    );
+  }
+
+  /**
+   * Applies one row of the `caches` stream.
+   *
+   * @param name A cache's name, or a group's. An unknown one is counted and ignored.
+   * @param key The argument list; `null` is the whole cache.
+   */
+  apply(name: string, key: readonly KeyPart[] | null): void {
+    this.#applied += 1;
+    const group = this.#groups.get(name);
+    if (group === undefined) this.#invalidate(name, key);
+    else this.#applyGroup(group, key);
+  }
+
+  /** {@linkcode apply} for a key of one part, without a list to hold it. */
+  applyOne(name: string, part: KeyPart): void {
+    const caches = this.#caches.get(name);
+    if (caches === undefined) {
+      this.apply(name, [part]);
+      return;
+    }
+    this.#applied += 1;
+    for (let index = 0; index < caches.length; index += 1) {
+      (caches[index] as KeyedCache).invalidateOne(part);
+    }
+  }
+
+  /** Clears every cache, as what they should hold can't be known. */
+  flush(): void {
+    this.#flushes += 1;
+    for (const caches of this.#caches.values()) {
+      for (const cache of caches) cache.clear();
+    }
+  }
+
+  #invalidate(name: string, key: readonly KeyPart[] | null): void {
+    const caches = this.#caches.get(name);
+    if (caches === undefined) {
+      this.#unknown += 1;
+      return;
+    }
+    for (const cache of caches) {
+      if (key === null) cache.clear();
+      else cache.invalidate(key);
+    }
+  }
+
+  #applyGroup(group: CacheGroup, key: readonly KeyPart[] | null): void {
+    let expanded;
+    try {
+      expanded = expandGroup(group, key);
+    } catch (error) {
+      // What it stands for can't be known, so nothing may be kept.
+      this.#unexpandable += 1;
+      this.#logger("error", "cache group could not be expanded: all cleared", {
+        group: group.name,
+        error: messageOf(error),
+      });
+      this.flush();
+      return;
+    }
+    for (const [name, parts] of expanded) this.#invalidate(name, parts);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Lines over TCP.
+ *
+ * @module
+ */
+
+import type { Buffer } from "node:buffer";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { CLOSE_GRACE_MS, LISTEN_BACKLOG } from "../runtime/limits.ts";
+import { LineSplitter } from "./line_splitter.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Listener,
+  TransportOptions,
+} from "./transport.ts";
+
+/** Where to listen, or to connect to. */
+export interface TcpAddress {
+  /** A host name or an address. */
+  readonly host: string;
+  /** A port; 0 lets the system choose one to listen on. */
+  readonly port: number;
+}
+
+/** Gives a new connection its handler. */
+export type AcceptConnection = (connection: Connection) => ConnectionHandler;
+
+/**
+ * Listens for connections.
+ *
+ * @param address Where.
+ * @param accept Called for each connection, before anything is read from it.
+ * @param clock The clock for closing.
+ * @param options The bounds.
+ * @throws {HeadwaterError} `LISTEN_FAILED` if the port is in use or not ours.
+ */
+export function listenTcp(
+  address: TcpAddress,
+  accept: AcceptConnection,
+  clock: Clock,
+  options: TransportOptions,
+): Promise<Listener> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    const connection = new TcpConnection(socket, clock, options.maxLineBytes);
+    connection.handle(accept(connection));
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(address, error)));
+    server.listen(
+      { host: address.host, port: address.port, backlog: LISTEN_BACKLOG },
+      () => resolve(toListener(server, address)),
+    );
+  });
+}
+
+/**
+ * Connects to a listener.
+ *
+ * @param address Where.
+ * @param accept Called once connected, before anything is read.
+ * @param clock The clock for closing.
+ * @param options The bounds.
+ * @throws The system's error, if there is nobody.
+ */
+export function connectTcp(
+  address: TcpAddress,
+  accept: AcceptConnection,
+  clock: Clock,
+  options: TransportOptions,
+): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...address, noDelay: true });
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      const connection = new TcpConnection(socket, clock, options.maxLineBytes);
+      connection.handle(accept(connection));
+      resolve(connection);
+    });
+  });
+}
+
+class TcpConnection implements Connection {
+  readonly remote: string;
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #splitter: LineSplitter;
+  #handler: ConnectionHandler | undefined;
+  #isPaused = false;
+  #isClosing = false;
+  #cancelGrace: CancelTimer | undefined;
+  /** Lines that were on their way when the connection was paused. */
+  #held = "";
+
+  constructor(socket: Socket, clock: Clock, maxLineBytes: number) {
+    this.remote = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#splitter = new LineSplitter(maxLineBytes);
+  }
+
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  handle(handler: ConnectionHandler): void {
+    this.#handler = handler;
+    this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    // Without this a reset would be an uncaught exception; "close" follows.
+    this.#socket.on("error", () => {});
+    this.#socket.on("close", () => {
+      this.#isClosing = true;
+      this.#cancelGrace?.();
+      handler.closed();
+    });
+  }
+
+  send(lines: string | Uint8Array): void {
+    if (!this.#isClosing) this.#socket.write(lines);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    const held = this.#held;
+    this.#held = "";
+    if (held !== "") this.#handler?.received(held);
+    // The handler may have paused it again.
+    if (!this.#isPaused) this.#socket.resume();
+  }
+
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#socket.end();
+    // A peer that neither reads nor closes is not waited for.
+    this.#cancelGrace = this.#clock.schedule(
+      () => this.#socket.destroy(),
+      CLOSE_GRACE_MS,
+    );
+    // Bytes that still come are read and dropped, or the end would not be seen.
+    this.#socket.resume();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#isClosing) return;
+    let lines;
+    try {
+      lines = this.#splitter.push(chunk);
+    } catch (error) {
+      this.#handler?.failed(error as Error);
+      return;
+    }
+    if (lines === "") return;
+    if (this.#isPaused) this.#held += lines;
+    else this.#handler?.received(lines);
+  }
+}
+
+function toListener(server: Server, { host }: TcpAddress): Listener {
+  // What goes wrong from now on concerns one connection that was not accepted.
+  server.removeAllListeners("error");
+  server.on("error", () => {});
+  const bound = server.address() as { port: number };
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  return {
+    url: `tcp://${shownHost}:${bound.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        // close() waits for connections, too; those end in their own time.
+        resolve();
+      }),
+  };
+}
+
+function listenError(
+  { host, port }: TcpAddress,
+  error: unknown,
+): HeadwaterError {
+  const code = (error as { code?: string }).code;
+  const reason = code === "EADDRINUSE"
+    ? "the port is in use"
+    : messageOf(error);
+  return new HeadwaterError(
+    "LISTEN_FAILED",
+    `Cannot listen on tcp://${host}:${port}: ${reason}; give another address, or port 0`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * What carries lines between processes.
+ *
+ * @module
+ */
+
+/** One end of a connection. Lines go in both directions, in order. */
+export interface Connection {
+  /** The other end, for logs: `127.0.0.1:50432`. */
+  readonly remote: string;
+
+  /** Bytes that were sent and have not left this process. */
+  readonly queuedBytes: number;
+
+  /**
+   * Sends whole lines. Never waits; see {@linkcode queuedBytes}.
+   *
+   * @param lines Text that ends with a newline; as bytes if it is sent to many.
+   */
+  send(lines: string | Uint8Array): void;
+
+  /** Stops reading from the other end, which then has to wait. */
+  pause(): void;
+
+  /** Reads on. */
+  resume(): void;
+
+  /** Lets what was sent leave, and closes; after a grace it is cut off. */
+  close(): void;
+}
+
+/** Is told of what happens on a connection. */
+export interface ConnectionHandler {
+  /**
+   * Takes one or more whole lines, each ended by a newline. While the
+   * connection is paused it is not called.
+   */
+  received(lines: string): void;
+
+  /** Takes a line that can't be: too long, or not UTF-8. Nothing follows it. */
+  failed(error: Error): void;
+
+  /** The connection is gone, for whatever reason; called once, last. */
+  closed(): void;
+}
+
+/** Accepts connections. */
+export interface Listener {
+  /** Where, with the port that was chosen: `tcp://127.0.0.1:8823`. */
+  readonly url: string;
+
+  /** Accepts no more. Connections that were accepted live on. */
+  close(): Promise<void>;
+}
+
+/** How a transport behaves. */
+export interface TransportOptions {
+  /** Bytes of a line without its newline. */
+  readonly maxLineBytes: number;
+}

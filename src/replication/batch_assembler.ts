@@ -1,0 +1,132 @@
+/**
+ * From rows, as they come, to whole transactions.
+ *
+ * @module
+ */
+
+import type { LogRecord } from "../log/record.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import type { Token } from "../tokens/token.ts";
+import type { LoggedTransaction } from "./transaction.ts";
+
+interface OpenTransaction extends LoggedTransaction {
+  readonly records: LogRecord[];
+}
+
+/** What one instance has sent and not completed. */
+interface Inbox {
+  /** Rows of batches that have not ended, by stream. */
+  readonly batches: Map<string, string[]>;
+  /** The newest transaction; further streams' rows may follow. */
+  open: OpenTransaction | undefined;
+}
+
+/** Bounds of {@linkcode BatchAssembler}. */
+export interface BatchAssemblerOptions {
+  /** Rows of transactions that have not completed. */
+  readonly maxRows: number;
+  /** Characters of those rows. */
+  readonly maxChars: number;
+}
+
+/**
+ * Gathers the rows of one connection into transactions.
+ *
+ * Promise 3, one transaction, one step: a transaction is given out only once
+ * it can't grow any more: when its instance sends a later token, or a POSITION
+ * that reaches it. What a lost connection leaves is forgotten with
+ * {@linkcode reset}: catch-up fetches it again, whole.
+ */
+export class BatchAssembler {
+  readonly #options: BatchAssemblerOptions;
+  readonly #inboxes = new Map<string, Inbox>();
+  #rows = 0;
+  #chars = 0;
+
+  /** Constructs an assembler without rows. */
+  constructor(options: BatchAssemblerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes a row.
+   *
+   * @param token The row's token; `undefined` if more rows of its batch follow.
+   * @returns The transaction before, if this row shows that it is complete.
+   * @throws {HeadwaterError} `TRANSACTION_TOO_LARGE` beyond the bounds.
+   */
+  addRow(
+    stream: string,
+    instance: string,
+    token: Token | undefined,
+    row: string,
+  ): LoggedTransaction | undefined {
+    this.#count(row);
+    const inbox = this.#inbox(instance);
+    let rows = inbox.batches.get(stream);
+    if (rows === undefined) {
+      rows = [];
+      inbox.batches.set(stream, rows);
+    }
+    rows.push(row);
+    if (token === undefined) return undefined;
+    inbox.batches.delete(stream);
+    const record = { token, stream, rows };
+    if (inbox.open?.token === token) {
+      inbox.open.records.push(record);
+      return undefined;
+    }
+    const complete = this.#takeOpen(inbox);
+    inbox.open = { instance, token, records: [record] };
+    return complete;
+  }
+
+  /**
+   * Takes a POSITION. Batches that have not ended by then never will.
+   *
+   * @returns The last transaction, now complete, if there is one.
+   */
+  addPosition(instance: string): LoggedTransaction | undefined {
+    const inbox = this.#inboxes.get(instance);
+    if (inbox === undefined) return undefined;
+    inbox.batches.clear();
+    return this.#takeOpen(inbox);
+  }
+
+  /** Forgets everything, as the connection is lost. */
+  reset(): void {
+    this.#inboxes.clear();
+    this.#rows = 0;
+    this.#chars = 0;
+  }
+
+  #inbox(instance: string): Inbox {
+    let inbox = this.#inboxes.get(instance);
+    if (inbox === undefined) {
+      inbox = { batches: new Map(), open: undefined };
+      this.#inboxes.set(instance, inbox);
+    }
+    return inbox;
+  }
+
+  #takeOpen(inbox: Inbox): LoggedTransaction | undefined {
+    const { open } = inbox;
+    inbox.open = undefined;
+    // What remains is at most the batch that has just begun.
+    this.#rows = 0;
+    this.#chars = 0;
+    return open;
+  }
+
+  #count(row: string): void {
+    this.#rows += 1;
+    this.#chars += row.length;
+    const { maxRows, maxChars } = this.#options;
+    if (this.#rows <= maxRows && this.#chars <= maxChars) return;
+    throw new HeadwaterError(
+      "TRANSACTION_TOO_LARGE",
+      `Cannot take in a transaction of more than ${maxRows} rows or ` +
+        `${maxChars} characters; write smaller ones, or raise the reader's limits`,
+    );
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Following writers' logs: what is sent is applied, what was missed is fetched.
+ *
+ * @module
+ */
+
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { Session } from "../database/engine.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import {
+  MAX_BACKOFF_MS,
+  MAX_ROWS_PER_TRANSACTION,
+  MAX_TRANSACTION_BYTES,
+  MIN_BACKOFF_MS,
+} from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { pause } from "../runtime/waiting.ts";
+import type { Token } from "../tokens/token.ts";
+import { BatchAssembler } from "./batch_assembler.ts";
+import { catchUp, type CatchUpRange, isContained } from "./catch_up.ts";
+import type { Receiver } from "./client.ts";
+import type { ReaderPosition } from "./reader_position.ts";
+import type { TransactionApplier } from "./transaction_applier.ts";
+
+/** What a follower works with. */
+export interface FollowerOptions {
+  /** Reads the log. */
+  readonly session: Session;
+  readonly applier: TransactionApplier;
+  readonly caches: CacheRegistry;
+  readonly position: ReaderPosition;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called when the first position is adopted, on each connection. */
+  readonly live: () => void;
+}
+
+/** What a follower had to do besides applying what it was sent. */
+export interface FollowerStats {
+  /** Times that rows were fetched from the log. */
+  readonly catchUps: number;
+  /** Times that rows could not be had, and every cache was cleared instead. */
+  readonly resets: number;
+}
+
+/**
+ * Applies what one connection brings, in token order and without a gap.
+ *
+ * - Until an instance's first POSITION on this connection its rows are
+ *   dropped: that POSITION's catch-up contains them.
+ * - Promise 6, missed means flushed: where the rows between two positions
+ *   can't be had, every cache is cleared before the new one is adopted.
+ * - All streams of an instance come in token order, so that one position an
+ *   instance is enough.
+ */
+export class Follower implements Receiver {
+  readonly #options: FollowerOptions;
+  readonly #assembler = new BatchAssembler({
+    maxRows: MAX_ROWS_PER_TRANSACTION,
+    maxChars: MAX_TRANSACTION_BYTES,
+  });
+  /** The instances that have told their position on this connection. */
+  readonly #connected = new Set<string>();
+  readonly #closing = new AbortController();
+  #catchUps = 0;
+  #resets = 0;
+
+  /** Constructs a follower that knows no position. */
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** What it had to do so far. */
+  get stats(): FollowerStats {
+    return { catchUps: this.#catchUps, resets: this.#resets };
+  }
+
+  get isLive(): boolean {
+    return this.#connected.size > 0;
+  }
+
+  row(
+    stream: string,
+    instance: string,
+    token: Token | undefined,
+    row: string,
+  ): void | Promise<void> {
+    if (!this.#connected.has(instance)) return;
+    const complete = this.#assembler.addRow(stream, instance, token, row);
+    if (complete !== undefined) return this.#options.applier.apply(complete);
+  }
+
+  position(
+    _stream: string,
+    instance: string,
+    previous: Token,
+    token: Token,
+  ): void | Promise<void> {
+    const complete = this.#assembler.addPosition(instance);
+    if (complete === undefined) return this.#adopt(instance, previous, token);
+    const applied = this.#options.applier.apply(complete);
+    if (applied === undefined) return this.#adopt(instance, previous, token);
+    return applied.then(() => this.#adopt(instance, previous, token));
+  }
+
+  disconnected(): void {
+    this.#assembler.reset();
+    this.#connected.clear();
+  }
+
+  /** Gives up a catch-up that is under way. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #adopt(
+    instance: string,
+    previous: Token,
+    token: Token,
+  ): void | Promise<void> {
+    const { position } = this.#options;
+    const reached = position.get(instance);
+    if (reached === undefined) {
+      // What is cached was loaded at a position nobody knows.
+      this.#reset(instance, token, "first position of the instance");
+    } else if (!this.#connected.has(instance)) {
+      if (token < reached) {
+        this.#reset(instance, token, "the log was rewound");
+      } else if (token > reached) {
+        return this.#catchUp({ instance, after: reached, upTo: token });
+      }
+    } else if (previous > reached) {
+      return this.#catchUp({ instance, after: reached, upTo: token });
+    } else position.advance(instance, token);
+    this.#connect(instance);
+  }
+
+  #connect(instance: string): void {
+    if (this.#connected.has(instance)) return;
+    this.#connected.add(instance);
+    this.#options.live();
+  }
+
+  #reset(instance: string, token: Token, reason: string): void {
+    const { caches, position, logger } = this.#options;
+    this.#resets += 1;
+    logger("info", "every cache cleared", { instance, token, reason });
+    caches.flush();
+    position.reset(instance, token);
+  }
+
+  /** Tries until it succeeds: the instance isn't live before. */
+  async #catchUp(range: CatchUpRange): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#closing;
+    this.#catchUps += 1;
+    let delayMs = MIN_BACKOFF_MS;
+    while (!signal.aborted) {
+      try {
+        await this.#fetch(range);
+        this.#connect(range.instance);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        logger("error", "catch-up failed, trying again", {
+          ...range,
+          error: messageOf(error),
+        });
+      }
+      await pause(clock, delayMs, signal);
+      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+    }
+  }
+
+  async #fetch(range: CatchUpRange): Promise<void> {
+    const { session, applier, position, clock } = this.#options;
+    const { instance, upTo } = range;
+    const after = position.get(instance) ?? range.after;
+    if (!await isContained(session, { instance, after, upTo })) {
+      this.#reset(instance, upTo, "the log does not reach back");
+      return;
+    }
+    for await (const page of catchUp(session, { instance, after, upTo })) {
+      if (this.#closing.signal.aborted) throw closedError();
+      for (const transaction of page) await applier.apply(transaction);
+      // Pages come without waiting; others want a turn, too.
+      await new Promise<void>((resolve) => clock.nextTurn(resolve));
+    }
+    position.advance(instance, upTo);
+  }
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError("CLOSED", "Cannot catch up: the store is closed");
+}

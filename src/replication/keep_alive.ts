@@ -1,0 +1,102 @@
+/**
+ * Heartbeats of one connection: sent, and missed.
+ *
+ * @module
+ */
+
+import type { Clock } from "../runtime/clock.ts";
+import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
+
+/** Options of {@linkcode KeepAlive}. */
+export interface KeepAliveOptions {
+  /**
+   * How long a side stays silent before it sends PING, in ms.
+   *
+   * @default {5000}
+   */
+  readonly pingIntervalMs?: number | undefined;
+  /**
+   * How long a peer that pings may be silent, in ms.
+   *
+   * @default {15000}
+   */
+  readonly silenceTimeoutMs?: number | undefined;
+}
+
+/** What is to be done about a connection now. */
+export type KeepAliveAction = "nothing" | "ping" | "give up";
+
+/**
+ * Knows when a connection is due a PING, and when its peer is to be taken for
+ * dead: one that has pinged, and was then silent for too long.
+ */
+export class KeepAlive {
+  readonly #clock: Clock;
+  readonly #pingIntervalMs: number;
+  readonly #silenceTimeoutMs: number;
+  #sentMs: number;
+  #receivedMs: number;
+  #checkedMs: number;
+  #peerPings = false;
+  #isPaused = false;
+
+  /** Constructs the heartbeats of a connection that has just been made. */
+  constructor(clock: Clock, options: KeepAliveOptions) {
+    this.#clock = clock;
+    this.#pingIntervalMs = options.pingIntervalMs ?? PING_INTERVAL_MS;
+    this.#silenceTimeoutMs = options.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS;
+    const now = clock.monotonicMs();
+    this.#sentMs = now;
+    this.#receivedMs = now;
+    this.#checkedMs = now;
+  }
+
+  /** How often {@linkcode check} wants to be called, in ms. */
+  static checkIntervalMs(options: KeepAliveOptions): number {
+    const ping = options.pingIntervalMs ?? PING_INTERVAL_MS;
+    const silence = options.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS;
+    return Math.max(1, Math.min(ping, silence) / 4);
+  }
+
+  /** Something was sent. */
+  sent(): void {
+    this.#sentMs = this.#clock.monotonicMs();
+  }
+
+  /** Something arrived. */
+  received(): void {
+    this.#receivedMs = this.#clock.monotonicMs();
+  }
+
+  /** The peer has sent PING: its silence means something from now on. */
+  pinged(): void {
+    this.#peerPings = true;
+  }
+
+  /** Nothing is read for now, so that nothing can be heard. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** What is heard counts again. */
+  resume(): void {
+    this.#isPaused = false;
+    this.received();
+  }
+
+  /** Says what is due. */
+  check(): KeepAliveAction {
+    const now = this.#clock.monotonicMs();
+    // A process that was itself held up has not listened in that time.
+    const wasHeldUp = now - this.#checkedMs > this.#pingIntervalMs;
+    this.#checkedMs = now;
+    if (wasHeldUp) this.#receivedMs = now;
+    const silentMs = now - this.#receivedMs;
+    if (
+      this.#peerPings && !this.#isPaused && silentMs > this.#silenceTimeoutMs
+    ) {
+      return "give up";
+    }
+    return now - this.#sentMs >= this.#pingIntervalMs ? "ping" : "nothing";
+  }
+}

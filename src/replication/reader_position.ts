@@ -1,0 +1,131 @@
+/**
+ * How far a reader has got, and who waits for it to get further.
+ *
+ * @module
+ */
+
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
+import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
+import type { Position } from "../tokens/position.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { TokenWaiters } from "./token_waiters.ts";
+
+/** A wait that came to its deadline. */
+export class WaitTimeoutError extends HeadwaterError {
+  override readonly name: string = "WaitTimeoutError";
+  /** The instance that was waited for. */
+  readonly instance: string;
+  /** The token that was waited for. */
+  readonly token: Token;
+  /** How far the reader has got instead. */
+  readonly position: Position;
+
+  /** Made by `waitFor`. */
+  constructor(
+    instance: string,
+    token: Token,
+    position: Position,
+    timeoutMs: number,
+  ) {
+    const reached = position.get(instance);
+    const state = reached === undefined
+      ? `nothing is known of that instance`
+      : `this process has reached ${reached}`;
+    super(
+      "WAIT_TIMEOUT",
+      `Cannot wait any longer for token ${token} of instance "${instance}": ` +
+        `after ${timeoutMs} ms ${state}; check that the writer runs, or wait longer`,
+    );
+    this.instance = instance;
+    this.token = token;
+    this.position = position;
+  }
+}
+
+/**
+ * Instance → token, up to which everything has been applied.
+ *
+ * Moves only in {@linkcode advance}, once a transaction's work is done, so
+ * that nobody sees a position before its effects; and back only when a reader
+ * starts over.
+ */
+export class ReaderPosition {
+  readonly #clock: Clock;
+  readonly #tokens = new Map<string, Token>();
+  readonly #waiters = new Map<string, TokenWaiters>();
+  #closed: HeadwaterError | undefined;
+
+  /** Constructs a position that contains nothing. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A copy, as it is now. */
+  get current(): Position {
+    return new Map(this.#tokens);
+  }
+
+  /** How far an instance's log has been applied; `undefined` if it was never heard of. */
+  get(instance: string): Token | undefined {
+    return this.#tokens.get(instance);
+  }
+
+  /** Whether a token has been applied. */
+  contains(instance: string, token: Token): boolean {
+    const reached = this.#tokens.get(instance);
+    return reached !== undefined && token <= reached;
+  }
+
+  /** Moves on, and wakes those who waited for it. */
+  advance(instance: string, token: Token): void {
+    if (this.contains(instance, token)) return;
+    this.#tokens.set(instance, token);
+    this.#waiters.get(instance)?.reach(token);
+  }
+
+  /** Starts over at a token, be it an earlier one. The caches must have been cleared. */
+  reset(instance: string, token: Token): void {
+    this.#tokens.set(instance, token);
+    this.#waiters.get(instance)?.reach(token);
+  }
+
+  /**
+   * Waits until every component of a position is applied.
+   *
+   * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline.
+   * @throws The signal's reason, if it is aborted.
+   */
+  async waitFor(wanted: Position, options: WaitOptions): Promise<void> {
+    const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
+    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
+    for (const [instance, token] of wanted) {
+      // Token 0 stands before everything, heard of or not.
+      if (token === TOKEN_ZERO || this.contains(instance, token)) continue;
+      signal?.throwIfAborted();
+      if (this.#closed !== undefined) throw this.#closed;
+      const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+      await this.#waitersOf(instance).wait(
+        token,
+        () => new WaitTimeoutError(instance, token, this.current, timeoutMs),
+        { signal, timeoutMs: leftMs },
+      );
+    }
+  }
+
+  /** Ends every wait, and every later one, with an error. */
+  close(reason: HeadwaterError): void {
+    this.#closed = reason;
+    for (const waiters of this.#waiters.values()) waiters.rejectAll(reason);
+  }
+
+  #waitersOf(instance: string): TokenWaiters {
+    let waiters = this.#waiters.get(instance);
+    if (waiters === undefined) {
+      waiters = new TokenWaiters(this.#clock);
+      this.#waiters.set(instance, waiters);
+    }
+    return waiters;
+  }
+}

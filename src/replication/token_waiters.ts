@@ -1,0 +1,153 @@
+/**
+ * Who waits for which token.
+ *
+ * @module
+ */
+
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { MAX_WAITERS } from "../runtime/limits.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
+import type { Token } from "../tokens/token.ts";
+
+interface Waiter {
+  readonly token: Token;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  isOver: boolean;
+}
+
+/** Makes the error of a wait that has come to its deadline. */
+export type TimeoutError = () => Error;
+
+/**
+ * The waiters of one instance's tokens: a binary heap, the lowest token first.
+ *
+ * - Cost: O(log n) to wait and to wake; a token that nobody waits for costs
+ *   one comparison.
+ */
+export class TokenWaiters {
+  readonly #clock: Clock;
+  readonly #heap: Waiter[] = [];
+  #over = 0;
+
+  /** Constructs a set of no waiters. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#heap.length - this.#over;
+  }
+
+  /**
+   * Waits until {@linkcode reach} is told of the token or a later one.
+   *
+   * @param token The token that has not been reached yet.
+   * @param timeoutError The error of the deadline.
+   * @param options How long to wait. A wait never resolves by running out of time.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if too many wait.
+   */
+  wait(
+    token: Token,
+    timeoutError: TimeoutError,
+    options: WaitOptions & { readonly timeoutMs: number },
+  ): Promise<void> {
+    const { signal, timeoutMs } = options;
+    if (this.size >= MAX_WAITERS) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot wait for token ${token}: ${MAX_WAITERS} wait already; wait less`,
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        waiter.isOver = true;
+        cancelTimer();
+        signal?.removeEventListener("abort", abort);
+      };
+      const giveUp = (reason: unknown) => {
+        end();
+        this.#forget();
+        reject(reason);
+      };
+      const abort = () => giveUp(signal?.reason);
+      const cancelTimer = this.#clock.schedule(
+        () => giveUp(timeoutError()),
+        timeoutMs,
+      );
+      signal?.addEventListener("abort", abort);
+      const waiter: Waiter = {
+        token,
+        isOver: false,
+        resolve: () => {
+          end();
+          resolve();
+        },
+        reject: giveUp,
+      };
+      this.#push(waiter);
+    });
+  }
+
+  /** Wakes everybody who waits for this token or an earlier one, in token order. */
+  reach(token: Token): void {
+    while (this.#heap.length > 0 && (this.#heap[0] as Waiter).token <= token) {
+      const waiter = this.#pop();
+      if (waiter.isOver) this.#over -= 1;
+      else waiter.resolve();
+    }
+  }
+
+  /** Ends every wait with an error. */
+  rejectAll(reason: unknown): void {
+    for (const waiter of this.#heap.splice(0)) {
+      if (!waiter.isOver) waiter.reject(reason);
+    }
+    this.#over = 0;
+  }
+
+  /** Those that gave up are swept out once they are the most. */
+  #forget(): void {
+    this.#over += 1;
+    if (this.#over * 2 <= this.#heap.length) return;
+    const waiting = this.#heap.filter((waiter) => !waiter.isOver);
+    this.#heap.length = 0;
+    this.#over = 0;
+    for (const waiter of waiting) this.#push(waiter);
+  }
+
+  #push(waiter: Waiter): void {
+    const heap = this.#heap;
+    let index = heap.push(waiter) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if ((heap[parent] as Waiter).token <= waiter.token) break;
+      heap[index] = heap[parent] as Waiter;
+      index = parent;
+    }
+    heap[index] = waiter;
+  }
+
+  #pop(): Waiter {
+    const heap = this.#heap;
+    const top = heap[0] as Waiter;
+    const last = heap.pop() as Waiter;
+    if (heap.length === 0) return top;
+    let index = 0;
+    while (true) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      const right = heap[child + 1];
+      if (right !== undefined && right.token < (heap[child] as Waiter).token) {
+        child += 1;
+      }
+      if ((heap[child] as Waiter).token >= last.token) break;
+      heap[index] = heap[child] as Waiter;
+      index = child;
+    }
+    heap[index] = last;
+    return top;
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * What travels from a writer to its readers.
+ *
+ * @module
+ */
+
+import type { LogRecord } from "../log/record.ts";
+import type { Token } from "../tokens/token.ts";
+
+/** All that one transaction of an instance left in the log. */
+export interface LoggedTransaction {
+  /** Who wrote it. */
+  readonly instance: string;
+  /** Its token. */
+  readonly token: Token;
+  /** Its records, one a stream, `caches` first; none if it only moved the token. */
+  readonly records: readonly LogRecord[];
+}
+
+/** Puts `caches` before every other stream, and leaves the others' order. */
+export function cachesFirst<Item extends { readonly stream: string }>(
+  items: readonly Item[],
+): readonly Item[] {
+  if (items.length < 2 || items[0]?.stream === CACHES_STREAM) return items;
+  return items.toSorted((a, b) => rank(a.stream) - rank(b.stream));
+}
+
+/** The name of the stream that is applied before all others. */
+export const CACHES_STREAM = "caches";
+
+function rank(stream: string): number {
+  return stream === CACHES_STREAM ? 0 : 1;
+}

@@ -1,0 +1,85 @@
+/**
+ * Reading a stream's rows back from the log.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import { readLogPage } from "../log/read.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { PAGE_ROWS } from "../runtime/limits.ts";
+import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+
+/** Which rows to read: `after < token <= upTo`. */
+export interface ReadRowsOptions {
+  /**
+   * The token before the first.
+   *
+   * @default {0}
+   */
+  readonly after?: number | undefined;
+  /**
+   * The last token.
+   *
+   * @default {the last there is}
+   */
+  readonly upTo?: number | undefined;
+  /**
+   * About how many rows; the rows of one token are given whole.
+   *
+   * @default {1000}
+   */
+  readonly limit?: number | undefined;
+}
+
+/** Some of a stream's rows. */
+export interface RowPage<Row = unknown> {
+  /** Each with its token, ascending. */
+  readonly rows: readonly (readonly [token: Token, row: Row])[];
+  /** The token up to which the stream is contained. */
+  readonly upTo: Token;
+  /** Whether the range goes on: then read again after `upTo`. */
+  readonly isLimited: boolean;
+}
+
+/** What {@linkcode readStreamRows} takes: a range, in one instance's stream. */
+export interface ReadStreamRowsOptions extends ReadRowsOptions {
+  readonly instance: string;
+  readonly stream: string;
+  /** The last token there is. */
+  readonly last: Token;
+}
+
+/**
+ * Reads whole tokens until there are about as many rows as wanted.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a limit that is no positive integer.
+ */
+export async function readStreamRows<Row>(
+  session: Session,
+  options: ReadStreamRowsOptions,
+): Promise<RowPage<Row>> {
+  const { instance, stream, last, limit = PAGE_ROWS } = options;
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot read rows: limit is ${limit}; give a positive integer`,
+    );
+  }
+  let after = parseToken(options.after ?? TOKEN_ZERO);
+  const wanted = parseToken(options.upTo ?? last);
+  const upTo = wanted < last ? wanted : last;
+  const rows: (readonly [Token, Row])[] = [];
+  while (after < upTo) {
+    const page = await readLogPage(session, { instance, stream, after, upTo });
+    for (const record of page.records) {
+      for (const row of record.rows) rows.push([record.token, JSON.parse(row)]);
+      after = record.token;
+      if (rows.length >= limit) {
+        return { rows, upTo: after, isLimited: after < upTo };
+      }
+    }
+    after = page.upTo;
+  }
+  return { rows, upTo: after, isLimited: false };
+}

@@ -1,0 +1,518 @@
+/**
+ * The writing side: the main process's store.
+ *
+ * @module
+ */
+
+import type { CacheGroup } from "../caches/cache_groups.ts";
+import { CacheRegistry } from "../caches/cache_registry.ts";
+import type { CacheStats } from "../caches/keyed_cache.ts";
+import type { Engine, WriteSession } from "../database/engine.ts";
+import { migrate } from "../database/migrator.ts";
+import { openDatabase } from "../database/open_database.ts";
+import type { SqliteOptions } from "../database/sqlite_engine.ts";
+import { insertEvents, LogAppender } from "../log/append.ts";
+import {
+  type Lease,
+  releaseLease,
+  renewLease,
+  takeLease,
+} from "../log/lease.ts";
+import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import { readCachesRow } from "../protocol/caches_row.ts";
+import type { LoggedTransaction } from "../replication/transaction.ts";
+import { CACHES_STREAM } from "../replication/transaction.ts";
+import { Streamer, type StreamerStats } from "../replication/streamer.ts";
+import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import { type CancelTimer, systemClock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import {
+  LEASE_MS,
+  MAX_CONNECTIONS,
+  MAX_LINE_BYTES,
+  MAX_OUTBOX_BYTES,
+  MAX_ROWS_PER_TRANSACTION,
+  MAX_TRANSACTION_BYTES,
+} from "../runtime/limits.ts";
+import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { StreamRegistry } from "../streams/stream_registry.ts";
+import { isName, type Stream } from "../streams/stream.ts";
+import type { Store, StoreClass } from "../store/store.ts";
+import type { Commit, Position } from "../tokens/position.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { listen } from "../transport/open_transport.ts";
+import type { Listener } from "../transport/transport.ts";
+import {
+  type ReadRowsOptions,
+  readStreamRows,
+  type RowPage,
+} from "./read_rows.ts";
+import {
+  type TransactionOutcome,
+  WriterTransaction,
+} from "./writer_transaction.ts";
+
+/** Options of {@linkcode WriterStore.open}. */
+export interface WriterStoreOptions extends SqliteOptions, KeepAliveOptions {
+  /** `sqlite:FILE` or `sqlite::memory:`. */
+  readonly database: string;
+
+  /**
+   * Where readers connect: `tcp://HOST:PORT`, port 0 for any that is free.
+   * Whoever can connect can read every row: keep it on loopback, or on a
+   * network of your own.
+   *
+   * @default {nobody can}
+   */
+  readonly listen?: string | undefined;
+
+  /**
+   * The name that this process writes under. One live process holds it at a time.
+   *
+   * @default {"master"}
+   */
+  readonly instance?: string | undefined;
+
+  /**
+   * What the server calls itself to readers.
+   *
+   * @default {"headwater"}
+   */
+  readonly serverName?: string | undefined;
+
+  /** Streams of your own. */
+  readonly streams?: readonly Stream<never>[] | undefined;
+
+  /** Cache groups. */
+  readonly groups?: readonly CacheGroup<never>[] | undefined;
+
+  /**
+   * How long the instance's name stays ours without being renewed, in ms. It
+   * matters where a holder's death can't be seen: on another machine.
+   *
+   * @default {15000}
+   */
+  readonly leaseMs?: number | undefined;
+
+  /**
+   * Bytes of one line of the wire. A row that would take more is refused.
+   *
+   * @default {1048576}
+   */
+  readonly maxLineBytes?: number | undefined;
+
+  /**
+   * Bytes that may wait for one reader. Beyond, it is disconnected, and
+   * catches up from the log.
+   *
+   * @default {16777216}
+   */
+  readonly maxOutboxBytes?: number | undefined;
+
+  /**
+   * Readers connected at a time.
+   *
+   * @default {10000}
+   */
+  readonly maxConnections?: number | undefined;
+
+  /**
+   * Rows that one transaction may write.
+   *
+   * @default {100000}
+   */
+  readonly maxRowsPerTransaction?: number | undefined;
+
+  /**
+   * Takes what the store has to say.
+   *
+   * @default {nothing is said}
+   */
+  readonly logger?: Logger | undefined;
+}
+
+/** What a writer store has done so far. */
+export interface WriterStats extends StreamerStats {
+  /** Transactions committed. */
+  readonly commits: number;
+  /** Transactions rolled back. */
+  readonly rollbacks: number;
+}
+
+/** What one transaction has left, once its rows are in the log. */
+interface Recorded<Result> {
+  readonly result: Result;
+  /** `undefined` if it changed nothing. */
+  readonly transaction: LoggedTransaction | undefined;
+  readonly outcome: TransactionOutcome;
+}
+
+/**
+ * Writes, and tells every reader of it.
+ *
+ * Promise 1, recorded together: data and log rows are written in one database
+ * transaction; readers are told after its commit. Should the process die
+ * between the two, the rows are in the log, and readers fetch them when they
+ * come back. Test: `tests/promises/01_recorded_together.test.ts`.
+ *
+ * @example Usage
+ * ```ts
+ * import { equal } from "node:assert/strict";
+ * import { WriterStore } from "headwater";
+ *
+ * interface Database {
+ *   users: { id: string; name: string };
+ * }
+ *
+ * await using writer = await WriterStore.open<Database>({ database: "sqlite::memory:" });
+ * const commit = await writer.transaction("create_users", async (txn) => {
+ *   await txn.db.schema.createTable("users").addColumn("id", "text")
+ *     .addColumn("name", "text").execute();
+ * });
+ * equal(commit.token, 1);
+ * ```
+ */
+export class WriterStore<Database> {
+  readonly #engine: Engine<Database>;
+  readonly #lease: Lease;
+  readonly #appender: LogAppender;
+  readonly #streams: StreamRegistry;
+  readonly #caches: CacheRegistry;
+  readonly #streamer: Streamer;
+  readonly #logger: Logger;
+  readonly #options: WriterStoreOptions;
+  readonly #cancelRenewal: CancelTimer;
+  #listener: Listener | undefined;
+  #position: Token;
+  #commits = 0;
+  #rollbacks = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: WriterStoreOptions,
+    engine: Engine<Database>,
+    lease: Lease,
+    parts: { readonly streams: StreamRegistry; readonly caches: CacheRegistry },
+  ) {
+    const { leaseMs = LEASE_MS, logger = silentLogger } = options;
+    this.#options = options;
+    this.#engine = engine;
+    this.#lease = lease;
+    this.#logger = logger;
+    this.#streams = parts.streams;
+    this.#caches = parts.caches;
+    this.#position = lease.lastToken;
+    this.#appender = new LogAppender(lease);
+    this.#streamer = new Streamer({
+      instance: lease.instance,
+      serverName: options.serverName ?? "headwater",
+      streams: parts.streams.names,
+      lastToken: lease.lastToken,
+      maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      pingIntervalMs: options.pingIntervalMs,
+      silenceTimeoutMs: options.silenceTimeoutMs,
+      clock: systemClock,
+      logger,
+    });
+    this.#cancelRenewal = systemClock.repeat(
+      () => void this.#renew(leaseMs),
+      leaseMs / 3,
+    );
+  }
+
+  /**
+   * Opens a database for writing, creates or upgrades the library's tables,
+   * takes the instance's name, and listens for readers.
+   *
+   * @param options Which database, and where readers connect.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for an option that can't be;
+   *   `DATABASE_UNAVAILABLE`, `DATABASE_READ_ONLY`, `DATABASE_INVALID`,
+   *   `DATABASE_BUSY` or `SCHEMA_TOO_NEW` for a database that can't be used;
+   *   `INSTANCE_HELD` if another process writes under that name;
+   *   `LISTEN_FAILED` if the address is in use.
+   */
+  static async open<Database>(
+    options: WriterStoreOptions,
+  ): Promise<WriterStore<Database>> {
+    const { instance = "master", leaseMs = LEASE_MS } = options;
+    requireName(instance, "instance");
+    requireName(options.serverName ?? "headwater", "serverName");
+    const logger = options.logger ?? silentLogger;
+    // Declarations are checked before anything is opened.
+    const parts = {
+      streams: new StreamRegistry(options.streams as readonly Stream[] ?? []),
+      caches: new CacheRegistry(
+        (options.groups ?? []) as unknown as readonly CacheGroup[],
+        logger,
+      ),
+    };
+    const engine = openDatabase<Database>(
+      options.database,
+      systemClock,
+      options,
+    );
+    try {
+      const lease = await engine.transaction("open", async (session) => {
+        const now = Math.round(systemClock.wallMs());
+        await migrate(session, LOG_MIGRATIONS, now);
+        return await takeLease(session, instance, systemClock, leaseMs);
+      });
+      const store = new WriterStore<Database>(options, engine, lease, parts);
+      await store.#listen();
+      return store;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+  }
+
+  /** The name that this process writes under. */
+  get instance(): string {
+    return this.#lease.instance;
+  }
+
+  /** Where readers connect, with the port that was chosen; `undefined` if nowhere. */
+  get url(): string | undefined {
+    return this.#listener?.url;
+  }
+
+  /** How far this instance has written. */
+  get position(): Position {
+    return new Map([[this.#lease.instance, this.#position]]);
+  }
+
+  /** What it has done so far. */
+  get stats(): WriterStats {
+    return {
+      ...this.#streamer.stats,
+      commits: this.#commits,
+      rollbacks: this.#rollbacks,
+    };
+  }
+
+  /** What the caches of the attached stores have done so far. */
+  caches(): CacheStats[] {
+    return this.#caches.cacheStats();
+  }
+
+  /**
+   * Makes a store of reads on this database.
+   *
+   * @param storeClass A subclass of `Store`.
+   */
+  attach<S extends Store<Database>>(storeClass: StoreClass<Database, S>): S {
+    return new storeClass({ db: this.#engine.db, caches: this.#caches });
+  }
+
+  /**
+   * Runs a function in a transaction; commits if it resolves, rolls back if it
+   * rejects. Transactions run one at a time, in the order of the calls.
+   *
+   * By the time it returns, the transaction is durable, this process's caches
+   * are right, and readers are being told.
+   *
+   * @param name What it does, for errors and logs: `rename_user`.
+   * @param work Writes through `txn`. It must not open another transaction.
+   * @returns The commit. One that changed nothing gets no token of its own:
+   *   its token is the last one.
+   * @throws Whatever `work` rejects with; then data and log are as before.
+   * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
+   *   `LEASE_LOST`, `CLOSED`.
+   */
+  async transaction<Result>(
+    name: string,
+    work: (txn: WriterTransaction<Database>) => Promise<Result>,
+  ): Promise<Commit<Result>> {
+    const recorded = await this.#engine.transaction<Recorded<Result>>(
+      name,
+      (session) => this.#record(name, session, work),
+      { committed: (done) => this.#committed(name, done) },
+    );
+    const { transaction, result } = recorded;
+    const token = transaction?.token ?? this.#position;
+    return { instance: this.#lease.instance, token, result };
+  }
+
+  /**
+   * Reads rows of a stream back from the log, ascending; a token is never
+   * split over two answers.
+   *
+   * @param stream The stream, or its name.
+   * @param options Which, and how many.
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`.
+   */
+  async readRows<Row>(
+    stream: Stream<Row> | string,
+    options: ReadRowsOptions = {},
+  ): Promise<RowPage<Row>> {
+    const name = typeof stream === "string" ? stream : stream.name;
+    this.#streams.get(name);
+    return await readStreamRows<Row>(this.#engine.session, {
+      ...options,
+      instance: this.#lease.instance,
+      stream: name,
+      last: this.#position,
+    });
+  }
+
+  /** Says good-bye to readers, gives the instance's name free, and closes the database. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Closes it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
+    if (url === undefined) return;
+    try {
+      this.#listener = await listen(
+        url,
+        (connection) => this.#streamer.accept(connection),
+        systemClock,
+        { maxLineBytes },
+      );
+    } catch (error) {
+      this.#cancelRenewal();
+      this.#streamer.close("not listening");
+      await this.#release();
+      throw error;
+    }
+  }
+
+  /** Runs the user's function and writes what it left into the log. */
+  async #record<Result>(
+    name: string,
+    session: WriteSession<Database>,
+    work: (txn: WriterTransaction<Database>) => Promise<Result>,
+  ): Promise<Recorded<Result>> {
+    const txn = this.#begin(session);
+    try {
+      const result = await work(txn);
+      const outcome = txn.end();
+      const transaction = await this.#append(session, outcome);
+      return { result, transaction, outcome };
+    } catch (error) {
+      this.#rollbacks += 1;
+      this.#call(name, txn.end().afterRollback);
+      throw error;
+    }
+  }
+
+  #begin(session: WriteSession<Database>): WriterTransaction<Database> {
+    const { maxRowsPerTransaction, maxLineBytes } = this.#options;
+    return new WriterTransaction<Database>({
+      session,
+      instance: this.#lease.instance,
+      streams: this.#streams,
+      caches: this.#caches,
+      clock: systemClock,
+      random: systemRandom,
+      limits: {
+        maxRows: maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
+        maxBytes: MAX_TRANSACTION_BYTES,
+        maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
+      },
+    });
+  }
+
+  async #append(
+    session: WriteSession<Database>,
+    { rows, events }: TransactionOutcome,
+  ): Promise<LoggedTransaction | undefined> {
+    if (rows.size === 0 && !session.hasWritten) return undefined;
+    const token = await this.#appender.append(session, {
+      rows,
+      commitId: systemRandom.id(),
+      committedMs: Math.round(systemClock.wallMs()),
+    });
+    if (events.length > 0) await insertEvents(session, token, events);
+    const records = Array.from(
+      rows,
+      ([stream, lines]) => ({ token, stream, rows: lines }),
+    );
+    return { instance: this.#lease.instance, token, records };
+  }
+
+  /** In the commit's own turn: own caches first, then readers, then callbacks. */
+  #committed<Result>(
+    name: string,
+    { transaction, outcome }: Recorded<Result>,
+  ): void {
+    this.#commits += 1;
+    if (transaction !== undefined) {
+      this.#position = transaction.token;
+      for (const row of outcome.rows.get(CACHES_STREAM) ?? []) {
+        readCachesRow(row, this.#caches);
+      }
+      this.#streamer.publish(transaction);
+    }
+    this.#call(name, outcome.afterCommit);
+  }
+
+  /** A callback that fails can't undo what is committed: it is reported. */
+  #call(name: string, callbacks: readonly (() => void)[]): void {
+    for (const callback of callbacks) {
+      try {
+        callback();
+      } catch (error) {
+        this.#logger("error", "transaction callback failed", {
+          transaction: name,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
+  async #renew(leaseMs: number): Promise<void> {
+    try {
+      await this.#engine.transaction(
+        "renew lease",
+        (session) =>
+          renewLease(session, this.#lease, systemClock.wallMs() + leaseMs),
+      );
+    } catch (error) {
+      if (this.#closing !== undefined) return;
+      this.#logger("error", "lease not renewed", { error: messageOf(error) });
+    }
+  }
+
+  async #release(): Promise<void> {
+    await this.#engine.transaction(
+      "release lease",
+      (session) => releaseLease(session, this.#lease),
+    );
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelRenewal();
+    await this.#listener?.close();
+    try {
+      // Behind every transaction that was called for before.
+      await this.#release();
+    } catch (error) {
+      this.#logger("warn", "lease not released", { error: messageOf(error) });
+    }
+    this.#streamer.close(
+      `server closing at ${this.#position === TOKEN_ZERO ? 0 : this.#position}`,
+    );
+    await this.#engine.close();
+  }
+}
+
+function requireName(name: unknown, option: string): void {
+  if (isName(name)) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot open a writer store: ${option} is ${
+      quote(String(name))
+    }; give a letter or "_", ` +
+      'then up to 63 letters, digits, "_", "." or "-"',
+  );
+}

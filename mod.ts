@@ -36,15 +36,11 @@ export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";
 export type { RowOf, Stream } from "./src/streams/stream.ts";
 export type { RowPage } from "./src/writer/read_rows.ts";
-export type {
-  SlavedStats,
-  SlavedStoreOptions,
-} from "./src/slaved/slaved_store.ts";
+export type { SlavedStats } from "./src/slaved/slaved_store.ts";
+export type { SlavedStoreOptions } from "./src/slaved/slaved_options.ts";
 export type { StoreContext } from "./src/store/store.ts";
 export type { Token } from "./src/tokens/token.ts";
 export type { WaitOptions } from "./src/runtime/waiting.ts";
-export type {
-  WriterStats,
-  WriterStoreOptions,
-} from "./src/writer/writer_store.ts";
+export type { WriterStats } from "./src/writer/writer_store.ts";
+export type { WriterStoreOptions } from "./src/writer/writer_options.ts";
 export type { WriterTransaction } from "./src/writer/writer_transaction.ts";

@@ -43,7 +43,12 @@ export function readCachesRow(row: string, sink: InvalidationSink): boolean {
 }
 
 function readAnyCachesRow(row: string, sink: InvalidationSink): boolean {
-  const parsed: unknown = JSON.parse(row);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(row);
+  } catch {
+    return false;
+  }
   if (!Array.isArray(parsed)) return false;
   const [name, key] = parsed as Partial<CachesRow>;
   if (typeof name !== "string") return false;

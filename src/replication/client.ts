@@ -173,9 +173,11 @@ class Link implements ConnectionHandler {
     if (!this.#isBusy) this.#end();
   }
 
+  /** Ends it now: a handler that is still at work is not waited for. */
   close(): void {
     this.#isOver = true;
     this.#connection.close();
+    this.#end();
   }
 
   #readFrom(lines: string, from: number): void {

@@ -148,9 +148,7 @@ export class Streamer {
 
   #flush(): void {
     this.#isFlushDue = false;
-    if (this.#isClosed || this.#told.get(this.#lastStream) === undefined) {
-      return;
-    }
+    if (this.#isClosed) return;
     const stream = this.#lastStream;
     const isUntold = this.#told.get(stream) !== this.#lastToken;
     if (this.#lines === "" && !isUntold) return;

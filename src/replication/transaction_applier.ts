@@ -126,11 +126,7 @@ export class TransactionApplier {
   #invalidate(rows: readonly string[]): void {
     for (let index = 0; index < rows.length; index += 1) {
       const row = rows[index] as string;
-      if (readCachesRow(row, this.#caches)) continue;
-      throw new HeadwaterError(
-        "LINE_INVALID",
-        `failed to parse row of stream caches (${quote(row)})`,
-      );
+      if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
     }
   }
 
@@ -144,21 +140,20 @@ export class TransactionApplier {
     { instance, token }: LoggedTransaction,
     records: LoggedTransaction["records"],
   ): undefined | Promise<void> {
-    let waiting: Promise<void> | undefined;
+    // All are parsed before the first is called: a row that can't be must not
+    // leave some of the transaction's handlers behind and others not.
+    const calls: (readonly [StreamHandler, Batch])[] = [];
     for (const { stream, rows } of records) {
       const handlers = this.#handlers.get(stream);
       if (handlers === undefined) continue;
-      const batch: Batch = {
-        stream,
-        instance,
-        token,
-        rows: rows.map((row) => JSON.parse(row)),
-      };
-      for (const handler of handlers) {
-        waiting = waiting === undefined
-          ? this.#call(handler, batch)
-          : waiting.then(() => this.#call(handler, batch));
-      }
+      const batch = { stream, instance, token, rows: rows.map(parseRow) };
+      for (const handler of handlers) calls.push([handler, batch]);
+    }
+    let waiting: Promise<void> | undefined;
+    for (const [handler, batch] of calls) {
+      waiting = waiting === undefined
+        ? this.#call(handler, batch)
+        : waiting.then(() => this.#call(handler, batch));
     }
     return waiting;
   }
@@ -183,4 +178,19 @@ export class TransactionApplier {
       error: messageOf(error),
     });
   }
+}
+
+function parseRow(row: string): unknown {
+  try {
+    return JSON.parse(row);
+  } catch {
+    throw invalidRow(row);
+  }
+}
+
+function invalidRow(row: string): HeadwaterError {
+  return new HeadwaterError(
+    "LINE_INVALID",
+    `failed to parse row (${quote(row)})`,
+  );
 }

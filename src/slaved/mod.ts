@@ -5,4 +5,5 @@
  */
 
 export { SlavedStore } from "./slaved_store.ts";
-export type { SlavedStats, SlavedStoreOptions } from "./slaved_store.ts";
+export type { SlavedStats } from "./slaved_store.ts";
+export type { SlavedStoreOptions } from "./slaved_options.ts";

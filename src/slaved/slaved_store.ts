@@ -4,42 +4,29 @@
  * @module
  */
 
-import type { CacheGroup } from "../caches/cache_groups.ts";
-import { CacheRegistry } from "../caches/cache_registry.ts";
+import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
-import {
-  readSchemaVersion,
-  requireKnownVersion,
-} from "../database/migrator.ts";
-import { openForReading } from "../database/open_database.ts";
-import type { SqliteOptions } from "../database/sqlite_engine.ts";
-import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import {
   type StreamHandler,
   TransactionApplier,
 } from "../replication/transaction_applier.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
-import {
-  CONNECT_TIMEOUT_MS,
-  MAX_LINE_BYTES,
-  MIN_BACKOFF_MS,
-} from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { CONNECT_TIMEOUT_MS, MAX_LINE_BYTES } from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import {
   type Deferred,
   deferred,
-  pause,
   type WaitOptions,
 } from "../runtime/waiting.ts";
-import { StreamRegistry } from "../streams/stream_registry.ts";
+import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
+import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import {
   type Position,
@@ -47,73 +34,8 @@ import {
   type WaitTarget,
 } from "../tokens/position.ts";
 import { connector } from "../transport/open_transport.ts";
-
-/** Options of {@linkcode SlavedStore.connect}. */
-export interface SlavedStoreOptions extends SqliteOptions, KeepAliveOptions {
-  /** The writer's database: `sqlite:FILE`. */
-  readonly database: string;
-
-  /** Where the writer listens: `tcp://HOST:PORT`. */
-  readonly replicate: string;
-
-  /**
-   * What this process is called in the writer's logs.
-   *
-   * @default {"slaved"}
-   */
-  readonly name?: string | undefined;
-
-  /**
-   * The name that the writer's server must have.
-   *
-   * @default {any}
-   */
-  readonly serverName?: string | undefined;
-
-  /** Streams of your own, as the writer declares them. */
-  readonly streams?: readonly Stream<never>[] | undefined;
-
-  /** Cache groups, as the writer declares them. */
-  readonly groups?: readonly CacheGroup<never>[] | undefined;
-
-  /**
-   * How long to try for a first connection, in ms.
-   *
-   * @default {10000}
-   */
-  readonly connectTimeoutMs?: number | undefined;
-
-  /** Gives up connecting. */
-  readonly signal?: AbortSignal | undefined;
-
-  /**
-   * The longest line that is taken from the writer, in bytes.
-   *
-   * @default {1048576}
-   */
-  readonly maxLineBytes?: number | undefined;
-
-  /**
-   * The first pause before connecting again, in ms; each next is e times longer.
-   *
-   * @default {100}
-   */
-  readonly minBackoffMs?: number | undefined;
-
-  /**
-   * The longest pause before connecting again, in ms.
-   *
-   * @default {2000}
-   */
-  readonly maxBackoffMs?: number | undefined;
-
-  /**
-   * Takes what the store has to say.
-   *
-   * @default {nothing is said}
-   */
-  readonly logger?: Logger | undefined;
-}
+import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
+import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /**
  * What a slaved store is doing: `"connecting"` has no writer to hear from and
@@ -182,7 +104,7 @@ export class SlavedStore<Database> {
   private constructor(
     options: SlavedStoreOptions,
     engine: ReadEngine<Database>,
-    parts: { readonly streams: StreamRegistry; readonly caches: CacheRegistry },
+    parts: Declarations,
   ) {
     const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
     const transport = { maxLineBytes };
@@ -235,14 +157,7 @@ export class SlavedStore<Database> {
   ): Promise<SlavedStore<Database>> {
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     signal?.throwIfAborted();
-    const logger = options.logger ?? silentLogger;
-    const parts = {
-      streams: new StreamRegistry(options.streams as readonly Stream[] ?? []),
-      caches: new CacheRegistry(
-        (options.groups ?? []) as unknown as readonly CacheGroup[],
-        logger,
-      ),
-    };
+    const parts = declare(options);
     const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
     const engine = await openWhenThere<Database>(options, deadlineMs);
     let store: SlavedStore<Database>;
@@ -380,53 +295,4 @@ export class SlavedStore<Database> {
     await this.#client.close();
     await this.#engine.close();
   }
-}
-
-/** A worker may start before the writer has made the database. */
-async function openWhenThere<Database>(
-  options: SlavedStoreOptions,
-  deadlineMs: number,
-): Promise<ReadEngine<Database>> {
-  const { database, signal, connectTimeoutMs } = options;
-  while (true) {
-    let missing = "its tables are not there yet";
-    try {
-      const engine = openForReading<Database>(database, options);
-      try {
-        const version = await readSchemaVersion(engine.session);
-        requireKnownVersion(version, LOG_MIGRATIONS);
-        if (version > 0) return engine;
-      } catch (error) {
-        await engine.close();
-        throw error;
-      }
-      await engine.close();
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      missing = messageOf(error);
-    }
-    if (systemClock.monotonicMs() >= deadlineMs) {
-      throw connectTimeoutError(
-        `database ${quote(database)}: ${missing}; open a WriterStore on it`,
-        connectTimeoutMs,
-      );
-    }
-    await pause(systemClock, MIN_BACKOFF_MS, signal);
-    signal?.throwIfAborted();
-  }
-}
-
-function isPassing(error: unknown): boolean {
-  return error instanceof HeadwaterError &&
-    (error.code === "DATABASE_UNAVAILABLE" || error.code === "DATABASE_BUSY");
-}
-
-function connectTimeoutError(
-  missing: string,
-  timeoutMs: number = CONNECT_TIMEOUT_MS,
-): HeadwaterError {
-  return new HeadwaterError(
-    "CONNECT_TIMEOUT",
-    `Cannot connect a slaved store within ${timeoutMs} ms: ${missing}`,
-  );
 }

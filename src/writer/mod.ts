@@ -5,7 +5,8 @@
  */
 
 export { WriterStore } from "./writer_store.ts";
-export type { WriterStats, WriterStoreOptions } from "./writer_store.ts";
+export type { WriterStats } from "./writer_store.ts";
+export type { WriterStoreOptions } from "./writer_options.ts";
 export {
   VersionConflictError,
   WriterTransaction,

@@ -4,13 +4,11 @@
  * @module
  */
 
-import type { CacheGroup } from "../caches/cache_groups.ts";
-import { CacheRegistry } from "../caches/cache_registry.ts";
+import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
-import type { SqliteOptions } from "../database/sqlite_engine.ts";
 import { insertEvents, LogAppender } from "../log/append.ts";
 import {
   type Lease,
@@ -23,9 +21,8 @@ import { readCachesRow } from "../protocol/caches_row.ts";
 import type { LoggedTransaction } from "../replication/transaction.ts";
 import { CACHES_STREAM } from "../replication/transaction.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import { type CancelTimer, systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   LEASE_MS,
   MAX_CONNECTIONS,
@@ -36,11 +33,12 @@ import {
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
-import { StreamRegistry } from "../streams/stream_registry.ts";
-import { isName, type Stream } from "../streams/stream.ts";
+import type { StreamRegistry } from "../streams/stream_registry.ts";
+import type { Stream } from "../streams/stream.ts";
+import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position } from "../tokens/position.ts";
-import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import type { Token } from "../tokens/token.ts";
 import { listen } from "../transport/open_transport.ts";
 import type { Listener } from "../transport/transport.ts";
 import {
@@ -52,85 +50,7 @@ import {
   type TransactionOutcome,
   WriterTransaction,
 } from "./writer_transaction.ts";
-
-/** Options of {@linkcode WriterStore.open}. */
-export interface WriterStoreOptions extends SqliteOptions, KeepAliveOptions {
-  /** `sqlite:FILE` or `sqlite::memory:`. */
-  readonly database: string;
-
-  /**
-   * Where readers connect: `tcp://HOST:PORT`, port 0 for any that is free.
-   * Whoever can connect can read every row: keep it on loopback, or on a
-   * network of your own.
-   *
-   * @default {nobody can}
-   */
-  readonly listen?: string | undefined;
-
-  /**
-   * The name that this process writes under. One live process holds it at a time.
-   *
-   * @default {"master"}
-   */
-  readonly instance?: string | undefined;
-
-  /**
-   * What the server calls itself to readers.
-   *
-   * @default {"headwater"}
-   */
-  readonly serverName?: string | undefined;
-
-  /** Streams of your own. */
-  readonly streams?: readonly Stream<never>[] | undefined;
-
-  /** Cache groups. */
-  readonly groups?: readonly CacheGroup<never>[] | undefined;
-
-  /**
-   * How long the instance's name stays ours without being renewed, in ms. It
-   * matters where a holder's death can't be seen: on another machine.
-   *
-   * @default {15000}
-   */
-  readonly leaseMs?: number | undefined;
-
-  /**
-   * Bytes of one line of the wire. A row that would take more is refused.
-   *
-   * @default {1048576}
-   */
-  readonly maxLineBytes?: number | undefined;
-
-  /**
-   * Bytes that may wait for one reader. Beyond, it is disconnected, and
-   * catches up from the log.
-   *
-   * @default {16777216}
-   */
-  readonly maxOutboxBytes?: number | undefined;
-
-  /**
-   * Readers connected at a time.
-   *
-   * @default {10000}
-   */
-  readonly maxConnections?: number | undefined;
-
-  /**
-   * Rows that one transaction may write.
-   *
-   * @default {100000}
-   */
-  readonly maxRowsPerTransaction?: number | undefined;
-
-  /**
-   * Takes what the store has to say.
-   *
-   * @default {nothing is said}
-   */
-  readonly logger?: Logger | undefined;
-}
+import { requireName, type WriterStoreOptions } from "./writer_options.ts";
 
 /** What a writer store has done so far. */
 export interface WriterStats extends StreamerStats {
@@ -193,7 +113,7 @@ export class WriterStore<Database> {
     options: WriterStoreOptions,
     engine: Engine<Database>,
     lease: Lease,
-    parts: { readonly streams: StreamRegistry; readonly caches: CacheRegistry },
+    parts: Declarations,
   ) {
     const { leaseMs = LEASE_MS, logger = silentLogger } = options;
     this.#options = options;
@@ -239,15 +159,7 @@ export class WriterStore<Database> {
     const { instance = "master", leaseMs = LEASE_MS } = options;
     requireName(instance, "instance");
     requireName(options.serverName ?? "headwater", "serverName");
-    const logger = options.logger ?? silentLogger;
-    // Declarations are checked before anything is opened.
-    const parts = {
-      streams: new StreamRegistry(options.streams as readonly Stream[] ?? []),
-      caches: new CacheRegistry(
-        (options.groups ?? []) as unknown as readonly CacheGroup[],
-        logger,
-      ),
-    };
+    const parts = declare(options);
     const engine = openDatabase<Database>(
       options.database,
       systemClock,
@@ -325,14 +237,22 @@ export class WriterStore<Database> {
     name: string,
     work: (txn: WriterTransaction<Database>) => Promise<Result>,
   ): Promise<Commit<Result>> {
-    const recorded = await this.#engine.transaction<Recorded<Result>>(
-      name,
-      (session) => this.#record(name, session, work),
-      { committed: (done) => this.#committed(name, done) },
-    );
-    const { transaction, result } = recorded;
-    const token = transaction?.token ?? this.#position;
-    return { instance: this.#lease.instance, token, result };
+    if (this.#closing !== undefined) throw closedError(name);
+    let txn: WriterTransaction<Database> | undefined;
+    try {
+      const recorded = await this.#engine.transaction<Recorded<Result>>(
+        name,
+        (session) => this.#record(txn = this.#begin(session), session, work),
+        { committed: (done) => this.#committed(name, done) },
+      );
+      const { transaction, result } = recorded;
+      const token = transaction?.token ?? this.#position;
+      return { instance: this.#lease.instance, token, result };
+    } catch (error) {
+      this.#rollbacks += 1;
+      this.#call(name, txn?.end().afterRollback ?? []);
+      throw error;
+    }
   }
 
   /**
@@ -388,21 +308,14 @@ export class WriterStore<Database> {
 
   /** Runs the user's function and writes what it left into the log. */
   async #record<Result>(
-    name: string,
+    txn: WriterTransaction<Database>,
     session: WriteSession<Database>,
     work: (txn: WriterTransaction<Database>) => Promise<Result>,
   ): Promise<Recorded<Result>> {
-    const txn = this.#begin(session);
-    try {
-      const result = await work(txn);
-      const outcome = txn.end();
-      const transaction = await this.#append(session, outcome);
-      return { result, transaction, outcome };
-    } catch (error) {
-      this.#rollbacks += 1;
-      this.#call(name, txn.end().afterRollback);
-      throw error;
-    }
+    const result = await work(txn);
+    const outcome = txn.end();
+    const transaction = await this.#append(session, outcome);
+    return { result, transaction, outcome };
   }
 
   #begin(session: WriteSession<Database>): WriterTransaction<Database> {
@@ -499,20 +412,14 @@ export class WriterStore<Database> {
     } catch (error) {
       this.#logger("warn", "lease not released", { error: messageOf(error) });
     }
-    this.#streamer.close(
-      `server closing at ${this.#position === TOKEN_ZERO ? 0 : this.#position}`,
-    );
+    this.#streamer.close("server closing");
     await this.#engine.close();
   }
 }
 
-function requireName(name: unknown, option: string): void {
-  if (isName(name)) return;
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot open a writer store: ${option} is ${
-      quote(String(name))
-    }; give a letter or "_", ` +
-      'then up to 63 letters, digits, "_", "." or "-"',
+function closedError(name: string): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    `Cannot run "${name}": the writer store is closed; open another`,
   );
 }

@@ -1,0 +1,75 @@
+/**
+ * Waiting for a database that its writer has yet to make.
+ *
+ * @module
+ */
+
+import type { ReadEngine } from "../database/engine.ts";
+import {
+  readSchemaVersion,
+  requireKnownVersion,
+} from "../database/migrator.ts";
+import { openForReading } from "../database/open_database.ts";
+import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { CONNECT_TIMEOUT_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
+import { pause } from "../runtime/waiting.ts";
+import type { SlavedStoreOptions } from "./slaved_options.ts";
+
+/**
+ * Opens a database for reading, as soon as a writer has made its tables: a
+ * worker may well start first.
+ *
+ * @param options Which database.
+ * @param deadlineMs Until when to try, in monotonic ms.
+ * @throws {HeadwaterError} `CONNECT_TIMEOUT`, saying what was missing; else as the engine.
+ */
+export async function openWhenThere<Database>(
+  options: SlavedStoreOptions,
+  deadlineMs: number,
+): Promise<ReadEngine<Database>> {
+  const { database, signal, connectTimeoutMs } = options;
+  while (true) {
+    let missing = "its tables are not there yet";
+    try {
+      const engine = openForReading<Database>(database, options);
+      try {
+        const version = await readSchemaVersion(engine.session);
+        requireKnownVersion(version, LOG_MIGRATIONS);
+        if (version > 0) return engine;
+      } catch (error) {
+        await engine.close();
+        throw error;
+      }
+      await engine.close();
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      missing = messageOf(error);
+    }
+    if (systemClock.monotonicMs() >= deadlineMs) {
+      throw connectTimeoutError(
+        `database ${quote(database)}: ${missing}; open a WriterStore on it`,
+        connectTimeoutMs,
+      );
+    }
+    await pause(systemClock, MIN_BACKOFF_MS, signal);
+    signal?.throwIfAborted();
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof HeadwaterError &&
+    (error.code === "DATABASE_UNAVAILABLE" || error.code === "DATABASE_BUSY");
+}
+
+/** The error of a connection that did not come about in time. */
+export function connectTimeoutError(
+  missing: string,
+  timeoutMs: number = CONNECT_TIMEOUT_MS,
+): HeadwaterError {
+  return new HeadwaterError(
+    "CONNECT_TIMEOUT",
+    `Cannot connect a slaved store within ${timeoutMs} ms: ${missing}`,
+  );
+}

@@ -1,0 +1,64 @@
+/**
+ * How a slaved store is connected.
+ *
+ * @module
+ */
+
+import type { SqliteOptions } from "../database/sqlite_engine.ts";
+import type { DeclarationOptions } from "../store/declarations.ts";
+import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+
+/** Options of `SlavedStore.connect`. */
+export interface SlavedStoreOptions
+  extends SqliteOptions, KeepAliveOptions, DeclarationOptions {
+  /** The writer's database: `sqlite:FILE`. */
+  readonly database: string;
+
+  /** Where the writer listens: `tcp://HOST:PORT`. */
+  readonly replicate: string;
+
+  /**
+   * What this process is called in the writer's logs.
+   *
+   * @default {"slaved"}
+   */
+  readonly name?: string | undefined;
+
+  /**
+   * The name that the writer's server must have.
+   *
+   * @default {any}
+   */
+  readonly serverName?: string | undefined;
+
+  /**
+   * How long to try for a first connection, in ms.
+   *
+   * @default {10000}
+   */
+  readonly connectTimeoutMs?: number | undefined;
+
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal | undefined;
+
+  /**
+   * The longest line that is taken from the writer, in bytes.
+   *
+   * @default {1048576}
+   */
+  readonly maxLineBytes?: number | undefined;
+
+  /**
+   * The first pause before connecting again, in ms; each next is e times longer.
+   *
+   * @default {100}
+   */
+  readonly minBackoffMs?: number | undefined;
+
+  /**
+   * The longest pause before connecting again, in ms.
+   *
+   * @default {2000}
+   */
+  readonly maxBackoffMs?: number | undefined;
+}

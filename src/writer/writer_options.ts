@@ -1,0 +1,96 @@
+/**
+ * How a writer store is opened.
+ *
+ * @module
+ */
+
+import type { SqliteOptions } from "../database/sqlite_engine.ts";
+import type { DeclarationOptions } from "../store/declarations.ts";
+import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { isName } from "../streams/stream.ts";
+
+/** Options of `WriterStore.open`. */
+export interface WriterStoreOptions
+  extends SqliteOptions, KeepAliveOptions, DeclarationOptions {
+  /** `sqlite:FILE` or `sqlite::memory:`. */
+  readonly database: string;
+
+  /**
+   * Where readers connect: `tcp://HOST:PORT`, port 0 for any that is free.
+   * Whoever can connect can read every row: keep it on loopback, or on a
+   * network of your own.
+   *
+   * @default {nobody can}
+   */
+  readonly listen?: string | undefined;
+
+  /**
+   * The name that this process writes under. One live process holds it at a time.
+   *
+   * @default {"master"}
+   */
+  readonly instance?: string | undefined;
+
+  /**
+   * What the server calls itself to readers.
+   *
+   * @default {"headwater"}
+   */
+  readonly serverName?: string | undefined;
+
+  /**
+   * How long the instance's name stays ours without being renewed, in ms. It
+   * matters where a holder's death can't be seen: on another machine.
+   *
+   * @default {15000}
+   */
+  readonly leaseMs?: number | undefined;
+
+  /**
+   * Bytes of one line of the wire. A row that would take more is refused.
+   *
+   * @default {1048576}
+   */
+  readonly maxLineBytes?: number | undefined;
+
+  /**
+   * Bytes that may wait for one reader. Beyond, it is disconnected, and
+   * catches up from the log.
+   *
+   * @default {16777216}
+   */
+  readonly maxOutboxBytes?: number | undefined;
+
+  /**
+   * Readers connected at a time.
+   *
+   * @default {10000}
+   */
+  readonly maxConnections?: number | undefined;
+
+  /**
+   * Rows that one transaction may write.
+   *
+   * @default {100000}
+   */
+  readonly maxRowsPerTransaction?: number | undefined;
+}
+
+/**
+ * Refuses a name that can't stand between spaces on the wire.
+ *
+ * @param name The name.
+ * @param option The option that gave it, for the error.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireName(name: unknown, option: string): void {
+  if (isName(name)) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot open a writer store: ${option} is ${
+      quote(String(name))
+    }; give a letter or "_", ` +
+      'then up to 63 letters, digits, "_", "." or "-"',
+  );
+}

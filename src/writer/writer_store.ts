@@ -10,18 +10,13 @@ import type { Engine, WriteSession } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { insertEvents, LogAppender } from "../log/append.ts";
-import {
-  type Lease,
-  releaseLease,
-  renewLease,
-  takeLease,
-} from "../log/lease.ts";
+import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import type { LoggedTransaction } from "../replication/transaction.ts";
 import { CACHES_STREAM } from "../replication/transaction.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
-import { type CancelTimer, systemClock } from "../runtime/clock.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   LEASE_MS,
@@ -50,6 +45,7 @@ import {
   type TransactionOutcome,
   WriterTransaction,
 } from "./writer_transaction.ts";
+import { LeaseKeeper } from "./lease_keeper.ts";
 import { requireName, type WriterStoreOptions } from "./writer_options.ts";
 
 /** What a writer store has done so far. */
@@ -102,7 +98,7 @@ export class WriterStore<Database> {
   readonly #streamer: Streamer;
   readonly #logger: Logger;
   readonly #options: WriterStoreOptions;
-  readonly #cancelRenewal: CancelTimer;
+  readonly #leaseKeeper: LeaseKeeper;
   #listener: Listener | undefined;
   #position: Token;
   #commits = 0;
@@ -136,10 +132,13 @@ export class WriterStore<Database> {
       clock: systemClock,
       logger,
     });
-    this.#cancelRenewal = systemClock.repeat(
-      () => void this.#renew(leaseMs),
-      leaseMs / 3,
-    );
+    this.#leaseKeeper = new LeaseKeeper({
+      transact: (name, work) => engine.transaction(name, work),
+      lease,
+      leaseMs,
+      clock: systemClock,
+      logger,
+    });
   }
 
   /**
@@ -165,16 +164,18 @@ export class WriterStore<Database> {
       systemClock,
       options,
     );
+    let store: WriterStore<Database> | undefined;
     try {
       const lease = await engine.transaction("open", async (session) => {
         const now = Math.round(systemClock.wallMs());
         await migrate(session, LOG_MIGRATIONS, now);
         return await takeLease(session, instance, systemClock, leaseMs);
       });
-      const store = new WriterStore<Database>(options, engine, lease, parts);
+      store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#listen();
       return store;
     } catch (error) {
+      await store?.close();
       await engine.close();
       throw error;
     }
@@ -291,19 +292,12 @@ export class WriterStore<Database> {
   async #listen(): Promise<void> {
     const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     if (url === undefined) return;
-    try {
-      this.#listener = await listen(
-        url,
-        (connection) => this.#streamer.accept(connection),
-        systemClock,
-        { maxLineBytes },
-      );
-    } catch (error) {
-      this.#cancelRenewal();
-      this.#streamer.close("not listening");
-      await this.#release();
-      throw error;
-    }
+    this.#listener = await listen(
+      url,
+      (connection) => this.#streamer.accept(connection),
+      systemClock,
+      { maxLineBytes },
+    );
   }
 
   /** Runs the user's function and writes what it left into the log. */
@@ -383,35 +377,9 @@ export class WriterStore<Database> {
     }
   }
 
-  async #renew(leaseMs: number): Promise<void> {
-    try {
-      await this.#engine.transaction(
-        "renew lease",
-        (session) =>
-          renewLease(session, this.#lease, systemClock.wallMs() + leaseMs),
-      );
-    } catch (error) {
-      if (this.#closing !== undefined) return;
-      this.#logger("error", "lease not renewed", { error: messageOf(error) });
-    }
-  }
-
-  async #release(): Promise<void> {
-    await this.#engine.transaction(
-      "release lease",
-      (session) => releaseLease(session, this.#lease),
-    );
-  }
-
   async #close(): Promise<void> {
-    this.#cancelRenewal();
     await this.#listener?.close();
-    try {
-      // Behind every transaction that was called for before.
-      await this.#release();
-    } catch (error) {
-      this.#logger("warn", "lease not released", { error: messageOf(error) });
-    }
+    await this.#leaseKeeper.release();
     this.#streamer.close("server closing");
     await this.#engine.close();
   }

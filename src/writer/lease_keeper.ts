@@ -1,0 +1,68 @@
+/**
+ * Holding an instance's name for as long as a writer store is open.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import { type Lease, releaseLease, renewLease } from "../log/lease.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+
+/** What a keeper works with. */
+export interface LeaseKeeperOptions {
+  /** Runs something in a transaction of the database that the lease is in. */
+  readonly transact: (
+    name: string,
+    work: (session: Session) => Promise<void>,
+  ) => Promise<void>;
+  /** The lease, just taken. */
+  readonly lease: Lease;
+  /** How long it holds unless renewed, in ms. */
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Renews a lease three times in the time that it holds, until it is released. */
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  readonly #cancelTimer: CancelTimer;
+
+  /** Begins to keep a lease. */
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+    this.#cancelTimer = options.clock.repeat(
+      () => void this.#renew(),
+      options.leaseMs / 3,
+    );
+  }
+
+  /** Gives the name free, behind every transaction that was called for before. */
+  async release(): Promise<void> {
+    const { transact, lease, logger } = this.#options;
+    this.#cancelTimer();
+    try {
+      await transact(
+        "release lease",
+        (session) => releaseLease(session, lease),
+      );
+    } catch (error) {
+      logger("warn", "lease not released", { error: messageOf(error) });
+    }
+  }
+
+  /** A renewal that fails is tried again in its time; a lost lease fails the next commit. */
+  async #renew(): Promise<void> {
+    const { transact, lease, leaseMs, clock, logger } = this.#options;
+    try {
+      await transact(
+        "renew lease",
+        (session) => renewLease(session, lease, clock.wallMs() + leaseMs),
+      );
+    } catch (error) {
+      logger("error", "lease not renewed", { error: messageOf(error) });
+    }
+  }
+}

@@ -22,7 +22,7 @@ export interface CacheGroup<Key extends readonly KeyPart[] = KeyPart[]> {
   /** What its key is. */
   readonly schema: z.ZodType<Key>;
   /** What it stands for. */
-  readonly expand: (key: Key) => Iterable<Invalidation>;
+  expand(key: Key): Iterable<Invalidation>;
 }
 
 /**

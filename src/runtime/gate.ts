@@ -64,6 +64,9 @@ export class Gate {
     const next = this.#waiters.shift();
     if (next === undefined) this.#free += 1;
     else next.enter();
+    if (this.#waiters.length > 0) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
 
   #queue(name: string): Promise<void> {

@@ -13,10 +13,10 @@ import { StreamRegistry } from "../streams/stream_registry.ts";
 /** What an application adds to the log: the same in every process. */
 export interface DeclarationOptions {
   /** Streams of your own. */
-  readonly streams?: readonly Stream<never>[] | undefined;
+  readonly streams?: readonly Stream[] | undefined;
 
   /** Cache groups. */
-  readonly groups?: readonly CacheGroup<never>[] | undefined;
+  readonly groups?: readonly CacheGroup[] | undefined;
 
   /**
    * Takes what the store has to say.
@@ -40,10 +40,7 @@ export interface Declarations {
 export function declare(options: DeclarationOptions): Declarations {
   const { streams = [], groups = [], logger = silentLogger } = options;
   return {
-    streams: new StreamRegistry(streams as readonly Stream[]),
-    caches: new CacheRegistry(
-      groups as readonly unknown[] as CacheGroup[],
-      logger,
-    ),
+    streams: new StreamRegistry(streams),
+    caches: new CacheRegistry(groups, logger),
   };
 }

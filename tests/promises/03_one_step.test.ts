@@ -3,7 +3,6 @@
 // and is fetched again.
 
 import t from "tap";
-import { createServer, type Server, type Socket } from "node:net";
 import { z } from "zod";
 import {
   cachesStream,
@@ -12,6 +11,7 @@ import {
   WriterStore,
 } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
+import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 
@@ -110,8 +110,7 @@ t.test("a torn batch moves nothing and is fetched again", async (t) => {
   t.teardown(() => writer.close());
   await createUsers(writer);
   // A writer of the test's own, so that a line can stop where it pleases.
-  const fake = await fakeWriter();
-  t.teardown(() => fake.close());
+  const fake = await startFakeWriter(t);
   const token = Number(writer.position.get("master"));
   fake.answer = `POSITION orders master ${token} ${token}\n`;
   const slaved = await SlavedStore.connect<TestDatabase>({
@@ -157,40 +156,3 @@ t.test("a torn batch moves nothing and is fetched again", async (t) => {
   await slaved.waitFor(commit);
   t.same(heard, [[{ id: "a" }, { id: "b" }, { id: "c" }], [{ id: "p" }]]);
 });
-
-interface FakeWriter {
-  readonly url: string;
-  /** What it answers to REPLICATE. */
-  answer: string;
-  send(text: string): void;
-  /** Closes the connection once what was sent has left. */
-  cut(): void;
-  close(): void;
-}
-
-async function fakeWriter(): Promise<FakeWriter> {
-  let socket: Socket | undefined;
-  const server: Server = createServer((accepted) => {
-    socket = accepted;
-    accepted.on("error", () => {});
-    accepted.on("data", (chunk) => {
-      if (String(chunk).includes("REPLICATE")) accepted.write(fake.answer);
-    });
-    accepted.write("SERVER fake\n");
-  });
-  await new Promise<void>((resolve) =>
-    server.listen(0, "127.0.0.1", () => resolve())
-  );
-  const { port } = server.address() as { port: number };
-  const fake: FakeWriter = {
-    url: `tcp://127.0.0.1:${port}`,
-    answer: "",
-    send: (text) => void socket?.write(text),
-    cut: () => void socket?.end(),
-    close: () => {
-      socket?.destroy();
-      server.close();
-    },
-  };
-  return fake;
-}

@@ -16,6 +16,8 @@ export interface TestProcess {
   readonly messages: readonly unknown[];
   /** What it has written to standard error so far. */
   readonly errors: () => string;
+  /** Sends it a signal; `SIGSTOP` and `SIGCONT`, too. */
+  signal(name: NodeJS.Signals): void;
   /** Tells it something. */
   tell(message: unknown): void;
   /** The first message it has said, or will say, that passes; those before are skipped. */
@@ -67,6 +69,8 @@ export function startProcess(
     messages,
     errors: () => errors,
     ended,
+    // Not child.kill(): Deno's sends one signal only, and SIGCONT is a second.
+    signal: (name) => void process.kill(child.pid as number, name),
     tell: (message) => void child.stdin.write(`${JSON.stringify(message)}\n`),
     async hear<Message>(what: string, isWanted: (message: Message) => boolean) {
       let found: Message | undefined;

@@ -79,7 +79,7 @@ function decode(bytes: Buffer): string {
     throw new HeadwaterError(
       "LINE_INVALID",
       `failed to parse line: not UTF-8 (${
-        quote(bytes.toString("latin1", 0, 200))
+        quote(bytes.toString("latin1", 0, 201))
       })`,
       { cause: error },
     );
@@ -90,7 +90,7 @@ function tooLong(line: Buffer, maxLineBytes: number): HeadwaterError {
   return new HeadwaterError(
     "LINE_TOO_LONG",
     `Line length exceeded: more than ${maxLineBytes} bytes (${
-      quote(line.toString("latin1", 0, 200))
+      quote(line.toString("latin1", 0, 201))
     })`,
   );
 }

@@ -73,7 +73,10 @@ export class BatchAssembler {
     inbox.batches.delete(stream);
     const record = { token, stream, rows };
     if (inbox.open?.token === token) {
-      inbox.open.records.push(record);
+      // Told twice, as a writer may: once a stream and token is enough.
+      if (!inbox.open.records.some((known) => known.stream === stream)) {
+        inbox.open.records.push(record);
+      }
       return undefined;
     }
     const complete = this.#takeOpen(inbox);

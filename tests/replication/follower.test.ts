@@ -82,7 +82,7 @@ t.test("SlavedStore", async (t) => {
         `RDATA orders master 6 {"id":"b"}\nPOSITION orders master 6 6\n`,
     );
     await slaved.waitFor({ instance: "master", token: 6 });
-    t.same(heard, ["5 a,a", "6 b"]);
+    t.same(heard, ["5 a", "6 b"]);
     await slaved.close();
   });
 
@@ -142,13 +142,11 @@ t.test("SlavedStore", async (t) => {
     await t.test(`closes on ${what}, and comes back`, async (t) => {
       const { fake, slaved } = await start({ maxLineBytes: 2_000 });
       const before = slaved.position.get("master");
-      let said = "";
       fake.send(lines);
       await until("it has come back", () => {
-        if (fake.received().includes("ERROR")) said = fake.received();
         return fake.connections() > 1 && slaved.stats.state === "live";
       });
-      t.match(said, answer);
+      t.match(fake.received(), answer);
       t.equal(slaved.position.get("master"), before);
       await slaved.close();
     });
@@ -174,13 +172,11 @@ t.test("SlavedStore", async (t) => {
       pingIntervalMs: 20,
       silenceTimeoutMs: 100,
     });
-    let said = "";
     fake.send("PING 1\n");
     await until("it has come back", () => {
-      if (fake.received().includes("ERROR")) said = fake.received();
       return fake.connections() > 1;
     });
-    t.match(said, /^ERROR ping timeout$/m);
+    t.match(fake.received(), /^ERROR ping timeout$/m);
     await slaved.close();
   });
 

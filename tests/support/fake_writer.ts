@@ -8,7 +8,7 @@ export interface FakeWriter {
   readonly url: string;
   /** What it answers to REPLICATE. */
   answer: string;
-  /** What it has been sent on its last connection. */
+  /** What it has been sent so far, on all its connections. */
   readonly received: () => string;
   /** How many connections it has had. */
   readonly connections: () => number;
@@ -24,7 +24,6 @@ export async function startFakeWriter(t: Test): Promise<FakeWriter> {
   let connections = 0;
   const server = createServer((accepted) => {
     socket = accepted;
-    received = "";
     connections += 1;
     accepted.on("error", () => {});
     accepted.on("data", (chunk) => {

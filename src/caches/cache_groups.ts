@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { type CachedMethod, cacheNameOf } from "./cached_method.ts";
+import { checkKey } from "./keyed_cache.ts";
 
 /** One cache (its name, or its method) and one of its keys; `null` is the whole cache. */
 export type Invalidation = readonly [
@@ -66,7 +67,8 @@ export function defineCacheGroup<Key extends readonly KeyPart[]>(
  *
  * @param group The group.
  * @param key Its key, perhaps from the wire.
- * @throws {HeadwaterError} `KEY_INVALID` if the key is not the group's.
+ * @throws {HeadwaterError} `KEY_INVALID` if the key is not the group's, or it
+ *   stands for a key that can't be.
  */
 export function expandGroup(
   group: CacheGroup,
@@ -82,8 +84,10 @@ export function expandGroup(
       { cause: checked.error },
     );
   }
-  return Array.from(
-    group.expand(checked.data),
-    ([cache, parts]) => [cacheNameOf(cache), parts] as const,
-  );
+  return Array.from(group.expand(checked.data), ([cache, parts]) => {
+    const name = cacheNameOf(cache);
+    // A key that no entry can have would invalidate nothing, unnoticed.
+    if (parts !== null) checkKey(name, parts);
+    return [name, parts] as const;
+  });
 }

@@ -5,7 +5,7 @@
  */
 
 import { LRUCache } from "lru-cache";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { KeyTrie, type TrieKey } from "./key_trie.ts";
 
@@ -182,6 +182,14 @@ function flatten(part: KeyPart): KeyPart {
  * @throws {HeadwaterError} `KEY_INVALID`.
  */
 export function checkKey(name: string, parts: readonly unknown[]): void {
+  if (!Array.isArray(parts)) {
+    throw new HeadwaterError(
+      "KEY_INVALID",
+      `Cannot use ${
+        quote(String(parts))
+      } as a key of "${name}": give the array of its arguments`,
+    );
+  }
   for (const [index, part] of parts.entries()) {
     const isValid = part === null || typeof part === "string" ||
       typeof part === "boolean" || Number.isFinite(part);

@@ -5,7 +5,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_STATEMENTS } from "../runtime/limits.ts";
 import type { Session, SqlValue } from "./engine.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
@@ -34,10 +34,15 @@ interface Prepared {
   readonly statement: StatementSync;
   readonly isReader: boolean;
   readonly definesSchema: boolean;
+  readonly hasStar: boolean;
+  readonly endsTransaction: boolean;
 }
 
+const READ_SCHEMA = "SELECT name FROM sqlite_schema LIMIT 1";
 const READS = /^\s*(?:select|with|values|pragma|explain)\b|\breturning\b/i;
 const WRITES = /\b(?:insert|update|delete|replace|returning)\b/i;
+const ENDS_TRANSACTION =
+  /^\s*(?:begin|commit|end|rollback(?!\s+(?:transaction\s+)?to\b))\b/i;
 const DEFINES_SCHEMA = /^\s*(?:create|drop|alter|reindex)\b/i;
 
 /**
@@ -49,9 +54,16 @@ const DEFINES_SCHEMA = /^\s*(?:create|drop|alter|reindex)\b/i;
  */
 export class SqliteConnection implements Session {
   readonly #database: DatabaseSync;
+  readonly #path: string;
   readonly #prepared: Map<string, Prepared> = new Map();
   readonly #arrays: Map<string, StatementSync> = new Map();
+  readonly #iterations = new Set<object>();
+  #schemaVersion: SqlValue | undefined;
   #hasWritten = false;
+  #isInTransaction = false;
+  /** The error after which SQLite ended the transaction by itself. */
+  #fatal: unknown;
+  #isOpen = true;
 
   /**
    * Opens the file.
@@ -61,11 +73,12 @@ export class SqliteConnection implements Session {
    */
   constructor(options: SqliteConnectionOptions) {
     const { path, readOnly, busyTimeoutMs } = options;
+    this.#path = path;
     try {
       this.#database = new DatabaseSync(path, { readOnly });
       // The schema is read so that a file that is no database is found now.
       this.#database.exec(
-        `PRAGMA busy_timeout = ${busyTimeoutMs}; SELECT name FROM sqlite_schema LIMIT 1`,
+        `PRAGMA busy_timeout = ${busyTimeoutMs}; ${READ_SCHEMA}`,
       );
     } catch (error) {
       throw describeSqliteError(`open database "${path}"`, error);
@@ -77,36 +90,85 @@ export class SqliteConnection implements Session {
     return this.#hasWritten;
   }
 
-  /** Sets {@linkcode hasWritten} back, as a transaction begins. */
-  forgetWrites(): void {
+  /** Begins a transaction that writes; sets {@linkcode hasWritten} back. */
+  begin(): void {
     this.#hasWritten = false;
+    this.run("BEGIN IMMEDIATE", []);
+    this.#isInTransaction = true;
+  }
+
+  /**
+   * Commits what was begun.
+   *
+   * @throws What SQLite has ended the transaction for, if it has.
+   */
+  commit(): void {
+    this.run("COMMIT", []);
+    this.#isInTransaction = false;
+  }
+
+  /** Takes back what was begun; nothing happens if nothing was. */
+  rollBack(): void {
+    const isOver = !this.#isInTransaction || this.#fatal !== undefined;
+    this.#isInTransaction = false;
+    this.#fatal = undefined;
+    if (!isOver) this.run("ROLLBACK", []);
   }
 
   /** Runs statements without parameters, for set-up. */
   script(sql: string): void {
+    if (!this.#isOpen) throw closedError();
     this.#database.exec(sql);
   }
 
   /** Runs the library's own statement. */
   run(sql: string, parameters: readonly SqlValue[]): number {
-    const changes = this.#prepare(sql).statement.run(...parameters).changes;
-    return Number(changes);
+    this.#requireTransaction();
+    try {
+      return Number(this.#prepare(sql).statement.run(...parameters).changes);
+    } catch (error) {
+      this.#noticeEnd(error);
+      throw error;
+    }
   }
 
   /** Runs the library's own query; rows come as arrays, the cheapest form. */
   rows(sql: string, parameters: readonly SqlValue[]): SqlValue[][] {
-    let statement = this.#arrays.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      statement.setReturnArrays(true);
-      remember(this.#arrays, sql, statement);
+    try {
+      let statement = this.#arrays.get(sql);
+      if (statement === undefined) {
+        statement = this.#prepareAnew(sql);
+        statement.setReturnArrays(true);
+        remember(this.#arrays, sql, statement);
+      }
+      return statement.all(...parameters) as unknown as SqlValue[][];
+    } catch (error) {
+      throw describeSqliteError(`read "${this.#path}"`, error);
     }
-    return statement.all(...parameters) as unknown as SqlValue[][];
   }
 
-  /** Runs a user's statement. */
+  /**
+   * Runs a user's statement.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for one that begins or ends a
+   *   transaction, and for a parameter that SQLite doesn't know.
+   */
   execute(sql: string, parameters: readonly unknown[]): SqliteOutcome {
-    const { statement, isReader, definesSchema } = this.#prepare(sql);
+    this.#requireTransaction();
+    try {
+      return this.#execute(this.#prepare(sql), sql, parameters);
+    } catch (error) {
+      this.#noticeEnd(error);
+      throw error;
+    }
+  }
+
+  #execute(
+    { statement, isReader, definesSchema, endsTransaction }: Prepared,
+    sql: string,
+    parameters: readonly unknown[],
+  ): SqliteOutcome {
+    if (endsTransaction) throw controlError(sql);
     const bound = parameters.map(bindable);
     if (isReader) {
       const rows = statement.all(...bound);
@@ -123,31 +185,108 @@ export class SqliteConnection implements Session {
   }
 
   /** Runs a user's query row by row; the connection's snapshot stands until the end. */
-  iterate(
+  *iterate(
     sql: string,
     parameters: readonly unknown[],
-  ): IterableIterator<unknown> {
+  ): Generator<unknown, void, undefined> {
+    this.#requireTransaction();
+    if (sql.includes("*")) this.#noticeSchema();
     // Not from the kept ones: a second use would reset the first's place.
-    return this.#database.prepare(sql).iterate(...parameters.map(bindable));
+    const rows = this.#prepareAnew(sql).iterate(...parameters.map(bindable));
+    this.#iterations.add(rows);
+    if (WRITES.test(sql)) this.#hasWritten = true;
+    try {
+      for (const row of rows) {
+        yield row;
+        if (!this.#iterations.has(rows)) throw iterationEndedError();
+      }
+    } finally {
+      this.#iterations.delete(rows);
+    }
+  }
+
+  /**
+   * Ends what {@linkcode iterate} has open. One that is left where it stands
+   * would hold the connection's snapshot over the end of its transaction, for
+   * every transaction that comes after.
+   */
+  endIterations(): void {
+    for (const rows of this.#iterations) {
+      (rows as Iterator<unknown>).return?.();
+    }
+    this.#iterations.clear();
   }
 
   /** Closes the connection. */
   close(): void {
+    this.endIterations();
+    this.#isOpen = false;
     this.#prepared.clear();
     this.#arrays.clear();
     this.#database.close();
   }
 
   #prepare(sql: string): Prepared {
-    const kept = this.#prepared.get(sql);
+    let kept = this.#prepared.get(sql);
+    const hasStar = kept?.hasStar ?? sql.includes("*");
+    if (hasStar && this.#noticeSchema()) kept = undefined;
     if (kept !== undefined) return kept;
-    const statement = this.#database.prepare(sql);
+    const statement = this.#prepareAnew(sql);
     const prepared = {
       statement,
       isReader: givesRows(statement, sql),
       definesSchema: DEFINES_SCHEMA.test(sql),
+      hasStar,
+      endsTransaction: ENDS_TRANSACTION.test(sql),
     };
     return remember(this.#prepared, sql, prepared);
+  }
+
+  #prepareAnew(sql: string): StatementSync {
+    if (!this.#isOpen) throw closedError();
+    return this.#database.prepare(sql);
+  }
+
+  /**
+   * Forgets every statement if the tables have changed since the last call.
+   * Under Deno one that selects `*` would give the names of the columns that
+   * there were when it was prepared, and the values of those there are now.
+   */
+  #noticeSchema(): boolean {
+    const version = this.rows("PRAGMA schema_version", [])[0]?.[0];
+    if (version === this.#schemaVersion) return false;
+    this.#schemaVersion = version;
+    this.#prepared.clear();
+    // Preparing alone goes by the tables as they were read last.
+    this.#database.exec(READ_SCHEMA);
+    return true;
+  }
+
+  #requireTransaction(): void {
+    if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  /**
+   * After some errors (a full disk, `ON CONFLICT ROLLBACK`) SQLite rolls the
+   * transaction back by itself. Whoever caught the error would write on
+   * outside of any transaction, each statement kept for itself.
+   */
+  #noticeEnd(error: unknown): void {
+    if (!this.#isInTransaction || this.#hasTransaction()) return;
+    this.#fatal = error;
+  }
+
+  #hasTransaction(): boolean {
+    const database: { isTransaction?: boolean } = this.#database;
+    if (database.isTransaction !== undefined) return database.isTransaction;
+    try {
+      // `isTransaction` came with Node 22.16. A transaction refuses another.
+      this.#database.exec("BEGIN");
+    } catch {
+      return true;
+    }
+    this.#database.exec("ROLLBACK");
+    return false;
   }
 }
 
@@ -189,6 +328,31 @@ function bindable(value: unknown): SqlValue {
     "INVALID_ARGUMENT",
     `Cannot bind a ${describeType(value)} to an SQLite parameter: ` +
       "give a string, number, bigint, boolean, null or Uint8Array",
+  );
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    "Cannot use this database: the store is closed; open another",
+  );
+}
+
+function controlError(sql: string): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot run ${
+      quote(sql)
+    }: the store begins and ends transactions itself; ` +
+      "give transaction() a function, and throw to roll back",
+  );
+}
+
+function iterationEndedError(): HeadwaterError {
+  return new HeadwaterError(
+    "TRANSACTION_ENDED",
+    "Cannot read on in a streamed query: its transaction has ended, or its " +
+      "store is closed; read it to its end before",
   );
 }
 

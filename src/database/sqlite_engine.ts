@@ -118,7 +118,16 @@ export class SqliteEngine<Database> implements Engine<Database> {
     this.#closed = options.closed;
     this.#connection = openForWriting(path, busyTimeoutMs, options.synchronous);
     this.#writes = new WriteKysely(this.#connection);
-    this.#reads = new SqliteReads({ path, busyTimeoutMs, maxReadConnections });
+    try {
+      this.#reads = new SqliteReads({
+        path,
+        busyTimeoutMs,
+        maxReadConnections,
+      });
+    } catch (error) {
+      this.#connection.close();
+      throw error;
+    }
     this.#gate = new Gate({
       subject: "the write connection",
       permits: 1,
@@ -156,7 +165,7 @@ export class SqliteEngine<Database> implements Engine<Database> {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     // After the transactions that came first; those behind are refused.
-    await this.#gate.enter("close");
+    await this.#gate.enterLast("close");
     try {
       if (this.#isClosed) return;
       this.#isClosed = true;
@@ -175,16 +184,17 @@ export class SqliteEngine<Database> implements Engine<Database> {
     const connection = this.#connection;
     const transaction = this.#writes.begin(name);
     try {
-      connection.forgetWrites();
-      connection.run("BEGIN IMMEDIATE", []);
+      connection.begin();
       const value = await work(
         new SqliteWriteSession(connection, transaction.db),
       );
       transaction.end();
-      connection.run("COMMIT", []);
+      connection.endIterations();
+      connection.commit();
       return value;
     } catch (error) {
       transaction.end();
+      connection.endIterations();
       this.#rollBack();
       throw describeSqliteError(`run "${name}" on "${this.#path}"`, error);
     }
@@ -192,9 +202,9 @@ export class SqliteEngine<Database> implements Engine<Database> {
 
   #rollBack(): void {
     try {
-      this.#connection.run("ROLLBACK", []);
+      this.#connection.rollBack();
     } catch {
-      // SQLite has rolled back by itself, or BEGIN had failed.
+      // SQLite has rolled back by itself: a COMMIT that failed.
     }
   }
 

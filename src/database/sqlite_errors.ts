@@ -20,7 +20,7 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [
     /readonly database|read-only/,
     "DATABASE_READ_ONLY",
-    "make the file and its folder writable for this process",
+    "make the file and its folder writable for this process; a store's own db only reads",
   ],
   [
     /unable to open database|no such file|not a directory|permission denied/i,

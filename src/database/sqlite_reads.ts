@@ -28,6 +28,7 @@ import {
   sqliteDialect,
   streamCompiled,
 } from "./sqlite_dialect.ts";
+import { describeSqliteError } from "./sqlite_errors.ts";
 
 /** Options of {@linkcode SqliteReads}. */
 export interface SqliteReadsOptions {
@@ -52,7 +53,6 @@ export class SqliteReads<Database> implements ReadEngine<Database> {
   readonly db: ReadonlyKysely<Database>;
   readonly #shared: SqliteConnection;
   readonly #pool: ConnectionPool;
-  readonly #kysely: Kysely<Database>;
   #isClosed = false;
 
   /**
@@ -71,21 +71,23 @@ export class SqliteReads<Database> implements ReadEngine<Database> {
       new SqliteConnection({ path, readOnly: true, busyTimeoutMs });
     this.#shared = open();
     this.#pool = new ConnectionPool(open, maxReadConnections);
-    const driver = readDriver(this.#shared, this.#pool);
-    this.#kysely = new Kysely<Database>({ dialect: sqliteDialect(driver) });
-    this.db = this.#kysely as unknown as ReadonlyKysely<Database>;
+    const driver = readDriver(path, this.#shared, this.#pool);
+    const kysely = new Kysely<Database>({ dialect: sqliteDialect(driver) });
+    this.db = kysely as unknown as ReadonlyKysely<Database>;
   }
 
   get session(): Session {
     return this.#shared;
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#kysely.destroy();
-    this.#pool.close();
-    this.#shared.close();
+  close(): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      // Kysely has nothing of its own to end, and its error would hide ours.
+      this.#pool.close();
+      this.#shared.close();
+    }
+    return Promise.resolve();
   }
 }
 
@@ -110,8 +112,8 @@ class ConnectionPool {
 
   async take(): Promise<SqliteConnection> {
     await this.#gate.enter("read transaction");
-    if (this.#isClosed) throw closedError();
     try {
+      if (this.#isClosed) throw closedError();
       const connection = this.#idle.pop() ?? this.#open();
       this.#busy.add(connection);
       return connection;
@@ -137,19 +139,24 @@ class ConnectionPool {
 
 /** One holder's connection: the shared one, or its own while it needs one. */
 class ReadConnection implements DatabaseConnection {
+  readonly #path: string;
   readonly #shared: SqliteConnection;
   readonly #pool: ConnectionPool;
   #own: SqliteConnection | undefined;
 
-  constructor(shared: SqliteConnection, pool: ConnectionPool) {
+  constructor(path: string, shared: SqliteConnection, pool: ConnectionPool) {
+    this.#path = path;
     this.#shared = shared;
     this.#pool = pool;
   }
 
   executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    return new Promise((resolve) =>
-      resolve(executeCompiled<Row>(this.#own ?? this.#shared, query))
-    );
+    try {
+      const connection = this.#own ?? this.#shared;
+      return Promise.resolve(executeCompiled<Row>(connection, query));
+    } catch (error) {
+      return Promise.reject(describeSqliteError(`read "${this.#path}"`, error));
+    }
   }
 
   async *streamQuery<Row>(
@@ -176,16 +183,22 @@ class ReadConnection implements DatabaseConnection {
     const connection = this.#own;
     assert(connection !== undefined, "a read transaction to end");
     this.#own = undefined;
+    connection.endIterations();
     connection.script("COMMIT");
     this.#pool.give(connection);
   }
 }
 
-function readDriver(shared: SqliteConnection, pool: ConnectionPool): Driver {
+function readDriver(
+  path: string,
+  shared: SqliteConnection,
+  pool: ConnectionPool,
+): Driver {
   return {
     init: () => Promise.resolve(),
     // A transaction needs state of its own; until one begins, all are alike.
-    acquireConnection: () => Promise.resolve(new ReadConnection(shared, pool)),
+    acquireConnection: () =>
+      Promise.resolve(new ReadConnection(path, shared, pool)),
     beginTransaction: (connection) => (connection as ReadConnection).begin(),
     commitTransaction: (connection) =>
       Promise.resolve((connection as ReadConnection).end()),

@@ -53,9 +53,23 @@ export class Gate {
    * @param name Who enters, as later waiters' errors will say.
    * @throws {HeadwaterError} `DATABASE_BUSY` if the queue is full, or the wait too long.
    */
-  async enter(name: string): Promise<void> {
+  enter(name: string): Promise<void> {
+    const { subject, maxQueued } = this.#options;
+    if (this.#free === 0 && this.#waiters.length >= maxQueued) {
+      const error = new HeadwaterError(
+        "DATABASE_BUSY",
+        `Cannot run "${name}": ${maxQueued} wait for ${subject} already; ` +
+          "write less at a time, or raise the limit",
+      );
+      return Promise.reject(error);
+    }
+    return this.enterLast(name);
+  }
+
+  /** {@linkcode enter}, however many wait: for closing, which must not be refused. */
+  async enterLast(name: string): Promise<void> {
     if (this.#free > 0) this.#free -= 1;
-    else await this.#queue(name);
+    else await this.#queue();
     this.#holder = name;
   }
 
@@ -69,15 +83,8 @@ export class Gate {
     this.#cancelTimer = undefined;
   }
 
-  #queue(name: string): Promise<void> {
-    const { subject, maxQueued, timeoutMs, clock } = this.#options;
-    if (this.#waiters.length >= maxQueued) {
-      throw new HeadwaterError(
-        "DATABASE_BUSY",
-        `Cannot run "${name}": ${maxQueued} wait for ${subject} already; ` +
-          "write less at a time, or raise the limit",
-      );
-    }
+  #queue(): Promise<void> {
+    const { timeoutMs, clock } = this.#options;
     return new Promise((enter, refuse) => {
       const deadlineMs = clock.monotonicMs() + timeoutMs;
       this.#waiters.push({ enter, refuse, deadlineMs });

@@ -4,6 +4,8 @@
  * @module
  */
 
+export { follow } from "./follow.ts";
+export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedStats } from "./slaved_store.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";

@@ -52,7 +52,9 @@ function component(instance: unknown, token: unknown): [string, Token] {
   if (typeof instance !== "string" || typeof token !== "number") {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot wait for ${JSON.stringify({ instance, token })}: ` +
+      `Cannot wait for token ${String(token)} of instance ${
+        String(instance)
+      }: ` +
         "give a commit, { instance, token }, or a Map of instance to token",
     );
   }

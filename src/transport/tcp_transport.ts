@@ -91,6 +91,7 @@ class TcpConnection implements Connection {
   #handler: ConnectionHandler | undefined;
   #isPaused = false;
   #isClosing = false;
+  #hasFailed = false;
   #cancelGrace: CancelTimer | undefined;
   /** Lines that were on their way when the connection was paused. */
   #held = "";
@@ -132,7 +133,7 @@ class TcpConnection implements Connection {
     this.#isPaused = false;
     const held = this.#held;
     this.#held = "";
-    if (held !== "") this.#handler?.received(held);
+    if (held !== "" && !this.#isClosing) this.#handler?.received(held);
     // The handler may have paused it again.
     if (!this.#isPaused) this.#socket.resume();
   }
@@ -151,11 +152,13 @@ class TcpConnection implements Connection {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#isClosing) return;
+    if (this.#isClosing || this.#hasFailed) return;
     let lines;
     try {
       lines = this.#splitter.push(chunk);
     } catch (error) {
+      this.#hasFailed = true;
+      this.#held = "";
       this.#handler?.failed(error as Error);
       return;
     }
@@ -169,10 +172,9 @@ function toListener(server: Server, { host }: TcpAddress): Listener {
   // What goes wrong from now on concerns one connection that was not accepted.
   server.removeAllListeners("error");
   server.on("error", () => {});
-  const bound = server.address() as { port: number };
-  const shownHost = host.includes(":") ? `[${host}]` : host;
+  const { port } = server.address() as { port: number };
   return {
-    url: `tcp://${shownHost}:${bound.port}`,
+    url: formatUrl({ host, port }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -182,17 +184,19 @@ function toListener(server: Server, { host }: TcpAddress): Listener {
   };
 }
 
-function listenError(
-  { host, port }: TcpAddress,
-  error: unknown,
-): HeadwaterError {
+function formatUrl({ host, port }: TcpAddress): string {
+  return `tcp://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function listenError(address: TcpAddress, error: unknown): HeadwaterError {
   const code = (error as { code?: string }).code;
   const reason = code === "EADDRINUSE"
     ? "the port is in use"
     : messageOf(error);
   return new HeadwaterError(
     "LISTEN_FAILED",
-    `Cannot listen on tcp://${host}:${port}: ${reason}; give another address, or port 0`,
+    `Cannot listen on ${formatUrl(address)}: ${reason}; ` +
+      "give another address, or port 0",
     { cause: error },
   );
 }

@@ -1,0 +1,101 @@
+/**
+ * `headwater serve`: a writer on its own.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { Command, Option } from "commander";
+import { z } from "zod";
+import { defineStream, HeadwaterError, stderrLogger } from "../../mod.ts";
+import { WriterStore } from "../writer/mod.ts";
+import { createApp } from "./http.ts";
+import { type HttpServer, listenHttp } from "./http_server.ts";
+import { stopRequested } from "./signals.ts";
+
+interface ServeOptions {
+  readonly database: string;
+  readonly listen: string;
+  readonly http?: string;
+  readonly instance: string;
+  readonly serverName: string;
+  readonly stream: readonly string[];
+  readonly synchronous: "full" | "normal";
+  readonly verbose?: boolean;
+}
+
+/** The `serve` command. */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("write a database's log, and serve it to readers")
+    .requiredOption("--database <url>", "sqlite:FILE or sqlite::memory:")
+    .requiredOption(
+      "--listen <url>",
+      "where readers connect: tcp://HOST:PORT; port 0 for any that is free",
+    )
+    .option("--http <host:port>", "where to take requests; loopback by default")
+    .option("--instance <name>", "the name to write under", "master")
+    .option("--server-name <name>", "the server's name to readers", "headwater")
+    .option(
+      "--stream <name>",
+      "declare a stream whose rows are any JSON; may be repeated",
+      (name, names: readonly string[]) => [...names, name],
+      [] as readonly string[],
+    )
+    .addOption(
+      new Option(
+        "--synchronous <mode>",
+        "how hard commits are pressed on the disk",
+      )
+        .choices(["full", "normal"]).default("full"),
+    )
+    .option("--verbose", "log what happens, not only what goes wrong")
+    .action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  // Asked for first, so that a stop while it opens is not lost.
+  const stop = stopRequested();
+  const address = options.http === undefined
+    ? undefined
+    : parseHttpAddress(options.http);
+  const logger = stderrLogger(options.verbose ? "debug" : "warn");
+  await using writer = await WriterStore.open<Record<string, never>>({
+    database: options.database,
+    listen: options.listen,
+    instance: options.instance,
+    serverName: options.serverName,
+    synchronous: options.synchronous,
+    streams: options.stream.map((name) => defineStream(name, z.json())),
+    logger,
+  });
+  let http: HttpServer | undefined;
+  try {
+    if (address !== undefined) {
+      http = await listenHttp(createApp(writer, logger), address);
+    }
+    const ready = {
+      ready: true,
+      listen: writer.url,
+      ...(http === undefined ? {} : { http: http.url }),
+      instance: writer.instance,
+    };
+    process.stdout.write(`${JSON.stringify(ready)}\n`);
+    await stop;
+  } finally {
+    await http?.close();
+  }
+}
+
+function parseHttpAddress(text: string): { host: string; port: number } {
+  const match = /^(?:(\[[^\]]+\]|[^:[\]]*):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot use --http ${JSON.stringify(text)}: give HOST:PORT`,
+    );
+  }
+  const host = (match[1] || "127.0.0.1").replace(/^\[|\]$/g, "");
+  return { host, port };
+}

@@ -1,0 +1,76 @@
+// What the command says to those who get it wrong, and to those who ask.
+
+import t from "tap";
+import { startProcess } from "../support/processes.ts";
+
+const command = new URL("../../src/cli/main.ts", import.meta.url);
+
+for (
+  const [args, message] of [
+    [["nonsense"], /unknown command 'nonsense'/],
+    [["serve"], /required option '--database <url>' not specified/],
+    [["serve", "--database", "sqlite::memory:"], /'--listen <url>'/],
+    [["follow", "--nonsense"], /unknown option '--nonsense'/],
+    [["follow"], /missing required argument 'url'/],
+    [["follow", "http://x"], /"http:\/\/x": give tcp:\/\/HOST:PORT/],
+    [
+      ["serve", "--database", "mysql:x", "--listen", "tcp://:0"],
+      /the schemes are sqlite:FILE/,
+    ],
+    [
+      ["serve", "--database", "sqlite::memory:", "--listen", "nowhere"],
+      /"nowhere": give tcp/,
+    ],
+    [[
+      "serve",
+      "--database",
+      "sqlite::memory:",
+      "--listen",
+      "tcp://:0",
+      "--http",
+      "x:y",
+    ], /"x:y": give HOST:PORT/],
+    [[
+      "serve",
+      "--database",
+      "sqlite::memory:",
+      "--listen",
+      "tcp://:0",
+      "--stream",
+      "a b",
+    ], /stream "a b"/],
+    [[
+      "serve",
+      "--database",
+      "sqlite::memory:",
+      "--listen",
+      "tcp://:0",
+      "--synchronous",
+      "off",
+    ], /Allowed choices are full, normal/],
+  ] as const
+) {
+  t.test(`headwater ${args.join(" ")}`, async (t) => {
+    const wrong = startProcess(t, command, args);
+    t.equal(await wrong.ended, 2);
+    t.match(wrong.errors(), message);
+    t.equal(wrong.errors().trim().split("\n").length, 1);
+    t.same(wrong.messages, []);
+  });
+}
+
+t.test("a database that can't be opened", async (t) => {
+  const wrong = startProcess(t, command, [
+    "serve",
+    "--database",
+    "sqlite:/no/such/folder/app.db",
+    "--listen",
+    "tcp://:0",
+  ]);
+  t.equal(await wrong.ended, 1);
+  t.match(
+    wrong.errors(),
+    /^headwater: Cannot open database "\/no\/such\/folder\/app\.db"/,
+  );
+  t.equal(wrong.errors().trim().split("\n").length, 1);
+});

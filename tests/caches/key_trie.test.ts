@@ -1,0 +1,78 @@
+// A list is found again by its parts, no two lists are one, and what is
+// dropped leaves nothing behind.
+
+import t from "tap";
+import { KeyTrie, type TrieKey } from "../../src/caches/key_trie.ts";
+import type { KeyPart } from "../../src/streams/builtin_streams.ts";
+import { seeded } from "../support/seeded.ts";
+
+const LISTS: readonly (readonly KeyPart[])[] = [
+  [],
+  [null],
+  ["a"],
+  ["a", null],
+  ["a", "b"],
+  ["a", "b", "c"],
+  ["a\u0000b"],
+  ["a,b"],
+  [1],
+  ["1"],
+  [true],
+  ["true"],
+  [false],
+  [0],
+  [""],
+  ["", ""],
+];
+
+t.test("KeyTrie.use() gives each list a key of its own", (t) => {
+  const trie = new KeyTrie();
+  const keys = LISTS.map((parts) => trie.use(parts));
+  t.equal(new Set(keys).size, LISTS.length);
+  for (const [index, parts] of LISTS.entries()) {
+    t.equal(trie.find(parts), keys[index], JSON.stringify(parts));
+    t.equal(trie.use(parts), keys[index], "the same when asked again");
+  }
+  t.end();
+});
+
+t.test("KeyTrie.find() gives no key that is only on the way", (t) => {
+  const trie = new KeyTrie();
+  trie.use(["a", "b"]);
+  t.equal(trie.find(["a"]), undefined);
+  t.equal(trie.find([]), undefined);
+  t.equal(trie.find(["a", "b", "c"]), undefined);
+  t.end();
+});
+
+t.test("KeyTrie.drop() leaves no node, in any order", (t) => {
+  const random = seeded(3);
+  const wrong: string[] = [];
+  for (let round = 0; round < 200; round += 1) {
+    const trie = new KeyTrie();
+    const root = rootOf(trie.use(["x"]));
+    const used = new Map([['["x"]', trie.use(["x"])]]);
+    for (let step = 0; step < 30; step += 1) {
+      const parts = random.pick(LISTS);
+      used.set(JSON.stringify(parts), trie.use(parts));
+    }
+    while (used.size > 0) {
+      const [text, key] = random.pick([...used]);
+      trie.drop(key);
+      used.delete(text);
+      if (trie.find(JSON.parse(text)) !== undefined) {
+        wrong.push(`found ${text}`);
+      }
+      for (const [kept, keptKey] of used) {
+        if (trie.find(JSON.parse(kept)) !== keptKey) wrong.push(`lost ${kept}`);
+      }
+    }
+    if (root.children?.size) wrong.push(`round ${round}: nodes are left`);
+  }
+  t.same(wrong, []);
+  t.end();
+});
+
+function rootOf(key: TrieKey): TrieKey {
+  return key.parent === undefined ? key : rootOf(key.parent);
+}

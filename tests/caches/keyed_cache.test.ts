@@ -1,0 +1,267 @@
+// One cache, against the simplest thing that could be one: a Map whose order
+// is that of use. Loads end in any order, long after their entry has gone.
+
+import process from "node:process";
+import t from "tap";
+import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
+import type { KeyPart } from "../../src/streams/builtin_streams.ts";
+import { seeded } from "../support/seeded.ts";
+
+/** Keys that a careless join, or a careless conversion, would mix up. */
+const KEYS: readonly (readonly KeyPart[])[] = [
+  [],
+  [null],
+  [1],
+  ["1"],
+  [true],
+  ["true"],
+  [false],
+  [0],
+  [""],
+  ["null"],
+  ["a"],
+  ["a", null],
+  ["a", "b"],
+  ["a", "b", null],
+  ["a\u0000b"],
+  ["a,b"],
+  ['["a","b"]'],
+  ["a", 1],
+  ["a", "1"],
+  ["a", true],
+];
+
+t.test("KeyedCache tells every key from every other one", async (t) => {
+  const cache = new KeyedCache("c", 100);
+  for (const key of KEYS) {
+    const text = JSON.stringify(key);
+    t.equal(cache.get(key), undefined, `${text} is new`);
+    void cache.load(key, () => Promise.resolve(text));
+  }
+  for (const key of KEYS) {
+    t.equal(await cache.get(key), JSON.stringify(key));
+  }
+  for (const [index, key] of KEYS.entries()) {
+    cache.invalidate(key);
+    t.equal(cache.stats.entries, KEYS.length - index - 1);
+    t.equal(cache.get(key), undefined);
+  }
+});
+
+t.test("KeyedCache.invalidateOne() is invalidate() of one part", (t) => {
+  for (const part of ["a", "", 1, 0, true, false, null]) {
+    const cache = new KeyedCache("c", 10);
+    void cache.load([part], () => Promise.resolve(1));
+    void cache.load([part, part], () => Promise.resolve(2));
+    cache.invalidateOne(part);
+    t.equal(cache.get([part]), undefined, String(part));
+    t.not(cache.get([part, part]), undefined, String(part));
+    cache.invalidateOne(part);
+    t.equal(cache.stats.invalidations, 1, "what isn't there isn't counted");
+  }
+  t.end();
+});
+
+t.test("KeyedCache.load() keeps the load itself, from its beginning", async (t) => {
+  const cache = new KeyedCache("c", 10);
+  const { promise, resolve } = deferred<number>();
+  t.equal(cache.load(["a"], () => promise), promise);
+  t.equal(cache.get(["a"]), promise);
+  resolve(1);
+  await promise;
+  t.equal(cache.get(["a"]), promise);
+});
+
+t.test("KeyedCache.load() doesn't keep what fails", async (t) => {
+  const cache = new KeyedCache("c", 10);
+  for (const key of [["a"], ["a", "b"], [null], []]) {
+    const failing = cache.load(key, () => Promise.reject(new RangeError("no")));
+    t.equal(cache.get(key), failing, "shared while it runs");
+    await t.rejects(failing, { message: "no" });
+    t.equal(cache.get(key), undefined);
+  }
+  t.throws(() =>
+    cache.load(["sync"], () => {
+      throw new RangeError("at once");
+    }), { message: "at once" });
+  t.equal(cache.stats.entries, 0);
+});
+
+t.test("KeyedCache: a load that fails late leaves its successor alone", async (t) => {
+  const cache = new KeyedCache("c", 10);
+  for (const key of [["a"], ["a", "b"]]) {
+    const first = deferred<number>();
+    const failing = cache.load(key, () => first.promise);
+    cache.invalidate(key);
+    const second = cache.load(key, () => Promise.resolve(2));
+    first.reject(new RangeError("late"));
+    await t.rejects(failing);
+    t.equal(cache.get(key), second);
+  }
+});
+
+t.test("KeyedCache.load() refuses what can't be a key, and starts nothing", (t) => {
+  const cache = new KeyedCache("getUser", 10);
+  const bad: [unknown, string][] = [
+    [undefined, "undefined"],
+    [NaN, "NaN"],
+    [Infinity, "Infinity"],
+    [{}, "an object"],
+    [["a"], "an object"],
+    [1n, "1"],
+    [Symbol("s"), "Symbol(s)"],
+  ];
+  for (const [part, shown] of bad) {
+    for (const key of [[part], ["a", part]]) {
+      t.equal(cache.get(key as KeyPart[]), undefined);
+      t.throws(
+        () =>
+          cache.load(key as KeyPart[], () => {
+            throw new RangeError("was started");
+          }),
+        {
+          code: "KEY_INVALID",
+          message:
+            `Cannot use argument ${key.length} of "getUser" as a key: it is ${shown}; ` +
+            "give a string, a finite number, a boolean or null",
+        },
+        shown,
+      );
+    }
+  }
+  t.match(cache.stats, { entries: 0, misses: 0, hits: 0 });
+  t.end();
+});
+
+t.test("KeyedCache() refuses a maxEntries that is no positive integer", (t) => {
+  for (const maxEntries of [0, -1, 1.5, NaN, Infinity, "5"]) {
+    t.throws(() => new KeyedCache("c", maxEntries as number), {
+      code: "INVALID_ARGUMENT",
+      message:
+        `Cannot create cache "c": maxEntries is ${maxEntries}; give a positive integer`,
+    });
+  }
+  t.end();
+});
+
+t.test("KeyedCache behaves like a Map in the order of use", async (t) => {
+  const wrong: string[] = [];
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const problem = await compareWithModel(seed, 400);
+    if (problem !== undefined) wrong.push(`seed ${seed}: ${problem}`);
+  }
+  t.same(wrong, []);
+});
+
+t.test("KeyedCache keeps nothing of the entries that went", async (t) => {
+  const cache = new KeyedCache("c", 10);
+  const padding = "x".repeat(20_000);
+  const before = process.memoryUsage().heapUsed;
+  for (let number = 0; number < 20_000; number += 1) {
+    await cache.load(["room", `${number}${padding}`], () => Promise.resolve(1));
+    if (number % 3 === 0) cache.invalidate(["room", `${number}${padding}`]);
+    if (number % 1_000 === 0) cache.clear();
+  }
+  const grown = process.memoryUsage().heapUsed - before;
+  // Kept, they would take 400 MB.
+  t.ok(grown < 200e6, `grown by ${grown} bytes`);
+  t.equal(cache.stats.entries, 10);
+});
+
+interface Model {
+  readonly entries: Map<string, Promise<unknown>>;
+  hits: number;
+  misses: number;
+  evictions: number;
+  invalidations: number;
+}
+
+/** Does the same to a cache and to the model; tells the first difference. */
+async function compareWithModel(
+  seed: number,
+  steps: number,
+): Promise<string | undefined> {
+  const random = seeded(seed);
+  const maxEntries = 1 + random.below(KEYS.length + 2);
+  const cache = new KeyedCache("c", maxEntries);
+  const model: Model = {
+    entries: new Map(),
+    hits: 0,
+    misses: 0,
+    evictions: 0,
+    invalidations: 0,
+  };
+  const loads: [string, Deferred<unknown>][] = [];
+  for (let step = 0; step < steps; step += 1) {
+    const key = random.pick(KEYS);
+    const text = JSON.stringify(key);
+    const action = random.below(20);
+    if (action < 12) {
+      const found = cache.get(key);
+      if (found !== readModel(model, text)) return `get ${text} at ${step}`;
+      if (found === undefined) {
+        const load = deferred<unknown>();
+        load.promise.catch(() => {});
+        loads.push([text, load]);
+        void cache.load(key, () => load.promise);
+        loadModel(model, text, load.promise, maxEntries);
+      }
+    } else if (action < 15) {
+      cache.invalidate(key);
+      if (model.entries.delete(text)) model.invalidations += 1;
+    } else if (action < 19 && loads.length > 0) {
+      const [[name, load]] = loads.splice(random.below(loads.length), 1) as [
+        [string, Deferred<unknown>],
+      ];
+      if (random.below(3) === 0) {
+        load.reject(new RangeError("no"));
+        await new Promise((resolve) => setImmediate(resolve));
+        if (model.entries.get(name) === load.promise) {
+          model.entries.delete(name);
+        }
+      } else load.resolve(step);
+    } else if (action === 19 && random.below(4) === 0) {
+      cache.clear();
+      model.invalidations += model.entries.size;
+      model.entries.clear();
+    }
+    const expected = {
+      name: "c",
+      entries: model.entries.size,
+      maxEntries,
+      hits: model.hits,
+      misses: model.misses,
+      evictions: model.evictions,
+      invalidations: model.invalidations,
+    };
+    const actual = JSON.stringify(cache.stats);
+    if (actual !== JSON.stringify(expected)) {
+      return `stats at ${step}: ${actual}, not ${JSON.stringify(expected)}`;
+    }
+  }
+  return undefined;
+}
+
+function readModel(model: Model, text: string): Promise<unknown> | undefined {
+  const entry = model.entries.get(text);
+  if (entry === undefined) return undefined;
+  model.hits += 1;
+  model.entries.delete(text);
+  model.entries.set(text, entry);
+  return entry;
+}
+
+function loadModel(
+  model: Model,
+  text: string,
+  load: Promise<unknown>,
+  maxEntries: number,
+): void {
+  model.misses += 1;
+  model.entries.set(text, load);
+  if (model.entries.size <= maxEntries) return;
+  const [oldest] = model.entries.keys();
+  model.entries.delete(String(oldest));
+  model.evictions += 1;
+}

@@ -1,0 +1,110 @@
+/**
+ * The benchmarks: ours beside the floor, in one run. See README.md here.
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { benchCachedHit } from "./cached_hit.ts";
+import { benchInvalidations } from "./invalidations.ts";
+import { benchLatency } from "./latency.ts";
+import { describeMachine } from "./support/machine.ts";
+import type { Figure } from "./support/measure.ts";
+import { benchTransactions } from "./transactions.ts";
+
+/** How much is to be done. */
+export interface Size {
+  readonly isShort: boolean;
+  /** For files; it goes with the run. */
+  readonly folder: string;
+}
+
+const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
+  {
+    invalidations: benchInvalidations,
+    hit: benchCachedHit,
+    transactions: benchTransactions,
+    latency: benchLatency,
+  };
+
+const USAGE = `Measures Headwater beside the floor, in one run.
+
+  --only NAME   one of ${Object.keys(BENCHMARKS).join(", ")}
+  --short       a tenth of the work, for a first look
+  --json        one JSON document on standard output
+  --help        this text
+`;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  let values;
+  try {
+    values = parse(args);
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message.split("\n")[0]}`);
+    return 2;
+  }
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const machine = describeMachine();
+  const folder = mkdtempSync(join(tmpdir(), "headwater-bench-"));
+  const figures: Figure[] = [];
+  try {
+    if (!values.json) console.log(Object.values(machine).join(", ") + "\n");
+    for (const [name, bench] of Object.entries(BENCHMARKS)) {
+      if (values.only !== undefined && values.only !== name) continue;
+      for (const figure of await bench({ isShort: values.short, folder })) {
+        figures.push(figure);
+        if (!values.json) console.log(formatFigure(figure));
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  if (values.json) console.log(JSON.stringify({ machine, figures }, null, 2));
+  return 0;
+}
+
+function parse(args: readonly string[]): {
+  only: string | undefined;
+  short: boolean;
+  json: boolean;
+  help: boolean;
+} {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: "string" },
+      short: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.only !== undefined && !(values.only in BENCHMARKS)) {
+    throw new Error(
+      `--only is ${JSON.stringify(values.only)}; give one of ${
+        Object.keys(BENCHMARKS).join(", ")
+      }`,
+    );
+  }
+  return { ...values, only: values.only };
+}
+
+function formatFigure(figure: Figure): string {
+  const { name, unit, ours, baseline, against } = figure;
+  const { ratio, ratioMin, ratioMax } = figure;
+  const show = (value: number) =>
+    Math.abs(value) < 1_000
+      ? value.toPrecision(3)
+      : Math.round(value).toLocaleString("en-US");
+  return `${name}\n  ours ${show(ours)} ${unit}, baseline ${show(baseline)} ` +
+    `(${against})\n  ratio ${ratio.toFixed(2)} ` +
+    `(${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})\n`;
+}

@@ -1,0 +1,63 @@
+/**
+ * Kysely over node:sqlite with nothing else: the baseline of transactions.
+ *
+ * @module
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { Kysely, SqliteDialect } from "kysely";
+import type { Database } from "./store.ts";
+
+/** Opens a file as a careful user would: WAL, statements prepared once. */
+export function openBareKysely(
+  path: string,
+  synchronous: "full" | "normal",
+): Kysely<Database> {
+  const database = new DatabaseSync(path);
+  database.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ` +
+      "PRAGMA wal_autocheckpoint = 10000",
+  );
+  const prepared = new Map<string, BareStatement>();
+  return new Kysely<Database>({
+    dialect: new SqliteDialect({
+      database: {
+        close: () => database.close(),
+        prepare(sql) {
+          const kept = prepared.get(sql);
+          if (kept !== undefined) return kept;
+          const statement = new BareStatement(database.prepare(sql), sql);
+          prepared.set(sql, statement);
+          return statement;
+        },
+      },
+    }),
+  });
+}
+
+type Parameters = ReadonlyArray<unknown>;
+
+class BareStatement {
+  readonly reader: boolean;
+  readonly #statement: StatementSync;
+
+  constructor(statement: StatementSync, sql: string) {
+    this.#statement = statement;
+    this.reader = /^\s*select/i.test(sql);
+  }
+
+  all(parameters: Parameters): unknown[] {
+    return this.#statement.all(...parameters as number[]);
+  }
+
+  run(parameters: Parameters): {
+    changes: number | bigint;
+    lastInsertRowid: number | bigint;
+  } {
+    return this.#statement.run(...parameters as number[]);
+  }
+
+  iterate(parameters: Parameters): IterableIterator<unknown> {
+    return this.#statement.iterate(...parameters as number[]);
+  }
+}

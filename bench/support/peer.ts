@@ -1,0 +1,34 @@
+/**
+ * The other process of a benchmark.
+ *
+ * @module
+ */
+
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** Answers requests, one at a time. */
+export interface Peer {
+  ask<Answer>(request: unknown): Promise<Answer>;
+  close(): void;
+}
+
+/** Starts `bench/peers/NAME`; it answers each message with one. */
+export function startPeer(name: string): Peer {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const file = new URL(`../peers/${name}.${extension}`, import.meta.url);
+  const child: ChildProcess = fork(fileURLToPath(file));
+  return {
+    ask: <Answer>(request: unknown) =>
+      new Promise<Answer>((resolve, reject) => {
+        const died = () => reject(new Error(`peer ${name} has died`));
+        child.once("exit", died);
+        child.once("message", (answer) => {
+          child.off("exit", died);
+          resolve(answer as Answer);
+        });
+        child.send(request as string);
+      }),
+    close: () => void child.kill(),
+  };
+}

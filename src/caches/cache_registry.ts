@@ -151,6 +151,7 @@ export class CacheRegistry {
     let expanded;
     try {
       expanded = expandGroup(group, key);
+      for (const [name] of expanded) this.#refuseGroup(group, name);
     } catch (error) {
       // What it stands for can't be known, so nothing may be kept.
       this.#unexpandable += 1;
@@ -162,5 +163,14 @@ export class CacheRegistry {
       return;
     }
     for (const [name, parts] of expanded) this.#invalidate(name, parts);
+  }
+
+  #refuseGroup(group: CacheGroup, name: string): void {
+    if (!this.#groups.has(name)) return;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot expand group "${group.name}": it stands for group "${name}"; ` +
+        "let it stand for caches only",
+    );
   }
 }

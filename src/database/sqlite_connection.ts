@@ -74,15 +74,16 @@ export class SqliteConnection implements Session {
   constructor(options: SqliteConnectionOptions) {
     const { path, readOnly, busyTimeoutMs } = options;
     this.#path = path;
+    let database: DatabaseSync | undefined;
     try {
-      this.#database = new DatabaseSync(path, { readOnly });
+      database = new DatabaseSync(path, { readOnly });
       // The schema is read so that a file that is no database is found now.
-      this.#database.exec(
-        `PRAGMA busy_timeout = ${busyTimeoutMs}; ${READ_SCHEMA}`,
-      );
+      database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; ${READ_SCHEMA}`);
     } catch (error) {
+      database?.close();
       throw describeSqliteError(`open database "${path}"`, error);
     }
+    this.#database = database;
   }
 
   /** Whether anything was changed since {@linkcode forgetWrites}. */

@@ -25,10 +25,20 @@ import type { SqliteConnection } from "./sqlite_connection.ts";
 export function sqliteDialect(driver: Driver): Dialect {
   return {
     createDriver: () => driver,
-    createAdapter: () => new SqliteAdapter(),
+    createAdapter: () => new PooledSqliteAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createIntrospector: (db) => new SqliteIntrospector(db),
   };
+}
+
+/**
+ * Kysely takes it that SQLite has one connection, and would let every plain
+ * read wait until an open transaction or streamed query has ended.
+ */
+class PooledSqliteAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
 }
 
 /**

@@ -162,15 +162,14 @@ class ReadConnection implements DatabaseConnection {
   async *streamQuery<Row>(
     query: CompiledQuery,
   ): AsyncGenerator<QueryResult<Row>> {
-    if (this.#own !== undefined) {
-      yield* streamCompiled<Row>(this.#own, query);
-      return;
-    }
-    const connection = await this.#pool.take();
+    const own = this.#own;
+    const connection = own ?? await this.#pool.take();
     try {
       yield* streamCompiled<Row>(connection, query);
+    } catch (error) {
+      throw describeSqliteError(`read "${this.#path}"`, error);
     } finally {
-      this.#pool.give(connection);
+      if (own === undefined) this.#pool.give(connection);
     }
   }
 

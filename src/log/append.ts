@@ -32,12 +32,25 @@ export interface StoredEvent {
   readonly metadata: string;
 }
 
-// Promise 8: moves the instance on only while its lease stands. The last
-// condition refuses a token that another instance has taken meanwhile; then
-// nothing is changed and the slow way finds out why.
-const TAKE_TOKEN = `UPDATE headwater_instances SET last_token = ?1
-  WHERE name = ?2 AND fence = ?3
-  AND NOT EXISTS (SELECT 1 FROM headwater_instances WHERE last_token >= ?1)`;
+// Promise 8: recorded only while the instance's lease stands. The last
+// condition refuses a token that is not the newest of the database, as another
+// instance may have written meanwhile. If either fails, nothing is written and
+// the slow way finds out why.
+const INSERT_FIRST_RECORD = `INSERT INTO headwater_log
+  (token, stream, instance, commit_id, committed_ms, row_count, body)
+  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+  WHERE EXISTS (SELECT 1 FROM headwater_instances WHERE name = ?3 AND fence = ?8)
+  AND ?1 > (SELECT coalesce(max(token), 0) FROM headwater_log)`;
+
+const RESERVE = `UPDATE headwater_instances SET last_token = ?1
+  WHERE name = ?2 AND fence = ?3`;
+
+/**
+ * Tokens set aside at a time. Of a log whose end was deleted by hand, a writer
+ * that died knows only that none beyond these was given: it goes on after
+ * them. Setting each aside by itself would cost every transaction a page.
+ */
+const RESERVED_TOKENS = 1_000;
 
 const INSERT_RECORD = `INSERT INTO headwater_log
   (token, stream, instance, commit_id, committed_ms, row_count, body)
@@ -57,11 +70,20 @@ const INSERT_EVENT = `INSERT INTO headwater_events
 export class LogAppender {
   readonly #lease: Lease;
   #lastTaken: Token;
+  #reserved: Token;
+  #reserving: Token;
 
   /** Constructs an appender that goes on where the instance ended. */
   constructor(lease: Lease) {
     this.#lease = lease;
-    this.#lastTaken = lease.lastToken;
+    this.#lastTaken = lease.lastReserved;
+    this.#reserved = lease.lastReserved;
+    this.#reserving = lease.lastReserved;
+  }
+
+  /** The last token that was taken, committed or not. */
+  get lastTaken(): Token {
+    return this.#lastTaken;
   }
 
   /**
@@ -73,14 +95,12 @@ export class LogAppender {
    * @throws {HeadwaterError} `LEASE_LOST` if this process may not write any more.
    */
   async append(session: Session, entry: LogEntry): Promise<Token> {
-    const token = await this.#take(session);
     const { instance } = this.#lease;
-    const { rows, commitId, committedMs } = entry;
+    const { commitId, committedMs } = entry;
     const common = [instance, commitId, committedMs] as const;
-    if (rows.size === 0) {
-      await session.run(INSERT_RECORD, [token, NO_STREAM, ...common, 0, ""]);
-    }
-    for (const [stream, lines] of rows) {
+    const [first = NO_ROWS, ...others] = entry.rows;
+    const token = await this.#appendFirst(session, common, first);
+    for (const [stream, lines] of others) {
       const body = lines.join(ROW_SEPARATOR);
       await session.run(
         INSERT_RECORD,
@@ -90,32 +110,58 @@ export class LogAppender {
     return token;
   }
 
-  async #take(session: Session): Promise<Token> {
-    const { instance, fence } = this.#lease;
-    let next = this.#next(this.#lastTaken);
-    let taken = await session.run(TAKE_TOKEN, [next, instance, fence]);
-    if (taken === 0) {
-      const [row] = await session.rows(
-        "SELECT max(last_token) FROM headwater_instances",
-        [],
-      );
-      next = this.#next(Math.max(Number(row?.[0] ?? 0), this.#lastTaken));
-      taken = await session.run(TAKE_TOKEN, [next, instance, fence]);
-      if (taken === 0) throw await leaseLostError(session, this.#lease);
-    }
-    this.#lastTaken = next;
-    return next;
+  /** Tells that the transaction of the last {@linkcode append} is durable. */
+  committed(): void {
+    this.#reserved = this.#reserving;
   }
 
-  #next(last: number): Token {
-    if (last >= Number.MAX_SAFE_INTEGER) {
-      throw new HeadwaterError(
-        "TOKENS_EXHAUSTED",
-        `Cannot take a token: ${last} is the last there is; start a new database`,
+  async #appendFirst(
+    session: Session,
+    common: readonly [string, string, number],
+    [stream, lines]: readonly [string, readonly string[]],
+  ): Promise<Token> {
+    const { fence } = this.#lease;
+    const body = lines.join(ROW_SEPARATOR);
+    const insert = async (token: Token) => {
+      await this.#reserve(session, token);
+      this.#lastTaken = token;
+      return await session.run(
+        INSERT_FIRST_RECORD,
+        [token, stream, ...common, lines.length, body, fence],
       );
-    }
-    return parseToken(last + 1);
+    };
+    let token = next(this.#lastTaken);
+    if (await insert(token) === 1) return token;
+    const [row] = await session.rows(
+      "SELECT max(token) FROM headwater_log",
+      [],
+    );
+    token = next(Math.max(Number(row?.[0] ?? 0), this.#lastTaken));
+    if (await insert(token) === 1) return token;
+    throw await leaseLostError(session, this.#lease);
   }
+
+  async #reserve(session: Session, token: Token): Promise<void> {
+    this.#reserving = this.#reserved;
+    if (token <= this.#reserved) return;
+    const { instance, fence } = this.#lease;
+    const end = Math.min(token + RESERVED_TOKENS - 1, Number.MAX_SAFE_INTEGER);
+    const changed = await session.run(RESERVE, [end, instance, fence]);
+    if (changed === 0) throw await leaseLostError(session, this.#lease);
+    this.#reserving = parseToken(end);
+  }
+}
+
+const NO_ROWS = [NO_STREAM, []] as const;
+
+function next(last: number): Token {
+  if (last >= Number.MAX_SAFE_INTEGER) {
+    throw new HeadwaterError(
+      "TOKENS_EXHAUSTED",
+      `Cannot take a token: ${last} is the last there is; start a new database`,
+    );
+  }
+  return parseToken(last + 1);
 }
 
 /** Stores events beside the log, under the transaction's token. */

@@ -12,7 +12,8 @@ import {
   type ProcessIdentity,
   thisProcess,
 } from "../runtime/processes.ts";
-import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
+import { readLastToken } from "./read.ts";
 
 /** The right to write under an instance name. */
 export interface Lease {
@@ -20,13 +21,14 @@ export interface Lease {
   readonly instance: string;
   /** Grows by one with each holder; every commit checks it. */
   readonly fence: number;
-  /** The instance's last token, when the lease was taken. */
+  /** The instance's last committed token, when the lease was taken. */
   readonly lastToken: Token;
+  /** A token that none given before is beyond, in this database. */
+  readonly lastReserved: Token;
 }
 
 interface Holder extends ProcessIdentity {
   readonly fence: number;
-  readonly lastToken: Token;
   readonly startedMs: number;
   readonly expiresMs: number;
 }
@@ -59,7 +61,13 @@ export async function takeLease(
     throw heldError(instance, holder, now);
   }
   const fence = (holder?.fence ?? 0) + 1;
-  const lastToken = holder?.lastToken ?? TOKEN_ZERO;
+  const lastToken = await readLastToken(session, instance);
+  const [row] = await session.rows(
+    `SELECT max(coalesce((SELECT max(last_token) FROM headwater_instances), 0),
+      coalesce((SELECT max(token) FROM headwater_log), 0))`,
+    [],
+  );
+  const lastReserved = parseToken(Number(row?.[0]));
   const self = thisProcess();
   await session.run(
     `INSERT INTO headwater_instances
@@ -71,7 +79,7 @@ export async function takeLease(
       started_ms = excluded.started_ms, expires_ms = excluded.expires_ms`,
     [
       instance,
-      lastToken,
+      lastReserved,
       fence,
       self.host,
       self.pid,
@@ -80,7 +88,7 @@ export async function takeLease(
       now + leaseMs,
     ],
   );
-  return { instance, fence, lastToken };
+  return { instance, fence, lastToken, lastReserved };
 }
 
 /**
@@ -100,14 +108,19 @@ export async function renewLease(
   if (changed === 0) throw await leaseLostError(session, lease);
 }
 
-/** Gives the name free, in the caller's transaction; nothing happens if it is another's by now. */
+/**
+ * Gives the name free, in the caller's transaction, and the tokens that were
+ * set aside and not taken. Nothing happens if the name is another's by now.
+ */
 export async function releaseLease(
   session: Session,
   lease: Lease,
+  lastTaken: Token,
 ): Promise<void> {
   await session.run(
-    "UPDATE headwater_instances SET expires_ms = 0 WHERE name = ? AND fence = ?",
-    [lease.instance, lease.fence],
+    `UPDATE headwater_instances SET expires_ms = 0, last_token = ?
+    WHERE name = ? AND fence = ?`,
+    [lastTaken, lease.instance, lease.fence],
   );
 }
 
@@ -132,18 +145,17 @@ async function readHolder(
   instance: string,
 ): Promise<Holder | undefined> {
   const [row] = await session.rows(
-    `SELECT host, pid, process_mark, fence, last_token, started_ms, expires_ms
+    `SELECT host, pid, process_mark, fence, started_ms, expires_ms
     FROM headwater_instances WHERE name = ?`,
     [instance],
   );
   if (row === undefined) return undefined;
-  const [host, pid, mark, fence, lastToken, startedMs, expiresMs] = row;
+  const [host, pid, mark, fence, startedMs, expiresMs] = row;
   return {
     host: String(host),
     pid: Number(pid),
     mark: String(mark),
     fence: Number(fence),
-    lastToken: parseToken(Number(lastToken)),
     startedMs: Number(startedMs),
     expiresMs: Number(expiresMs),
   };

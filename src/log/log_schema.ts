@@ -24,8 +24,9 @@ export const NO_STREAM = "";
  * - `headwater_log`: one record for each token and stream. It is its own index
  *   (`WITHOUT ROWID`): appending touches one page at the right-hand end, and a
  *   range of tokens is read in order.
- * - `headwater_instances`: who may write under a name. `last_token` is apart
- *   from the log, so that deleting the log's tail never frees a token.
+ * - `headwater_instances`: who may write under a name. No token was ever given
+ *   beyond its `last_token`, which is apart from the log, so that deleting the
+ *   log's tail never frees one.
  * - `headwater_events`: events by aggregate and version.
  */
 export const LOG_MIGRATIONS: readonly Migration[] = [

@@ -70,13 +70,13 @@ export async function readLogPage(
   return { records: toRecords(whole), upTo: reached, isLimited: true };
 }
 
-/** An instance's last committed token; `TOKEN_ZERO` if it has none. */
+/** An instance's last committed token in the log; `TOKEN_ZERO` if it has none. */
 export async function readLastToken(
   session: Session,
   instance: string,
 ): Promise<Token> {
   const [row] = await session.rows(
-    "SELECT last_token FROM headwater_instances WHERE name = ?",
+    "SELECT token FROM headwater_log WHERE instance = ? ORDER BY token DESC LIMIT 1",
     [instance],
   );
   return row === undefined ? TOKEN_ZERO : parseToken(Number(row[0]));

@@ -67,6 +67,8 @@ function findProblem(
       return Number.isFinite(value) ? undefined : `${place} is ${value}`;
     case "object":
       break;
+    case "undefined":
+      return `${place} is undefined`;
     default:
       return `${place} is a ${typeof value}`;
   }

@@ -8,7 +8,8 @@ import { Buffer, isAscii } from "node:buffer";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 
 const NEWLINE = 0x0a;
-const decoder = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark is part of its line, wherever the chunk begins.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Cuts chunks at their last newline and keeps what follows for the next.

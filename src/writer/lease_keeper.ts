@@ -8,6 +8,7 @@ import type { Session } from "../database/engine.ts";
 import { type Lease, releaseLease, renewLease } from "../log/lease.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import type { Token } from "../tokens/token.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** What a keeper works with. */
@@ -21,6 +22,8 @@ export interface LeaseKeeperOptions {
   readonly lease: Lease;
   /** How long it holds unless renewed, in ms. */
   readonly leaseMs: number;
+  /** The last token that was taken under it. */
+  readonly lastTaken: () => Token;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -41,12 +44,12 @@ export class LeaseKeeper {
 
   /** Gives the name free, behind every transaction that was called for before. */
   async release(): Promise<void> {
-    const { transact, lease, logger } = this.#options;
+    const { transact, lease, lastTaken, logger } = this.#options;
     this.#cancelTimer();
     try {
       await transact(
         "release lease",
-        (session) => releaseLease(session, lease),
+        (session) => releaseLease(session, lease, lastTaken()),
       );
     } catch (error) {
       logger("warn", "lease not released", { error: messageOf(error) });

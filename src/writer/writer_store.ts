@@ -136,6 +136,7 @@ export class WriterStore<Database> {
       transact: (name, work) => engine.transaction(name, work),
       lease,
       leaseMs,
+      lastTaken: () => this.#appender.lastTaken,
       clock: systemClock,
       logger,
     });
@@ -355,6 +356,7 @@ export class WriterStore<Database> {
     this.#commits += 1;
     if (transaction !== undefined) {
       this.#position = transaction.token;
+      this.#appender.committed();
       for (const row of outcome.rows.get(CACHES_STREAM) ?? []) {
         readCachesRow(row, this.#caches);
       }

@@ -139,10 +139,11 @@ export class SqliteConnection implements Session {
       let statement = this.#arrays.get(sql);
       if (statement === undefined) {
         statement = this.#prepareAnew(sql);
-        statement.setReturnArrays(true);
+        returnArrays(statement);
         remember(this.#arrays, sql, statement);
       }
-      return statement.all(...parameters) as unknown as SqlValue[][];
+      const rows: unknown[] = statement.all(...parameters);
+      return rows.map(toArray);
     } catch (error) {
       throw describeSqliteError(`read "${this.#path}"`, error);
     }
@@ -302,6 +303,18 @@ function remember<Value>(
   }
   kept.set(sql, value);
   return value;
+}
+
+/** Came with Node 22.16; before that rows are objects, their columns in order. */
+function returnArrays(statement: StatementSync): void {
+  const { setReturnArrays } = statement as {
+    setReturnArrays?: (enabled: boolean) => void;
+  };
+  setReturnArrays?.call(statement, true);
+}
+
+function toArray(row: unknown): SqlValue[] {
+  return Array.isArray(row) ? row : Object.values(row as object);
 }
 
 /** `columns()` came with Node 22.16; before that the text must tell. */

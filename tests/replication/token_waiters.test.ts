@@ -1,0 +1,63 @@
+// The heap of waiters against the simplest thing that can be trusted: a list.
+
+import t from "tap";
+import { TokenWaiters } from "../../src/replication/token_waiters.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import type { Token } from "../../src/tokens/token.ts";
+import { seededRandom } from "../support/seeded_random.ts";
+
+const timeout = () => new Error("timeout");
+
+t.test("TokenWaiters.reach() wakes those it reaches, lowest first", async (t) => {
+  const random = seededRandom(t);
+  for (let round = 0; round < 50; round += 1) {
+    const waiters = new TokenWaiters(systemClock);
+    const stops: AbortController[] = [];
+    const woken: number[] = [];
+    const expected: number[] = [];
+    let waiting: { token: number; index: number }[] = [];
+    const settled: Promise<void>[] = [];
+    for (let step = 0; step < 100; step += 1) {
+      const token = 1 + random(200);
+      if (random(5) > 0) {
+        const index = stops.length;
+        const stop = new AbortController();
+        stops.push(stop);
+        waiting.push({ token, index });
+        settled.push(
+          waiters.wait(token as Token, timeout, {
+            signal: stop.signal,
+            timeoutMs: 60_000,
+          }).then(() => void woken.push(token), () => {}),
+        );
+      } else if (random(3) === 0 && waiting.length > 0) {
+        const [given] = waiting.splice(random(waiting.length), 1);
+        stops[given?.index ?? 0]?.abort(new Error("gave up"));
+      } else {
+        const reached = waiting.filter((waiter) => waiter.token <= token);
+        expected.push(
+          ...reached.map((waiter) => waiter.token).sort((a, b) => a - b),
+        );
+        waiting = waiting.filter((waiter) => waiter.token > token);
+        waiters.reach(token as Token);
+      }
+      if (waiters.size !== waiting.length) {
+        t.equal(waiters.size, waiting.length, `round ${round}, step ${step}`);
+      }
+    }
+    waiters.rejectAll(new Error("closed"));
+    await Promise.all(settled);
+    if (woken.join() !== expected.join()) t.same(woken, expected);
+    if (waiters.size !== 0) t.equal(waiters.size, 0);
+  }
+  t.pass("50 rounds of 100 steps");
+});
+
+t.test("TokenWaiters.wait() rejects at its deadline only", async (t) => {
+  const waiters = new TokenWaiters(systemClock);
+  await t.rejects(
+    waiters.wait(5 as Token, timeout, { timeoutMs: 1 }),
+    { message: "timeout" },
+  );
+  t.equal(waiters.size, 0);
+});

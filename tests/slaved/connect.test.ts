@@ -1,0 +1,140 @@
+// How a slaved store comes to be connected, and what it says when it can't.
+
+import t from "tap";
+import { SlavedStore, WriterStore } from "../../mod.ts";
+import { temporaryDatabase } from "../support/folders.ts";
+import { freePort } from "../support/ports.ts";
+import {
+  createUsers,
+  saveUser,
+  type TestDatabase,
+  Users,
+} from "../support/stores.ts";
+
+t.test("SlavedStore.connect()", async (t) => {
+  await t.test("may come before the writer and its database", async (t) => {
+    const database = temporaryDatabase(t);
+    const replicate = `tcp://127.0.0.1:${await freePort()}`;
+    const connecting = SlavedStore.connect<TestDatabase>({
+      database,
+      replicate,
+    });
+    const writer = await WriterStore.open<TestDatabase>({
+      database,
+      listen: replicate,
+    });
+    t.teardown(() => writer.close());
+    await using slaved = await connecting;
+    t.equal(slaved.stats.state, "live");
+  });
+
+  await t.test("says that nobody answers", async (t) => {
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({ database });
+    t.teardown(() => writer.close());
+    const replicate = `tcp://127.0.0.1:${await freePort()}`;
+    await t.rejects(
+      SlavedStore.connect({ database, replicate, connectTimeoutMs: 50 }),
+      {
+        code: "CONNECT_TIMEOUT",
+        message:
+          `Cannot connect a slaved store within 50 ms: nobody answers at ${replicate}`,
+      },
+    );
+  });
+
+  await t.test("says that the database isn't there", async (t) => {
+    const database = temporaryDatabase(t);
+    await t.rejects(
+      SlavedStore.connect({
+        database,
+        replicate: "tcp://127.0.0.1:9",
+        connectTimeoutMs: 50,
+      }),
+      { code: "CONNECT_TIMEOUT", message: /unable to open database/ },
+    );
+  });
+
+  await t.test("refuses what can't be", async (t) => {
+    const replicate = "tcp://127.0.0.1:9";
+    await t.rejects(
+      SlavedStore.connect({ database: "sqlite::memory:", replicate }),
+      { code: "INVALID_ARGUMENT", message: /no other process can reach it/ },
+    );
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({ database });
+    t.teardown(() => writer.close());
+    await t.rejects(SlavedStore.connect({ database, replicate: "redis://x" }), {
+      code: "INVALID_ARGUMENT",
+      message: /"redis:\/\/x": give tcp:\/\/HOST:PORT/,
+    });
+  });
+
+  await t.test("gives up when its signal says so", async (t) => {
+    const stop = new AbortController();
+    const connecting = SlavedStore.connect({
+      database: temporaryDatabase(t),
+      replicate: "tcp://127.0.0.1:9",
+      signal: stop.signal,
+    });
+    stop.abort(new Error("never mind"));
+    await t.rejects(connecting, { message: "never mind" });
+  });
+});
+
+t.test("an attached store", async (t) => {
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+  });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: String(writer.url),
+  });
+  t.teardown(() => slaved.close());
+  class Writes extends Users {
+    async write(): Promise<void> {
+      // deno-lint-ignore no-explicit-any -- the type forbids what is tried
+      await (this.db as any).insertInto("users")
+        .values({ id: "x", name: "X", version: 1 }).execute();
+    }
+  }
+
+  for (
+    const [side, store] of [["slaved", slaved], ["writer", writer]] as const
+  ) {
+    await t.test(`of a ${side} store can't write`, async (t) => {
+      await t.rejects(store.attach(Writes).write(), /readonly/i);
+    });
+  }
+
+  await t.test("counts hits, misses and invalidations", async (t) => {
+    const users = slaved.attach(Users);
+    await slaved.waitFor(
+      await saveUser(writer, { id: "a", name: "A", version: 1 }),
+    );
+    await users.getUserById("a");
+    await users.getUserById("a");
+    await users.findUsers("A", 1);
+    await users.countUsers();
+    await slaved.waitFor(
+      await saveUser(writer, { id: "a", name: "A", version: 2 }),
+    );
+    t.same(await users.findUsers("A", 2), ["a"]);
+    const own = slaved.caches().filter(({ misses }) => misses > 0);
+    t.match(own.find(({ name }) => name === "getUserById"), {
+      entries: 0,
+      hits: 1,
+      misses: 1,
+      invalidations: 1,
+    });
+    t.match(own.find(({ name }) => name === "findUsers"), { invalidations: 1 });
+    t.match(own.find(({ name }) => name === "countUsers"), {
+      entries: 0,
+      invalidations: 1,
+    });
+  });
+});

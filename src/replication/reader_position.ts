@@ -14,6 +14,7 @@ import { TokenWaiters } from "./token_waiters.ts";
 
 /** A wait that came to its deadline. */
 export class WaitTimeoutError extends HeadwaterError {
+  /** The class's name, as it stands in stack traces. */
   override readonly name: string = "WaitTimeoutError";
   /** The instance that was waited for. */
   readonly instance: string;

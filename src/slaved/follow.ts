@@ -21,7 +21,9 @@ import { connector } from "../transport/open_transport.ts";
 
 /** What a writer says of a stream's place. */
 export interface StreamPosition {
+  /** The stream's name. */
   readonly stream: string;
+  /** Who writes it. */
   readonly instance: string;
   /** The place that it told before. */
   readonly previous: Token;

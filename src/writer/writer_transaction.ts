@@ -47,12 +47,17 @@ export type ExpectedVersion = number | "any" | "none" | "exists";
 
 /** Options of {@linkcode WriterTransaction.append}. */
 export interface AppendOptions {
-  /** @default {"any"} */
+  /**
+   * The version that the aggregate must have.
+   *
+   * @default {"any"}
+   */
   readonly expectedVersion?: ExpectedVersion | undefined;
 }
 
 /** An append met an aggregate at another version than its writer had seen. */
 export class VersionConflictError extends HeadwaterError {
+  /** The class's name, as it stands in stack traces. */
   override readonly name: string = "VersionConflictError";
   /** The aggregate. */
   readonly aggregate: string;

@@ -29,12 +29,19 @@ export interface TestProcess {
   readonly ended: Promise<number | string>;
 }
 
-/** The command that runs a TypeScript file of this project, and its first arguments. */
+const root = new URL("../../", import.meta.url);
+
+/**
+ * The command that runs a TypeScript file of this project, and its first
+ * arguments. Under Node it is the file that `npm run build` made of it, which
+ * starts in a tenth of the time that the test runner's loader takes.
+ */
 export function commandFor(file: URL): [string, string[]] {
-  const path = fileURLToPath(file);
-  return isDeno
-    ? [process.execPath, ["run", "-A", "--quiet", path]]
-    : [process.execPath, [...process.execArgv, path]];
+  if (isDeno) {
+    return [process.execPath, ["run", "-A", "--quiet", fileURLToPath(file)]];
+  }
+  const path = file.href.slice(root.href.length).replace(/ts$/, "js");
+  return [process.execPath, [fileURLToPath(new URL(`dist/${path}`, root))]];
 }
 
 /** Starts a file; it is killed with the test, if it is still there. */

@@ -60,6 +60,11 @@ t.test("isProvablyGone() is true for a zombie", {
   const pid = Number(
     await new Promise((resolve) => parent.stdout.once("data", resolve)),
   );
+  const parentStat = `/proc/${parent.pid}/stat`;
+  await until(
+    "the shell has given its place away",
+    () => readFileSync(parentStat, "utf8").includes("(sleep)"),
+  );
   const identity = { host: thisProcess().host, pid, mark: markOf(pid) };
   t.notOk(isProvablyGone(identity), "while it lives");
   process.kill(pid, "SIGKILL");

@@ -29,6 +29,8 @@ async function runFile(file: string): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", `--preload=${preload.pathname}`, file],
     cwd: root,
+    // tap's own, in seconds; it is 30 unless told.
+    env: { TAP_TIMEOUT: String(FILE_TIMEOUT_MS / 1_000) },
     stdout: "piped",
     stderr: "piped",
     stdin: "null",

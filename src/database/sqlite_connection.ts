@@ -219,8 +219,9 @@ export class SqliteConnection implements Session {
     this.#iterations.clear();
   }
 
-  /** Closes the connection. */
+  /** Closes the connection; may be called again. */
   close(): void {
+    if (!this.#isOpen) return;
     this.endIterations();
     this.#isOpen = false;
     this.#prepared.clear();

@@ -28,9 +28,14 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
     "check that the folder exists and that this process may write in it",
   ],
   [
-    /database or disk is full|disk I\/O error/,
+    /database or disk is full/,
     "DATABASE_FULL",
     "free some space; nothing of this transaction was kept",
+  ],
+  [
+    /disk I\/O error/,
+    "DATABASE_UNAVAILABLE",
+    "check that the path is a file's, and the disk whole and not full",
   ],
   [
     /database is locked|database table is locked/,

@@ -129,6 +129,12 @@ class ConnectionPool {
     this.#gate.leave();
   }
 
+  discard(connection: SqliteConnection): void {
+    this.#busy.delete(connection);
+    connection.close();
+    this.#gate.leave();
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const connection of [...this.#idle, ...this.#busy]) connection.close();
@@ -182,9 +188,14 @@ class ReadConnection implements DatabaseConnection {
     const connection = this.#own;
     assert(connection !== undefined, "a read transaction to end");
     this.#own = undefined;
-    connection.endIterations();
-    connection.script("COMMIT");
-    this.#pool.give(connection);
+    try {
+      connection.endIterations();
+      connection.script("COMMIT");
+      this.#pool.give(connection);
+    } catch {
+      // Nothing was to be kept. But whoever came next would have its snapshot.
+      this.#pool.discard(connection);
+    }
   }
 }
 

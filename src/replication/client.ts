@@ -285,7 +285,7 @@ class Link implements ConnectionHandler {
   #beat(): void {
     switch (this.#keepAlive.check()) {
       case "give up":
-        this.#fail(new Error("ping timeout"));
+        this.#fail("ping timeout");
         return;
       case "ping":
         this.#ping();

@@ -10,7 +10,6 @@ export { cached } from "./src/caches/cached.ts";
 export { cachesStream, eventsStream } from "./src/streams/builtin_streams.ts";
 export { defineCacheGroup } from "./src/caches/cache_groups.ts";
 export { defineStream } from "./src/streams/stream.ts";
-export { follow } from "./src/slaved/follow.ts";
 export { HeadwaterError } from "./src/runtime/errors.ts";
 export { SlavedStore } from "./src/slaved/slaved_store.ts";
 export { stderrLogger } from "./src/runtime/logger.ts";
@@ -32,7 +31,6 @@ export type {
   EventInput,
   ExpectedVersion,
 } from "./src/writer/writer_transaction.ts";
-export type { Following, FollowOptions } from "./src/slaved/follow.ts";
 export type { JsonValue } from "./src/runtime/json.ts";
 export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";

@@ -5,10 +5,10 @@
  */
 
 import process from "node:process";
-import type { Writable } from "node:stream";
 import { Command } from "commander";
 import { stderrLogger } from "../../mod.ts";
-import { follow } from "../slaved/mod.ts";
+import { follow, type StreamPosition } from "../slaved/mod.ts";
+import { openOutput } from "./output.ts";
 import { stopRequested } from "./signals.ts";
 
 interface FollowCommandOptions {
@@ -35,35 +35,22 @@ async function print(
   { stream, verbose }: FollowCommandOptions,
 ): Promise<void> {
   const stop = stopRequested();
-  const isGone = new Promise<void>((resolve) =>
-    // Whoever read our output has had enough.
-    process.stdout.on("error", () => resolve())
-  );
+  const output = openOutput();
   const following = follow({
     replicate: url,
     streams: stream,
     name: "headwater follow",
     logger: stderrLogger(verbose ? "debug" : "warn"),
+    // Holds the writer up rather than keep lines that nobody has read.
     onBatch: ({ stream, instance, token, rows }) =>
-      writeLine(process.stdout, { stream, instance, token, rows }),
-    ...(verbose
-      ? { onPosition: (position) => writeLine(process.stderr, position) }
-      : {}),
+      output.writeLine({ stream, instance, token, rows }),
+    ...(verbose ? { onPosition: printPosition } : {}),
   });
-  await Promise.race([stop, isGone]);
+  await Promise.race([stop, output.gone]);
   await following.close();
+  await output.close();
 }
 
-/** Holds the writer up rather than keep lines that nobody has read. */
-function writeLine(output: Writable, value: unknown): void | Promise<void> {
-  if (output.write(`${JSON.stringify(value)}\n`)) return;
-  return new Promise((resolve) => {
-    const done = () => {
-      output.off("drain", done);
-      output.off("error", done);
-      resolve();
-    };
-    output.on("drain", done);
-    output.on("error", done);
-  });
+function printPosition(position: StreamPosition): void {
+  process.stderr.write(`${JSON.stringify(position)}\n`);
 }

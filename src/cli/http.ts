@@ -8,8 +8,8 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import {
-  type EventInput,
   HeadwaterError,
+  type JsonValue,
   type Logger,
   VersionConflictError,
 } from "../../mod.ts";
@@ -17,16 +17,20 @@ import type { WriterStore } from "../writer/mod.ts";
 
 type Writer = WriterStore<Record<string, never>>;
 
-/** Bytes of a request's body. */
+/** Bytes of a request's body. Beyond, it is refused with 413. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** Rows in one answer, about. */
 const MAX_LIMIT = 10_000;
 
 const keyPart = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
+/** It was read as JSON, so it is; how deep it may be, the writer says. */
+const json = z.custom<JsonValue>();
+
 const event = z.strictObject({
   type: z.string().min(1),
-  data: z.json().optional(),
-  metadata: z.json().optional(),
+  data: json.optional(),
+  metadata: json.optional(),
 });
 
 const transactionBody = z.strictObject({
@@ -38,7 +42,7 @@ const transactionBody = z.strictObject({
     ]).optional(),
     events: z.array(event).min(1),
   }).optional(),
-  rows: z.record(z.string(), z.array(z.json()).min(1)).optional(),
+  rows: z.record(z.string(), z.array(json).min(1)).optional(),
   invalidate: z.array(
     z.tuple([z.string().min(1), z.array(keyPart).nullable()]),
   ).min(1).optional(),
@@ -83,9 +87,7 @@ export function createApp(writer: Writer, logger: Logger): Hono {
       const { append, rows = {}, invalidate = [] } = body;
       if (append !== undefined) {
         const { aggregate, events, expectedVersion } = append;
-        await txn.append(aggregate, events as EventInput[], {
-          expectedVersion,
-        });
+        await txn.append(aggregate, events, { expectedVersion });
       }
       for (const [stream, list] of Object.entries(rows)) {
         for (const row of list) txn.write(stream, row);

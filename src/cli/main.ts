@@ -28,6 +28,9 @@ export async function main(args: readonly string[]): Promise<void> {
       });
   }
   try {
+    if (args.length === 0) {
+      program.error("error: missing command: give serve or follow, or --help");
+    }
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
     process.exitCode = report(error);

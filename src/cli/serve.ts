@@ -66,7 +66,8 @@ async function serve(options: ServeOptions): Promise<void> {
     instance: options.instance,
     serverName: options.serverName,
     synchronous: options.synchronous,
-    streams: options.stream.map((name) => defineStream(name, z.json())),
+    // Any JSON: what is none, the writer refuses by itself.
+    streams: options.stream.map((name) => defineStream(name, z.unknown())),
     logger,
   });
   let http: HttpServer | undefined;
@@ -80,6 +81,8 @@ async function serve(options: ServeOptions): Promise<void> {
       ...(http === undefined ? {} : { http: http.url }),
       instance: writer.instance,
     };
+    // Nobody has to read it.
+    process.stdout.on("error", () => {});
     process.stdout.write(`${JSON.stringify(ready)}\n`);
     await stop;
   } finally {

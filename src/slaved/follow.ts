@@ -8,7 +8,7 @@ import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/transaction_applier.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import {
   MAX_LINE_BYTES,
   MAX_ROWS_PER_TRANSACTION,
@@ -38,7 +38,8 @@ export interface FollowOptions extends KeepAliveOptions {
 
   /**
    * Is given each batch, in the order it was sent. The writer is held up while
-   * the promise it returns is pending.
+   * the promise it returns is pending. What it throws is logged, and the next
+   * batch is given.
    */
   readonly onBatch: (batch: Batch) => void | Promise<void>;
 
@@ -76,6 +77,23 @@ export interface FollowOptions extends KeepAliveOptions {
   readonly maxLineBytes?: number | undefined;
 
   /**
+   * The first pause before connecting again, in ms; each next is e times longer.
+   *
+   * @default {100}
+   */
+  readonly minBackoffMs?: number | undefined;
+
+  /**
+   * The longest pause before connecting again, in ms.
+   *
+   * @default {2000}
+   */
+  readonly maxBackoffMs?: number | undefined;
+
+  /** Closes it. */
+  readonly signal?: AbortSignal | undefined;
+
+  /**
    * Takes what there is to say.
    *
    * @default {nothing is said}
@@ -102,7 +120,7 @@ export interface Following extends AsyncDisposable {
  *
  * @example Usage
  * ```ts
- * import { follow } from "headwater";
+ * import { follow } from "headwater/slaved";
  *
  * const following = follow({
  *   replicate: "tcp://127.0.0.1:8823",
@@ -112,20 +130,29 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
-  const { maxLineBytes = MAX_LINE_BYTES } = options;
+  const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
+    options;
   const client = new ReplicationClient({
     pingIntervalMs: options.pingIntervalMs,
     silenceTimeoutMs: options.silenceTimeoutMs,
     connect: connector(options.replicate, systemClock, { maxLineBytes }),
-    receiver: new BatchReceiver(options),
+    minBackoffMs: options.minBackoffMs,
+    maxBackoffMs: options.maxBackoffMs,
+    receiver: new BatchReceiver(options, logger),
     name: options.name ?? "follower",
     serverName: options.serverName,
     clock: systemClock,
     random: systemRandom,
-    logger: options.logger ?? silentLogger,
+    logger,
   });
-  client.open();
-  const close = () => client.close();
+  const close = () => {
+    signal?.removeEventListener("abort", close);
+    return client.close();
+  };
+  if (!signal?.aborted) {
+    signal?.addEventListener("abort", close);
+    client.open();
+  }
   return {
     get connections() {
       return client.connections;
@@ -135,20 +162,32 @@ export function follow(options: FollowOptions): Following {
   };
 }
 
+/** Rows of a batch that has not ended. */
+interface OpenBatch {
+  readonly rows: string[];
+  chars: number;
+}
+
 /** Gathers each stream's batches for themselves: foreign writers count each stream apart. */
 class BatchReceiver {
   readonly #options: FollowOptions;
-  readonly #batches = new Map<string, string[]>();
+  readonly #logger: Logger;
+  readonly #batches = new Map<string, OpenBatch>();
+  /** What was given last on this connection, by stream and instance. */
+  readonly #given = new Map<string, Token>();
+  /** Rows and characters of all that has not ended. */
   #rows = 0;
   #chars = 0;
+  #isLive = false;
 
-  constructor(options: FollowOptions) {
+  constructor(options: FollowOptions, logger: Logger) {
     this.#options = options;
+    this.#logger = logger;
   }
 
-  /** Nothing is fetched, so whoever is connected has all there will be. */
+  /** Nothing is fetched: whoever is told something has all there will be. */
   get isLive(): boolean {
-    return true;
+    return this.#isLive;
   }
 
   row(
@@ -157,19 +196,18 @@ class BatchReceiver {
     token: Token | undefined,
     row: string,
   ): void | Promise<void> {
-    const { streams, onBatch } = this.#options;
-    if (streams !== undefined && !streams.includes(stream)) return;
+    this.#isLive = true;
+    if (!this.#isWanted(stream)) return;
     const key = `${stream} ${instance}`;
-    const rows = this.#batches.get(key) ?? [];
-    rows.push(row);
-    this.#count(row);
-    if (token === undefined) {
-      this.#batches.set(key, rows);
-      return;
-    }
-    this.#batches.delete(key);
-    if (this.#batches.size === 0) this.#forget();
-    return onBatch({ stream, instance, token, rows: rows.map(parseRow) });
+    this.#add(key, row);
+    if (token === undefined) return;
+    const rows = this.#take(key);
+    const last = this.#given.get(key);
+    // Told twice, as a writer may.
+    if (last !== undefined && token <= last) return;
+    this.#given.set(key, token);
+    const batch = { stream, instance, token, rows: rows.map(parseRow) };
+    return this.#call(this.#options.onBatch, batch);
   }
 
   position(
@@ -178,23 +216,34 @@ class BatchReceiver {
     previous: Token,
     token: Token,
   ): void | Promise<void> {
-    this.#batches.delete(`${stream} ${instance}`);
-    const { streams, onPosition } = this.#options;
-    if (streams !== undefined && !streams.includes(stream)) return;
-    return onPosition?.({ stream, instance, previous, token });
+    this.#isLive = true;
+    const key = `${stream} ${instance}`;
+    this.#take(key);
+    const last = this.#given.get(key);
+    // A writer that was started over counts from an earlier place.
+    if (last !== undefined && token < last) this.#given.set(key, token);
+    const { onPosition } = this.#options;
+    if (onPosition === undefined || !this.#isWanted(stream)) return;
+    return this.#call(onPosition, { stream, instance, previous, token });
   }
 
   disconnected(): void {
-    this.#forget();
-  }
-
-  #forget(): void {
     this.#batches.clear();
+    this.#given.clear();
     this.#rows = 0;
     this.#chars = 0;
+    this.#isLive = false;
   }
 
-  #count(row: string): void {
+  #isWanted(stream: string): boolean {
+    return this.#options.streams?.includes(stream) ?? true;
+  }
+
+  #add(key: string, row: string): void {
+    const batch = this.#batches.get(key) ?? { rows: [], chars: 0 };
+    this.#batches.set(key, batch);
+    batch.rows.push(row);
+    batch.chars += row.length;
     this.#rows += 1;
     this.#chars += row.length;
     if (
@@ -206,6 +255,34 @@ class BatchReceiver {
       `Cannot take in batches of more than ${MAX_ROWS_PER_TRANSACTION} rows or ` +
         `${MAX_TRANSACTION_BYTES} characters; write smaller ones`,
     );
+  }
+
+  /** Ends a batch, and gives its rows. */
+  #take(key: string): readonly string[] {
+    const batch = this.#batches.get(key);
+    if (batch === undefined) return [];
+    this.#batches.delete(key);
+    this.#rows -= batch.rows.length;
+    this.#chars -= batch.chars;
+    return batch.rows;
+  }
+
+  /** Stays synchronous where the user's function does. */
+  #call<Told>(
+    tell: (told: Told) => void | Promise<void>,
+    told: Told,
+  ): void | Promise<void> {
+    try {
+      return tell(told)?.catch((error) => this.#failed(error));
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#logger("error", "what follows the writer failed", {
+      error: messageOf(error),
+    });
   }
 }
 

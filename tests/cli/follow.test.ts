@@ -1,12 +1,15 @@
 // `headwater follow`, as a process, after a real writer and a foreign one.
 
+import { spawn } from "node:child_process";
+import { createServer, type Socket } from "node:net";
+import process from "node:process";
 import t from "tap";
 import { z } from "zod";
 import { defineStream, WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { startProcess } from "../support/processes.ts";
+import { commandFor, startProcess } from "../support/processes.ts";
 import type { TestDatabase } from "../support/stores.ts";
 
 const command = new URL("../../src/cli/main.ts", import.meta.url);
@@ -84,4 +87,49 @@ t.test("headwater follow of a foreign writer", async (t) => {
   fake.send(`RDATA typing w1 batch ["torn"]\nPOSITION typing w1 3 3\n`);
   fake.send(`RDATA typing w1 4 ["whole"]\n`);
   t.match(await person.hear("the next", () => true), { rows: [["whole"]] });
+});
+
+t.test("headwater follow, stuck for want of a reader", async (t) => {
+  let socket: Socket | undefined;
+  const server = createServer((accepted) => {
+    socket = accepted;
+    accepted.on("error", () => {});
+  });
+  t.teardown(() => {
+    socket?.destroy();
+    server.close();
+  });
+  await new Promise<void>((resolve) =>
+    server.listen(0, "127.0.0.1", () => resolve())
+  );
+  const { port } = server.address() as { port: number };
+  // Not startProcess(): what is printed last is torn, and no JSON.
+  const [program, first] = commandFor(command);
+  const url = `tcp://127.0.0.1:${port}`;
+  const person = spawn(program, [...first, "follow", url], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(() => void person.kill("SIGKILL"));
+  await until("it is there", () => socket !== undefined);
+  socket?.write(`SERVER fake\nRDATA s w 1 "first"\n`);
+  // One piece is read, and then no more.
+  await new Promise((resolve) => person.stdout.once("readable", resolve));
+  // Far more than pipes and sockets hold.
+  const row = "x".repeat(100_000);
+  for (let token = 2; token < 400; token += 1) {
+    socket?.write(`RDATA s w ${token} "${row}"\n`);
+  }
+  let left = -1;
+  let times = 0;
+  await until("it takes no more", () => {
+    const now = socket?.writableLength ?? 0;
+    times = now === left ? times + 1 : 0;
+    left = now;
+    return times > 50;
+  });
+  t.ok(left > 0, "the writer is held up");
+  // Not person.kill(): Deno's reports that signal, however it ended.
+  process.kill(Number(person.pid), "SIGTERM");
+  await until("it has ended", () => person.exitCode !== null);
+  t.equal(person.exitCode, 0);
 });

@@ -1,10 +1,12 @@
 // `headwater serve`, as a process, over real HTTP and real sockets.
 
-import t, { type Test } from "tap";
+import { connect } from "node:net";
 import { hostname } from "node:os";
+import t, { type Test } from "tap";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { netcat } from "../support/netcat.ts";
+import { freePort } from "../support/ports.ts";
 import { startProcess, type TestProcess } from "../support/processes.ts";
 
 const command = new URL("../../src/cli/main.ts", import.meta.url);
@@ -50,6 +52,18 @@ async function post(url: string, body: unknown): Promise<Answer> {
     body: typeof body === "string" ? body : JSON.stringify(body),
   });
   return { status: response.status, body: await response.json() };
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const end = (isOpen: boolean) => {
+      socket.destroy();
+      resolve(isOpen);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
 }
 
 t.test("headwater serve", async (t) => {
@@ -130,6 +144,12 @@ t.test("headwater serve", async (t) => {
     t.equal(right.status, 201);
   });
 
+  await t.test("takes names that it doesn't know", async (t) => {
+    const invalidate = [["no such group", [1, true, null]], ["none", null]];
+    const answer = await post(url, { invalidate });
+    t.equal(answer.status, 201);
+  });
+
   for (
     const [what, body, reason] of [
       ["no JSON", "{", /not JSON/],
@@ -161,6 +181,11 @@ t.test("headwater serve", async (t) => {
         /stream "missing".*the streams are caches, events, orders, notes/,
       ],
       [
+        "a row nested too deep",
+        `{"rows":{"orders":[${"[".repeat(50_000)}${"]".repeat(50_000)}]}}`,
+        /nested deeper than/,
+      ],
+      [
         "rows of a built-in stream",
         { rows: { caches: [["x", null, 1]] } },
         /"caches" directly/,
@@ -176,30 +201,90 @@ t.test("headwater serve", async (t) => {
     });
   }
 
+  await t.test("names the path of everything that is wrong", async (t) => {
+    const { body } = await post(url, {
+      append: { aggregate: "", events: [{ type: "x" }, { type: 1 }] },
+    });
+    t.match(body.error.issues, [
+      { path: ["append", "aggregate"], message: String },
+      { path: ["append", "events", 1, "type"], message: String },
+    ]);
+  });
+
+  await t.test("refuses a body over the limit", async (t) => {
+    const rows = { orders: ["x".repeat(17 * 1024 * 1024)] };
+    t.match(await post(url, { rows }), {
+      status: 413,
+      body: { error: { code: "BODY_TOO_LARGE", message: /16777216 bytes/ } },
+    });
+  });
+
+  for (
+    const [what, line, answer] of [
+      ["a malformed line", "HELLO there", /^ERROR .*"HELLO there"/],
+      [
+        "a line of the other side",
+        "POSITION orders writer1 1 1",
+        /^ERROR invalid command: POSITION$/,
+      ],
+      [
+        "a line over the limit",
+        `NAME ${"n".repeat(1_100_000)}`,
+        /^ERROR Line length exceeded/,
+      ],
+    ] as const
+  ) {
+    await t.test(`closes on ${what}, and on nobody else`, async (t) => {
+      const other = await netcat(t, ready.listen);
+      const person = await netcat(t, ready.listen);
+      await other.line("it is served", (line) => line.startsWith("SERVER"));
+      person.send(`${line}\n`);
+      t.match(
+        await person.line("an error", (line) => line.startsWith("ERROR")),
+        answer,
+      );
+      await until("it is closed", person.isClosed);
+      other.send("REPLICATE \n");
+      await other.line("its answer", (line) => line.startsWith("POSITION"));
+      t.notOk(other.isClosed());
+      other.close();
+    });
+  }
+
   await t.test("gives rows back, a token never split", async (t) => {
+    const tokens: number[] = [];
     for (const rows of [["a", "b", "c"], ["d"], ["e", "f"]]) {
-      await post(url, { rows: { notes: rows } });
+      tokens.push((await post(url, { rows: { notes: rows } })).body.token);
     }
+    const [first = 0, second = 0, third = 0] = tokens;
     const rows = `${ready.http}/v1/streams/notes/rows`;
     const all = await get(rows);
     t.same(all.body, {
-      rows: [[3, "a"], [3, "b"], [3, "c"], [4, "d"], [5, "e"], [5, "f"]],
-      upto: 5,
+      rows: [
+        [first, "a"],
+        [first, "b"],
+        [first, "c"],
+        [second, "d"],
+        [third, "e"],
+        [third, "f"],
+      ],
+      upto: third,
       limited: false,
     });
     t.same((await get(`${rows}?limit=1`)).body, {
-      rows: [[3, "a"], [3, "b"], [3, "c"]],
-      upto: 3,
+      rows: [[first, "a"], [first, "b"], [first, "c"]],
+      upto: first,
       limited: true,
     });
-    t.same((await get(`${rows}?after=3&upto=4&limit=50`)).body, {
-      rows: [[4, "d"]],
-      upto: 4,
+    const range = `${rows}?after=${first}&upto=${second}&limit=50`;
+    t.same((await get(range)).body, {
+      rows: [[second, "d"]],
+      upto: second,
       limited: false,
     });
-    t.same((await get(`${rows}?after=5`)).body, {
+    t.same((await get(`${rows}?after=${third}`)).body, {
       rows: [],
-      upto: 5,
+      upto: third,
       limited: false,
     });
     t.equal((await get(`${rows}?limit=0`)).status, 400);
@@ -211,9 +296,10 @@ t.test("headwater serve", async (t) => {
   });
 
   await t.test("tells its position and its health", async (t) => {
+    const { body } = await post(url, { rows: { notes: ["last"] } });
     t.same(await get(`${ready.http}/v1/positions`), {
       status: 200,
-      body: { positions: { writer1: 5 } },
+      body: { positions: { writer1: body.token } },
     });
     t.match(await get(`${ready.http}/health`), {
       status: 200,
@@ -262,13 +348,36 @@ t.test("headwater serve", async (t) => {
   await t.test("stops cleanly when it is asked to", async (t) => {
     const person = await netcat(t, ready.listen);
     await person.line("it is served", (line) => line.startsWith("SERVER"));
+    // A connection that would stay for seconds, if it was let.
+    const idle = await netcat(t, ready.http.replace("http:", "tcp:"));
+    idle.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until("it is answered", () => idle.text().includes(`"status"`));
     server.signal("SIGTERM");
     t.equal(await server.ended, 0);
-    await until("it is closed", person.isClosed);
+    await until("both are closed", () => person.isClosed() && idle.isClosed());
     t.equal(person.lines().at(-1), "ERROR server closing");
     const next = await serve(t, database, "--instance", "writer1");
     t.same(Object.keys(next.ready), ["ready", "listen", "instance"]);
     next.server.signal("SIGINT");
     t.equal(await next.server.ended, 0);
   });
+});
+
+t.test("headwater serve whose output nobody reads", async (t) => {
+  const port = await freePort();
+  const listen = `tcp://127.0.0.1:${port}`;
+  const server = startProcess(t, command, [
+    "serve",
+    "--database",
+    "sqlite::memory:",
+    "--listen",
+    listen,
+  ]);
+  server.child.stdout?.destroy();
+  await until("it listens", () => canConnect(port));
+  const person = await netcat(t, listen);
+  await person.line("it is served", (line) => line.startsWith("SERVER"));
+  server.signal("SIGTERM");
+  t.equal(await server.ended, 0);
+  t.equal(server.errors(), "");
 });

@@ -1,17 +1,25 @@
 // What the command says to those who get it wrong, and to those who ask.
 
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import t from "tap";
-import { startProcess } from "../support/processes.ts";
+import { commandFor, startProcess } from "../support/processes.ts";
 
 const command = new URL("../../src/cli/main.ts", import.meta.url);
+const { version }: { version: string } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+);
 
 for (
   const [args, message] of [
+    [[], /missing command: give serve or follow/],
     [["nonsense"], /unknown command 'nonsense'/],
     [["serve"], /required option '--database <url>' not specified/],
     [["serve", "--database", "sqlite::memory:"], /'--listen <url>'/],
     [["follow", "--nonsense"], /unknown option '--nonsense'/],
     [["follow"], /missing required argument 'url'/],
+    [["follow", "tcp://a:1", "b"], /too many arguments for 'follow'/],
     [["follow", "http://x"], /"http:\/\/x": give tcp:\/\/HOST:PORT/],
     [
       ["serve", "--database", "mysql:x", "--listen", "tcp://:0"],
@@ -56,6 +64,23 @@ for (
     t.match(wrong.errors(), message);
     t.equal(wrong.errors().trim().split("\n").length, 1);
     t.same(wrong.messages, []);
+  });
+}
+
+for (
+  const [args, text] of [
+    [["--help"], /^Usage: headwater [^]*serve [^]*follow /],
+    [["serve", "--help"], /^Usage: headwater serve [^]*--http [^]*--stream /],
+    [["follow", "--help"], /^Usage: headwater follow [^]*--verbose /],
+    [["--version"], new RegExp(`^${version.replaceAll(".", "\\.")}\n$`)],
+  ] as const
+) {
+  t.test(`headwater ${args.join(" ")}`, async (t) => {
+    const [program, first] = commandFor(command);
+    const run = promisify(execFile);
+    const { stdout, stderr } = await run(program, [...first, ...args]);
+    t.match(stdout, text);
+    t.equal(stderr, "");
   });
 }
 

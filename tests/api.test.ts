@@ -1,0 +1,63 @@
+// The doors, name by name: what is added or taken away is added or taken away
+// on purpose.
+
+import { readFileSync } from "node:fs";
+import t from "tap";
+import * as face from "../mod.ts";
+import * as slaved from "../src/slaved/mod.ts";
+import * as writer from "../src/writer/mod.ts";
+import { readSource } from "./support/source_text.ts";
+
+const MAX_NAMES = 40;
+
+t.test("headwater", (t) => {
+  t.same(Object.keys(face).sort(), [
+    "HeadwaterError",
+    "SlavedStore",
+    "Store",
+    "VersionConflictError",
+    "WaitTimeoutError",
+    "WriterStore",
+    "cached",
+    "cachesStream",
+    "defineCacheGroup",
+    "defineStream",
+    "eventsStream",
+    "stderrLogger",
+  ]);
+  t.end();
+});
+
+t.test("headwater/writer", (t) => {
+  t.same(Object.keys(writer).sort(), [
+    "VersionConflictError",
+    "WriterStore",
+    "WriterTransaction",
+  ]);
+  t.end();
+});
+
+t.test("headwater/slaved", (t) => {
+  t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow"]);
+  t.end();
+});
+
+t.test("one thing has one identity, whichever door it is taken from", (t) => {
+  t.equal(writer.WriterStore, face.WriterStore);
+  t.equal(writer.VersionConflictError, face.VersionConflictError);
+  t.equal(slaved.SlavedStore, face.SlavedStore);
+  t.end();
+});
+
+t.test("the face has few enough names to be read, types included", (t) => {
+  const text = readFileSync(new URL("../mod.ts", import.meta.url), "utf8");
+  const { code } = readSource(text);
+  const names = [...code.matchAll(/\bexport\s+(?:type\s+)?\{([^}]*)\}/g)]
+    .flatMap(([, list = ""]) => list.split(","))
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  t.equal(new Set(names).size, names.length, "none is there twice");
+  for (const name of Object.keys(face)) t.ok(names.includes(name), name);
+  t.ok(names.length <= MAX_NAMES, `${names.length} names`);
+  t.end();
+});

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { WriterStore } from "headwater";
+import { HeadwaterError, WriterStore } from "headwater";
 import { roomGroup } from "../cs_cache_fake.ts";
 import type {
   Check,
@@ -27,6 +27,8 @@ import { createTables, keepWriting } from "./writes.ts";
 
 const SEND_MS = 20;
 const LINE_MS = 1_000;
+/** How long a worker may take to stop before it is killed, and counts as dead. */
+const STOP_MS = 10_000;
 /** Commits that a worker may be behind with checking; it is told no more till then. */
 const MAX_UNCHECKED = 5_000;
 
@@ -57,6 +59,11 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const database = options.database ?? `sqlite:${join(folder, "demo.db")}`;
     return await run(options, database);
+  } catch (error) {
+    // A database that can't be used says why in one line.
+    if (!(error instanceof HeadwaterError)) throw error;
+    console.error(`demo: ${error.message}`);
+    return error.code === "INVALID_ARGUMENT" ? 2 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -68,7 +75,7 @@ async function run(options: DemoOptions, database: string): Promise<number> {
     listen: "tcp://127.0.0.1:0",
     groups: [roomGroup],
   });
-  await createTables(writer);
+  const newest = await createTables(writer);
   const workers = Array.from(
     { length: options.workers },
     (_, index) =>
@@ -109,13 +116,19 @@ async function run(options: DemoOptions, database: string): Promise<number> {
   const isAlive = () => workers.every(({ child }) => child.connected);
   await keepWriting(
     writer,
+    newest,
     () => isOver || !isAlive(),
     (check) => void unsent.push(check),
   );
   for (const timer of [showing, sending, ending]) clearTimeout(timer);
   const { seconds } = snapshot();
   for (const { child } of workers) tell(child, { kind: "stop" });
+  const killing = setTimeout(
+    () => workers.forEach(({ child }) => child.kill("SIGKILL")),
+    STOP_MS,
+  );
   await Promise.all(workers.map(({ ended }) => ended));
+  clearTimeout(killing);
   console.log(`\n${formatTable({ ...snapshot(), seconds })}\n`);
   return judge(workers, options);
 }

@@ -41,6 +41,12 @@ export function parseOptions(args: readonly string[]): DemoOptions {
       help: { type: "boolean", default: false },
     },
   });
+  if (values.database !== undefined && !/^sqlite:[^:]/.test(values.database)) {
+    throw new Error(
+      `--database is ${JSON.stringify(values.database)}; give sqlite:FILE, ` +
+        "which the workers can reach",
+    );
+  }
   return {
     seconds: parseCount("--seconds", values.seconds, 3_600),
     workers: parseCount("--workers", values.workers, 64),

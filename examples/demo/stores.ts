@@ -18,11 +18,11 @@ interface Versioned {
 }
 
 export interface Database {
-  users: Versioned & { name: string };
-  rooms: Versioned;
+  demo_users: Versioned & { name: string };
+  demo_rooms: Versioned;
   /** `id` is `room * HOSTS + host`. */
-  room_hosts: Versioned;
-  settings: Versioned;
+  demo_room_hosts: Versioned;
+  demo_settings: Versioned;
 }
 
 /** Which of the tables a check is about. */
@@ -48,23 +48,23 @@ abstract class VersionedStore extends Store<Database> {
 export class DemoStore extends VersionedStore implements DemoReads {
   @cached({ maxEntries: 10_000, name: "get_user" })
   getUser(user: string): Promise<number> {
-    return this.readVersion("users", numberIn(user));
+    return this.readVersion("demo_users", numberIn(user));
   }
 
   @cached({ maxEntries: 1_000, name: "get_users_in_room" })
   getUsersInRoom(room: string): Promise<number> {
-    return this.readVersion("rooms", numberIn(room));
+    return this.readVersion("demo_rooms", numberIn(room));
   }
 
   @cached({ maxEntries: 5_000, name: "is_host_joined" })
   isHostJoined(room: string, host: string): Promise<number> {
     const id = numberIn(room) * HOSTS + numberIn(host);
-    return this.readVersion("room_hosts", id);
+    return this.readVersion("demo_room_hosts", id);
   }
 
   @cached({ maxEntries: 1_000, name: "get_setting" })
   getSetting(setting: number): Promise<number> {
-    return this.readVersion("settings", setting);
+    return this.readVersion("demo_settings", setting);
   }
 }
 
@@ -75,23 +75,23 @@ export class DemoStore extends VersionedStore implements DemoReads {
 export class BrokenStore extends VersionedStore implements DemoReads {
   @cached({ maxEntries: 10_000, name: "broken_user" })
   getUser(user: string): Promise<number> {
-    return this.readVersion("users", numberIn(user));
+    return this.readVersion("demo_users", numberIn(user));
   }
 
   @cached({ maxEntries: 1_000, name: "broken_room" })
   getUsersInRoom(room: string): Promise<number> {
-    return this.readVersion("rooms", numberIn(room));
+    return this.readVersion("demo_rooms", numberIn(room));
   }
 
   @cached({ maxEntries: 5_000, name: "broken_host" })
   isHostJoined(room: string, host: string): Promise<number> {
     const id = numberIn(room) * HOSTS + numberIn(host);
-    return this.readVersion("room_hosts", id);
+    return this.readVersion("demo_room_hosts", id);
   }
 
   @cached({ maxEntries: 1_000, name: "broken_setting" })
   getSetting(setting: number): Promise<number> {
-    return this.readVersion("settings", setting);
+    return this.readVersion("demo_settings", setting);
   }
 }
 

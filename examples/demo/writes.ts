@@ -29,37 +29,48 @@ const TICKS_A_FULL_CLEAR = 200;
 
 type Writer = WriterStore<Database>;
 
-/** Makes the tables, every row at version 0. */
-export async function createTables(writer: Writer): Promise<void> {
+/**
+ * Makes the tables where an earlier run has not.
+ *
+ * @returns The greatest version there is; this run's begin after it.
+ */
+export async function createTables(writer: Writer): Promise<number> {
   const sizes: Record<Table, number> = {
-    users: USERS,
-    rooms: ROOMS,
-    room_hosts: ROOMS * HOSTS,
-    settings: SETTINGS,
+    demo_users: USERS,
+    demo_rooms: ROOMS,
+    demo_room_hosts: ROOMS * HOSTS,
+    demo_settings: SETTINGS,
   };
-  await writer.transaction("create tables", async ({ db }) => {
+  const commit = await writer.transaction("create tables", async ({ db }) => {
+    let newest = 0;
     for (const [table, size] of Object.entries(sizes) as [Table, number][]) {
-      await db.schema.dropTable(table).ifExists().execute();
-      await db.schema.createTable(table)
+      await db.schema.createTable(table).ifNotExists()
         .addColumn("id", "integer", (column) => column.primaryKey())
         .addColumn("version", "integer", (column) => column.notNull())
         .addColumn("name", "text")
         .execute();
       for (let id = 0; id < size; id += 1) {
         await db.insertInto(table).values({ id, version: 0 } as never)
-          .execute();
+          .onConflict((conflict) => conflict.doNothing()).execute();
       }
+      const { last } = await db.selectFrom(table)
+        .select((eb) => eb.fn.max("version").as("last"))
+        .executeTakeFirstOrThrow();
+      newest = Math.max(newest, Number(last));
     }
+    return newest;
   });
+  return commit.result;
 }
 
-/** Writes until `isOver`; tells of each commit what must be read from then on. */
+/** Writes versions after `newest` until `isOver`; tells of each commit what must be read from then on. */
 export async function keepWriting(
   writer: Writer,
+  newest: number,
   isOver: () => boolean,
   committed: (check: Check) => void,
 ): Promise<void> {
-  let version = 0;
+  let version = newest;
   const next = () => version += 1;
   const done = (commit: Commit, table: Table, ids: readonly number[]) => {
     const { instance, token } = commit;
@@ -70,23 +81,23 @@ export async function keepWriting(
     const beganMs = performance.now();
     for (let count = 0; count < RENAMES_A_TICK; count += 1) {
       const ids = [any(USERS)];
-      done(await renameUsers(writer, ids, next()), "users", ids);
+      done(await renameUsers(writer, ids, next()), "demo_users", ids);
     }
     if (tick % TICKS_A_BATCH === 0) {
       const first = any(USERS - BATCH);
       const ids = Array.from({ length: BATCH }, (_, index) => first + index);
-      done(await renameUsers(writer, ids, next()), "users", ids);
+      done(await renameUsers(writer, ids, next()), "demo_users", ids);
     }
     const [room, host] = [any(ROOMS), any(HOSTS)];
     const commit = await changeRoom(writer, room, host, next());
-    done(commit, "rooms", [room]);
-    done(commit, "room_hosts", [room * HOSTS + host]);
+    done(commit, "demo_rooms", [room]);
+    done(commit, "demo_room_hosts", [room * HOSTS + host]);
     if (tick % TICKS_A_CLEAR === 0) {
       const ids = Array.from({ length: SETTINGS }, (_, id) => id);
-      done(await changeSettings(writer, next()), "settings", ids);
+      done(await changeSettings(writer, next()), "demo_settings", ids);
     }
     if (tick % TICKS_A_FULL_CLEAR === 0) {
-      done(await clearUsers(writer), "users", []);
+      done(await clearUsers(writer), "demo_users", []);
     }
     const restMs = TICK_MS - (performance.now() - beganMs);
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, restMs)));
@@ -99,7 +110,7 @@ function renameUsers(
   version: number,
 ): Promise<Commit> {
   return writer.transaction("rename users", async (txn) => {
-    await txn.db.updateTable("users")
+    await txn.db.updateTable("demo_users")
       .set({ name: `name ${version}`, version })
       .where("id", "in", ids).execute();
     for (const id of ids) txn.invalidate("get_user", [userName(id)]);
@@ -114,9 +125,9 @@ function changeRoom(
   version: number,
 ): Promise<Commit> {
   return writer.transaction("change room", async (txn) => {
-    await txn.db.updateTable("rooms").set({ version })
+    await txn.db.updateTable("demo_rooms").set({ version })
       .where("id", "=", room).execute();
-    await txn.db.updateTable("room_hosts").set({ version })
+    await txn.db.updateTable("demo_room_hosts").set({ version })
       .where("id", "=", room * HOSTS + host).execute();
     const member = `@someone:${hostName(host)}`;
     txn.invalidateGroup(roomGroup, [roomName(room), member]);
@@ -132,7 +143,7 @@ function clearUsers(writer: Writer): Promise<Commit> {
 
 function changeSettings(writer: Writer, version: number): Promise<Commit> {
   return writer.transaction("change settings", async (txn) => {
-    await txn.db.updateTable("settings").set({ version }).execute();
+    await txn.db.updateTable("demo_settings").set({ version }).execute();
     txn.invalidateAll("get_setting");
   });
 }

@@ -51,7 +51,12 @@ t.test("says what it takes, and what is wrong", async (t) => {
   const help = await runDemo("--help");
   t.equal(help.status, 0);
   t.match(help.output, "--readers-per-worker");
-  for (const args of [["--seconds", "0"], ["--nonsense"], ["--workers", "x"]]) {
+  for (
+    const args of [["--seconds", "0"], ["--nonsense"], ["--workers", "x"], [
+      "--database",
+      "foo",
+    ]]
+  ) {
     const wrong = await runDemo(...args);
     t.equal(wrong.status, 2);
     t.match(wrong.output, /^demo: [^\n]+\n$/);

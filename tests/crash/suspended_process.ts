@@ -1,6 +1,7 @@
 // A worker: DATABASE URL. Told a commit it waits for it, reads every user
 // through its cache and past it, and says what differs and what it takes.
 
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { SlavedStore, Store } from "../../mod.ts";
@@ -29,7 +30,19 @@ for await (const line of createInterface({ input: process.stdin })) {
     const truth = await plain.readVersion(id);
     if (cached?.version !== truth) wrong.push({ id, cached, truth });
   }
-  const { connections, catchUps } = slaved.stats;
-  const rssBytes = process.memoryUsage().rss;
-  console.log(JSON.stringify({ wrong, rssBytes, connections, catchUps }));
+  const { connections, catchUps, transactions } = slaved.stats;
+  const peakBytes = readPeakBytes();
+  console.log(
+    JSON.stringify({ wrong, peakBytes, connections, catchUps, transactions }),
+  );
+}
+
+/** The most memory there has been (proc(5)); what there is now where the system doesn't tell. */
+function readPeakBytes(): number {
+  try {
+    const status = readFileSync("/proc/self/status", "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  } catch {
+    return process.memoryUsage().rss;
+  }
 }

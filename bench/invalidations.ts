@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { cachesStream, type Token, WriterStore } from "headwater";
 import {
@@ -14,6 +13,7 @@ import {
   perSecond,
 } from "./support/measure.ts";
 import { type Peer, startPeer } from "./support/peer.ts";
+import { type BareServer, listenBare } from "./support/server.ts";
 import { type Database, keyOf } from "./support/store.ts";
 import type { Size } from "./main.ts";
 
@@ -27,10 +27,10 @@ export async function benchInvalidations(size: Size): Promise<Figure[]> {
     listen: "tcp://127.0.0.1:0",
     synchronous: "normal",
   });
-  const floor = await openFloor();
+  const floor: Floor = { server: await listenBare(), token: 0 };
   const peers = { ours: startPeer("reader"), floor: startPeer("reader") };
   await peers.ours.ask({ kind: "ours", database, url: writer.url });
-  await peers.floor.ask({ kind: "floor", port: floor.port });
+  await peers.floor.ask({ kind: "floor", port: floor.server.port });
   const figures: Figure[] = [];
   for (
     const [batch, transactions, what] of [
@@ -52,7 +52,7 @@ export async function benchInvalidations(size: Size): Promise<Figure[]> {
   }
   peers.ours.close();
   peers.floor.close();
-  floor.close();
+  floor.server.close();
   return figures;
 }
 
@@ -81,31 +81,10 @@ async function runOurs(
   return perSecond(rows, performance.now() - began);
 }
 
+/** A server, and the last token that it has sent. */
 interface Floor {
-  readonly port: number;
-  socket(): Socket;
+  readonly server: BareServer;
   token: number;
-  close(): void;
-}
-
-async function openFloor(): Promise<Floor> {
-  let accepted: Socket | undefined;
-  const server = createServer({ noDelay: true }, (socket) => {
-    accepted = socket;
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) =>
-    server.listen(0, "127.0.0.1", () => resolve())
-  );
-  return {
-    port: (server.address() as { port: number }).port,
-    socket: () => accepted as Socket,
-    token: 0,
-    close: () => {
-      accepted?.destroy();
-      server.close();
-    },
-  };
 }
 
 /** Formats and sends each batch by itself, as a writer without a log would. */
@@ -117,7 +96,7 @@ async function runFloor(
 ): Promise<number> {
   await peer.ask({ kind: "fill", keys: rows });
   const keys = Array.from({ length: rows }, (_, key) => keyOf(key));
-  const socket = floor.socket();
+  const socket = floor.server.socket();
   const began = performance.now();
   const prefix = `RDATA ${cachesStream.name} master `;
   for (let row = 0; row < rows; row += batch) {

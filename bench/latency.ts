@@ -5,11 +5,12 @@
  * @module
  */
 
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type Token, WriterStore } from "headwater";
 import { type Figure, percentile } from "./support/measure.ts";
 import { startPeer } from "./support/peer.ts";
+import { listenBare } from "./support/server.ts";
 import type { Database } from "./support/store.ts";
 import type { Size } from "./main.ts";
 
@@ -30,7 +31,7 @@ export async function benchLatency(size: Size): Promise<Figure[]> {
     listen: "tcp://127.0.0.1:0",
     synchronous: "normal",
   });
-  const echo = await openEcho();
+  const echo = await listenBare();
   const peer = startPeer("clock");
   await peer.ask({
     kind: "open",
@@ -122,29 +123,4 @@ async function pingPaced(socket: Socket, count: number): Promise<Ping[]> {
 
 function pace(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, PACE_MS));
-}
-
-interface Echo {
-  readonly port: number;
-  socket(): Socket;
-  close(): void;
-}
-
-async function openEcho(): Promise<Echo> {
-  let accepted: Socket | undefined;
-  const server = createServer({ noDelay: true }, (socket) => {
-    accepted = socket;
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) =>
-    server.listen(0, "127.0.0.1", () => resolve())
-  );
-  return {
-    port: (server.address() as { port: number }).port,
-    socket: () => accepted as Socket,
-    close: () => {
-      accepted?.destroy();
-      server.close();
-    },
-  };
 }

@@ -348,13 +348,18 @@ t.test("headwater serve", async (t) => {
   await t.test("stops cleanly when it is asked to", async (t) => {
     const person = await netcat(t, ready.listen);
     await person.line("it is served", (line) => line.startsWith("SERVER"));
-    // A connection that would stay for seconds, if it was let.
+    // Somebody who has asked, and somebody who never comes to the end of it.
     const idle = await netcat(t, ready.http.replace("http:", "tcp:"));
+    const slow = await netcat(t, ready.http.replace("http:", "tcp:"));
+    slow.send("POST /v1/transactions HTTP/1.1\r\nHost: x\r\n");
+    slow.send("Content-Length: 100\r\n\r\n{");
     idle.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     await until("it is answered", () => idle.text().includes(`"status"`));
     server.signal("SIGTERM");
     t.equal(await server.ended, 0);
-    await until("both are closed", () => person.isClosed() && idle.isClosed());
+    for (const one of [person, idle, slow]) {
+      await until("it is closed", one.isClosed);
+    }
     t.equal(person.lines().at(-1), "ERROR server closing");
     const next = await serve(t, database, "--instance", "writer1");
     t.same(Object.keys(next.ready), ["ready", "listen", "instance"]);

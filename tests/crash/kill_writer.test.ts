@@ -10,7 +10,7 @@ import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
 import { startProcess, type TestProcess } from "../support/processes.ts";
-import { seededRandom } from "../support/seeded_random.ts";
+import { freshlySeeded } from "../support/seeded.ts";
 import { type TestDatabase, Users } from "../support/stores.ts";
 import { KEYS, writes } from "./writes.ts";
 
@@ -25,7 +25,7 @@ interface Written {
 }
 
 t.test(`a writer that is killed ${KILLS} times`, async (t) => {
-  const random = seededRandom(t);
+  const { below } = freshlySeeded(t);
   const database = temporaryDatabase(t);
   const url = `tcp://127.0.0.1:${await freePort()}`;
   const start = async (version: number): Promise<TestProcess> => {
@@ -59,7 +59,7 @@ t.test(`a writer that is killed ${KILLS} times`, async (t) => {
   let stale = 0;
   for (let kill = 0; kill < KILLS; kill += 1) {
     const doomed = writer;
-    const moment = 1 + random(MOST_WRITES);
+    const moment = 1 + below(MOST_WRITES);
     await until("it has written some", () => doomed.messages.length > moment);
     doomed.signal("SIGKILL");
     await doomed.ended;

@@ -4,12 +4,12 @@ import t from "tap";
 import { TokenWaiters } from "../../src/replication/token_waiters.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { Token } from "../../src/tokens/token.ts";
-import { seededRandom } from "../support/seeded_random.ts";
+import { freshlySeeded } from "../support/seeded.ts";
 
 const timeout = () => new Error("timeout");
 
 t.test("TokenWaiters.reach() wakes those it reaches, lowest first", async (t) => {
-  const random = seededRandom(t);
+  const { below } = freshlySeeded(t);
   for (let round = 0; round < 50; round += 1) {
     const waiters = new TokenWaiters(systemClock);
     const stops: AbortController[] = [];
@@ -18,8 +18,8 @@ t.test("TokenWaiters.reach() wakes those it reaches, lowest first", async (t) =>
     let waiting: { token: number; index: number }[] = [];
     const settled: Promise<void>[] = [];
     for (let step = 0; step < 100; step += 1) {
-      const token = 1 + random(200);
-      if (random(5) > 0) {
+      const token = 1 + below(200);
+      if (below(5) > 0) {
         const index = stops.length;
         const stop = new AbortController();
         stops.push(stop);
@@ -30,8 +30,8 @@ t.test("TokenWaiters.reach() wakes those it reaches, lowest first", async (t) =>
             timeoutMs: 60_000,
           }).then(() => void woken.push(token), () => {}),
         );
-      } else if (random(3) === 0 && waiting.length > 0) {
-        const [given] = waiting.splice(random(waiting.length), 1);
+      } else if (below(3) === 0 && waiting.length > 0) {
+        const [given] = waiting.splice(below(waiting.length), 1);
         stops[given?.index ?? 0]?.abort(new Error("gave up"));
       } else {
         const reached = waiting.filter((waiter) => waiter.token <= token);

@@ -1,5 +1,7 @@
 // Chance that can be had again: a failure names its seed.
 
+import process from "node:process";
+import type { Test } from "tap";
 import { encodeJson } from "../../src/runtime/json.ts";
 
 /** A source of chance that gives the same for the same seed. */
@@ -34,6 +36,16 @@ const PIECES = [
   "batch",
   "null",
 ];
+
+/** One with a seed that the test's output tells; SEED=123 in the environment repeats it. */
+export function freshlySeeded(t: Test): Seeded {
+  const given = process.env.SEED;
+  const seed = given === undefined
+    ? Math.floor(Math.random() * 2 ** 31)
+    : Number(given);
+  t.comment(`SEED=${seed}`);
+  return seeded(seed);
+}
 
 /** Makes one (mulberry32). */
 export function seeded(seed: number): Seeded {

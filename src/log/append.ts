@@ -38,12 +38,12 @@ export interface StoredEvent {
 // the slow way finds out why.
 const INSERT_FIRST_RECORD = `INSERT INTO headwater_log
   (token, stream, instance, commit_id, committed_ms, row_count, body)
-  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-  WHERE EXISTS (SELECT 1 FROM headwater_instances WHERE name = ?3 AND fence = ?8)
-  AND ?1 > (SELECT coalesce(max(token), 0) FROM headwater_log)`;
+  SELECT ?, ?, ?, ?, ?, ?, ?
+  WHERE EXISTS (SELECT 1 FROM headwater_instances WHERE name = ? AND fence = ?)
+  AND ? > (SELECT coalesce(max(token), 0) FROM headwater_log)`;
 
-const RESERVE = `UPDATE headwater_instances SET last_token = ?1
-  WHERE name = ?2 AND fence = ?3`;
+const RESERVE = `UPDATE headwater_instances SET last_token = ?
+  WHERE name = ? AND fence = ?`;
 
 /**
  * Tokens set aside at a time. Of a log whose end was deleted by hand, a writer
@@ -120,14 +120,24 @@ export class LogAppender {
     common: readonly [string, string, number],
     [stream, lines]: readonly [string, readonly string[]],
   ): Promise<Token> {
-    const { fence } = this.#lease;
+    const { instance, fence } = this.#lease;
     const body = lines.join(ROW_SEPARATOR);
     const insert = async (token: Token) => {
       await this.#reserve(session, token);
       this.#lastTaken = token;
       return await session.run(
         INSERT_FIRST_RECORD,
-        [token, stream, ...common, lines.length, body, fence],
+        [
+          token,
+          stream,
+          ...common,
+          lines.length,
+          body,
+          // Numbered parameters came with a later Node than we support.
+          instance,
+          fence,
+          token,
+        ],
       );
     };
     let token = next(this.#lastTaken);

@@ -33,13 +33,13 @@ export interface LogPage {
 }
 
 const COLUMNS = "SELECT token, stream, body FROM headwater_log";
-const RANGE = "token > ?1 AND token <= ?2 AND instance = ?3";
+const RANGE = "token > ? AND token <= ? AND instance = ?";
 const READ_PAGE =
   `${COLUMNS} WHERE ${RANGE} ORDER BY token, stream LIMIT ${PAGE_RECORDS}`;
 const READ_STREAM_PAGE =
-  `${COLUMNS} WHERE ${RANGE} AND stream = ?4 ORDER BY token LIMIT ${PAGE_RECORDS}`;
+  `${COLUMNS} WHERE ${RANGE} AND stream = ? ORDER BY token LIMIT ${PAGE_RECORDS}`;
 const READ_TOKEN =
-  `${COLUMNS} WHERE token = ?1 AND instance = ?2 ORDER BY stream`;
+  `${COLUMNS} WHERE token = ? AND instance = ? ORDER BY stream`;
 
 /**
  * Reads the beginning of a range; call again from `upTo` while it is limited.

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
+
 /** One figure of ours beside its baseline, measured in turn in the same rounds. */
 export interface Figure {
   readonly name: string;

@@ -6,6 +6,7 @@
  */
 
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import { cachesStream, SlavedStore } from "headwater";
 import { roomGroup } from "../cs_cache_fake.ts";
 import type {

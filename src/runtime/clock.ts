@@ -5,6 +5,14 @@
  */
 
 import { performance } from "node:perf_hooks";
+// From node:timers, as older Denos have no setImmediate and other timers of their own.
+import {
+  clearInterval,
+  clearTimeout,
+  setImmediate,
+  setInterval,
+  setTimeout,
+} from "node:timers";
 
 /** Ends a timer; harmless when it has ended. */
 export type CancelTimer = () => void;

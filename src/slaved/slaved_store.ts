@@ -18,6 +18,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { CONNECT_TIMEOUT_MS, MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
+import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import {
   type Deferred,
@@ -156,6 +157,7 @@ export class SlavedStore<Database> {
     options: SlavedStoreOptions,
   ): Promise<SlavedStore<Database>> {
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
+    requireBounds("connect a slaved store", options);
     signal?.throwIfAborted();
     const parts = declare(options);
     const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;

@@ -27,6 +27,7 @@ import {
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -157,6 +158,7 @@ export class WriterStore<Database> {
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
     const { instance = "master", leaseMs = LEASE_MS } = options;
+    requireBounds("open a writer store", options);
     requireName(instance, "instance");
     requireName(options.serverName ?? "headwater", "serverName");
     const parts = declare(options);

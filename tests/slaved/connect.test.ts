@@ -61,6 +61,10 @@ t.test("SlavedStore.connect()", async (t) => {
       SlavedStore.connect({ database: "sqlite::memory:", replicate }),
       { code: "INVALID_ARGUMENT", message: /no other process can reach it/ },
     );
+    await t.rejects(
+      SlavedStore.connect({ database: "x", replicate, maxLineBytes: 1.5 }),
+      { code: "INVALID_ARGUMENT", message: /maxLineBytes is 1\.5/ },
+    );
     const database = temporaryDatabase(t);
     const writer = await WriterStore.open({ database });
     t.teardown(() => writer.close());

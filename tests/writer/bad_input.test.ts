@@ -282,6 +282,18 @@ t.test("WriterStore.open()", async (t) => {
         /stream "orders" twice/,
       ],
       [
+        "a bound of nothing",
+        { database: memory, maxQueuedTransactions: 0 },
+        "INVALID_ARGUMENT",
+        /maxQueuedTransactions is 0; give a positive integer/,
+      ],
+      [
+        "a time that is none",
+        { database: memory, busyTimeoutMs: NaN },
+        "INVALID_ARGUMENT",
+        /busyTimeoutMs is NaN; give a number of ms/,
+      ],
+      [
         "two groups of a name",
         { database: memory, groups: [rooms, rooms] },
         "INVALID_ARGUMENT",

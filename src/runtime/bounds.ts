@@ -1,0 +1,33 @@
+/**
+ * Options that bound something, checked where they come in.
+ *
+ * @module
+ */
+
+import { HeadwaterError } from "./errors.ts";
+
+/**
+ * Refuses bounds that can't be: an option named `max…` is a positive integer,
+ * one named `…Ms` a length of time.
+ *
+ * @param action What can't be done without: `open a writer store`.
+ * @param options The options, as users give them.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option and its value.
+ */
+export function requireBounds(action: string, options: object): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const isDuration = name.endsWith("Ms");
+    if (!isDuration && !name.startsWith("max")) continue;
+    const isValid = isDuration
+      ? Number.isFinite(value) && value >= 0
+      : Number.isSafeInteger(value) && value >= 1;
+    if (isValid) continue;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot ${action}: ${name} is ${String(value)}; give a ${
+        isDuration ? "number of ms, 0 or more" : "positive integer"
+      }`,
+    );
+  }
+}

@@ -89,6 +89,12 @@ export const PAGE_ROWS: number = 1_000;
 /** How long, in ms, a lease holds without being renewed. It is renewed three times in that time. */
 export const LEASE_MS: number = 15_000;
 
+/**
+ * Streams, by instance, whose last token `follow` keeps to drop what it is told
+ * twice. Beyond, the one that was silent longest is forgotten.
+ */
+export const MAX_FOLLOWED_STREAMS: number = 10_000;
+
 /** How long, in ms, `close()` waits for written bytes to leave before it cuts a connection. */
 export const CLOSE_GRACE_MS: number = 500;
 

@@ -10,6 +10,7 @@ import type { Batch } from "../replication/transaction_applier.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import {
+  MAX_FOLLOWED_STREAMS,
   MAX_LINE_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
@@ -205,7 +206,7 @@ class BatchReceiver {
     const last = this.#given.get(key);
     // Told twice, as a writer may.
     if (last !== undefined && token <= last) return;
-    this.#given.set(key, token);
+    this.#remember(key, token);
     const batch = { stream, instance, token, rows: rows.map(parseRow) };
     return this.#call(this.#options.onBatch, batch);
   }
@@ -233,6 +234,16 @@ class BatchReceiver {
     this.#rows = 0;
     this.#chars = 0;
     this.#isLive = false;
+  }
+
+  /** The one that has been silent longest goes: at worst a batch is given twice. */
+  #remember(key: string, token: Token): void {
+    this.#given.delete(key);
+    if (this.#given.size >= MAX_FOLLOWED_STREAMS) {
+      const oldest = this.#given.keys().next();
+      if (!oldest.done) this.#given.delete(oldest.value);
+    }
+    this.#given.set(key, token);
   }
 
   #isWanted(stream: string): boolean {

@@ -8,7 +8,10 @@ import {
   type FollowOptions,
   type StreamPosition,
 } from "../../src/slaved/mod.ts";
-import { MAX_ROWS_PER_TRANSACTION } from "../../src/runtime/limits.ts";
+import {
+  MAX_FOLLOWED_STREAMS,
+  MAX_ROWS_PER_TRANSACTION,
+} from "../../src/runtime/limits.ts";
 import { until } from "../support/conditions.ts";
 import { type FakeWriter, startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -238,4 +241,27 @@ t.test("refuses an address that can't be", (t) => {
     });
   }
   t.end();
+});
+
+t.test("follow() remembers only so many streams", async (t) => {
+  const fake = await startFakeWriter(t);
+  const given: string[] = [];
+  await using following = follow({
+    replicate: fake.url,
+    onBatch: ({ stream }) => void given.push(stream),
+  });
+  await until("it is there", () => fake.received().includes("REPLICATE"));
+  const rows = Array.from(
+    { length: MAX_FOLLOWED_STREAMS + 1 },
+    (_, index) => `RDATA s${index} w1 1 {}\n`,
+  );
+  fake.send(rows.join(""));
+  fake.send(`RDATA s1 w1 1 {}\nRDATA s0 w1 1 {}\nRDATA end w1 1 {}\n`);
+  await until("all is given", () => given.includes("end"));
+  t.same(
+    given.slice(rows.length),
+    ["s0", "end"],
+    "s1 is known, s0 was forgotten for the last",
+  );
+  t.equal(following.connections, 1);
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { encodeJson } from "../runtime/json.ts";
 import type { CachesRow, KeyPart } from "../streams/builtin_streams.ts";
 
 /** Takes what a row says: a key of one part, or anything else. */
@@ -12,6 +13,32 @@ export interface InvalidationSink {
   applyOne(name: string, part: KeyPart): void;
   /** Any other key; `null` is the whole cache. */
   apply(name: string, key: readonly KeyPart[] | null): void;
+}
+
+/** What JSON, and the wire, have as it is: ASCII without `"`, `\` and controls. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/**
+ * An invalidation as a row.
+ *
+ * Nearly every key is one plain text; its row is put together in half the time
+ * of `JSON.stringify`. Any other goes the long way.
+ *
+ * @param name A cache's name, or a group's.
+ * @param key The argument list; `null` is the whole cache.
+ * @param ms The time on the writer's clock.
+ * @returns The row, as JSON on one line of ASCII.
+ */
+export function formatCachesRow(
+  name: string,
+  key: readonly KeyPart[] | null,
+  ms: number,
+): string {
+  const part = key?.length === 1 ? key[0] : undefined;
+  if (typeof part === "string" && PLAIN.test(part) && PLAIN.test(name)) {
+    return `["${name}",["${part}"],${ms}]`;
+  }
+  return encodeJson([name, key, ms]);
 }
 
 /**

@@ -4,7 +4,11 @@
  * @module
  */
 
-import { formatCommand, parseCommand } from "../protocol/codec.ts";
+import {
+  formatCommand,
+  formatRdataPrefix,
+  parseCommand,
+} from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -130,7 +134,7 @@ class Link implements ConnectionHandler {
   #end!: () => void;
   #isOver = false;
   #isBusy = false;
-  /** What stands before the row in the lines of the stream that was last seen. */
+  /** What stands before the row in a batch of the stream that was last seen. */
   #prefix = "\n";
   #stream = "";
   #instance = "";
@@ -226,22 +230,14 @@ class Link implements ConnectionHandler {
     if (!lines.startsWith(this.#prefix, start)) {
       return this.#readCommand(lines.slice(start, end));
     }
-    // The hot path: another row of the same stream by the same instance.
-    const tokenStart = start + this.#prefix.length;
-    const tokenEnd = lines.indexOf(" ", tokenStart);
-    if (tokenEnd < 0 || tokenEnd >= end) {
-      return this.#readCommand(lines.slice(start, end));
-    }
-    if (lines.startsWith("batch ", tokenStart)) {
-      const row = lines.slice(tokenEnd + 1, end);
-      return this.#options.receiver.row(
-        this.#stream,
-        this.#instance,
-        undefined,
-        row,
-      );
-    }
-    return this.#readCommand(lines.slice(start, end));
+    // The hot path: another row of a batch of the same stream and instance.
+    const row = lines.slice(start + this.#prefix.length, end);
+    return this.#options.receiver.row(
+      this.#stream,
+      this.#instance,
+      undefined,
+      row,
+    );
   }
 
   #readCommand(line: string): void | Promise<void> {
@@ -253,7 +249,7 @@ class Link implements ConnectionHandler {
         const { stream, instance, token, row } = command;
         this.#stream = stream;
         this.#instance = instance;
-        this.#prefix = `RDATA ${stream} ${instance} `;
+        this.#prefix = formatRdataPrefix(stream, instance, undefined);
         return receiver.row(stream, instance, token, row);
       }
       case "POSITION":

@@ -12,9 +12,7 @@ import { openDatabase } from "../database/open_database.ts";
 import { insertEvents, LogAppender } from "../log/append.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { readCachesRow } from "../protocol/caches_row.ts";
 import type { LoggedTransaction } from "../replication/transaction.ts";
-import { CACHES_STREAM } from "../replication/transaction.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -359,8 +357,8 @@ export class WriterStore<Database> {
     if (transaction !== undefined) {
       this.#position = transaction.token;
       this.#appender.committed();
-      for (const row of outcome.rows.get(CACHES_STREAM) ?? []) {
-        readCachesRow(row, this.#caches);
+      for (const { name, key } of outcome.invalidations) {
+        this.#caches.apply(name, key);
       }
       this.#streamer.publish(transaction);
     }

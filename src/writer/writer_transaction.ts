@@ -12,13 +12,13 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { checkKey } from "../caches/keyed_cache.ts";
 import type { WriteSession } from "../database/engine.ts";
 import { readVersion, type StoredEvent } from "../log/append.ts";
+import { formatCachesRow } from "../protocol/caches_row.ts";
 import { formatRdataPrefix } from "../protocol/codec.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { encodeJson, type JsonValue, requireJson } from "../runtime/json.ts";
 import type { Random } from "../runtime/random.ts";
 import {
-  type CachesRow,
   cachesStream,
   eventsStream,
   type KeyPart,
@@ -111,6 +111,7 @@ export class WriterTransaction<Database> {
   readonly #options: WriterTransactionOptions<Database>;
   readonly #rows = new Map<string, string[]>();
   readonly #events: StoredEvent[] = [];
+  readonly #invalidations: NamedKey[] = [];
   readonly #versions = new Map<string, number>();
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
@@ -249,6 +250,7 @@ export class WriterTransaction<Database> {
     return {
       rows: this.#rows,
       events: this.#events,
+      invalidations: this.#invalidations,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };
@@ -257,8 +259,9 @@ export class WriterTransaction<Database> {
   #invalidate(name: string, key: readonly KeyPart[] | null): void {
     this.#requireOpen("invalidate a cache");
     const now = Math.round(this.#options.clock.wallMs());
-    const row: CachesRow = [name, key as KeyPart[] | null, now];
-    this.#add(cachesStream.name, encodeJson(row));
+    this.#add(cachesStream.name, formatCachesRow(name, key, now));
+    // A copy: the caller may use its array again.
+    this.#invalidations.push({ name, key: key && [...key] });
   }
 
   #add(stream: string, row: string): void {
@@ -300,10 +303,18 @@ export class WriterTransaction<Database> {
   }
 }
 
+/** A cache's name or a group's, and one of its keys; `null` is the whole cache. */
+interface NamedKey {
+  readonly name: string;
+  readonly key: readonly KeyPart[] | null;
+}
+
 /** What a transaction leaves to be recorded, and to be called. */
 export interface TransactionOutcome {
   readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly events: readonly StoredEvent[];
+  /** What the rows of the `caches` stream say, for the writer's own caches. */
+  readonly invalidations: readonly NamedKey[];
   readonly afterCommit: readonly (() => void)[];
   readonly afterRollback: readonly (() => void)[];
 }

@@ -8,13 +8,14 @@
 
 export { cached } from "./src/caches/cached.ts";
 export { cachesStream, eventsStream } from "./src/streams/builtin_streams.ts";
+export { defineAggregate } from "./src/events/aggregate.ts";
 export { defineCacheGroup } from "./src/caches/cache_groups.ts";
 export { defineStream } from "./src/streams/stream.ts";
 export { HeadwaterError } from "./src/runtime/errors.ts";
 export { SlavedStore } from "./src/slaved/slaved_store.ts";
 export { stderrLogger } from "./src/runtime/logger.ts";
 export { Store } from "./src/store/store.ts";
-export { VersionConflictError } from "./src/writer/writer_transaction.ts";
+export { VersionConflictError } from "./src/writer/event_appender.ts";
 export { WaitTimeoutError } from "./src/replication/reader_position.ts";
 export { WriterStore } from "./src/writer/writer_store.ts";
 
@@ -27,10 +28,8 @@ export type { CacheGroup, Invalidation } from "./src/caches/cache_groups.ts";
 export type { CacheStats } from "./src/caches/keyed_cache.ts";
 export type { Commit, Position, WaitTarget } from "./src/tokens/position.ts";
 export type { ErrorCode } from "./src/runtime/errors.ts";
-export type {
-  EventInput,
-  ExpectedVersion,
-} from "./src/writer/writer_transaction.ts";
+export type { EventInput } from "./src/events/event.ts";
+export type { ExpectedVersion } from "./src/writer/event_appender.ts";
 export type { JsonValue } from "./src/runtime/json.ts";
 export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";

@@ -20,6 +20,7 @@ t.test("headwater", (t) => {
     "WriterStore",
     "cached",
     "cachesStream",
+    "defineAggregate",
     "defineCacheGroup",
     "defineStream",
     "eventsStream",

@@ -26,12 +26,16 @@ const REPLICATION_AND_BELOW = [
   "tokens",
   "transport",
 ];
-const STORES = [...REPLICATION_AND_BELOW, "replication", "store"];
+const STORES = [...REPLICATION_AND_BELOW, "events", "replication", "store"];
 
 const LAWS: Readonly<Record<string, Law>> = {
   runtime: { floor: 0, folders: [], packages: [] },
   tokens: { floor: 1, folders: [], packages: [] },
-  database: { floor: 1, folders: [], packages: ["kysely"] },
+  database: {
+    floor: 1,
+    folders: [],
+    packages: ["kysely", "kysely-postgres-js", "postgres"],
+  },
   streams: { floor: 2, folders: ["tokens"], packages: ["zod"] },
   caches: {
     floor: 2,
@@ -39,6 +43,11 @@ const LAWS: Readonly<Record<string, Law>> = {
     packages: ["lru-cache", "zod"],
   },
   log: { floor: 2, folders: ["database", "tokens"], packages: [] },
+  events: {
+    floor: 3,
+    folders: ["database", "log", "tokens"],
+    packages: ["zod"],
+  },
   protocol: { floor: 3, folders: ["streams", "tokens"], packages: [] },
   transport: { floor: 3, folders: [], packages: [] },
   replication: { floor: 4, folders: REPLICATION_AND_BELOW, packages: [] },

@@ -30,7 +30,8 @@ const json = z.custom<JsonValue>();
 const event = z.strictObject({
   type: z.string().min(1),
   data: json.optional(),
-  metadata: json.optional(),
+  metadata: z.record(z.string(), json).optional(),
+  id: z.string().min(1).optional(),
 });
 
 const transactionBody = z.strictObject({

@@ -10,26 +10,51 @@ import { join } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Engine, ReadEngine } from "./engine.ts";
+import { PostgresEngine } from "./postgres_engine.ts";
+import { hideSecrets, type PostgresOptions } from "./postgres_pool.ts";
+import { PostgresReads } from "./postgres_reads.ts";
 import { SqliteEngine, type SqliteOptions } from "./sqlite_engine.ts";
 import { SqliteReads } from "./sqlite_reads.ts";
+import { renamer, type TableNameOptions } from "./table_names.ts";
 
-const SCHEME = "sqlite:";
+const SQLITE = "sqlite:";
+const POSTGRES = /^postgres(?:ql)?:\/\//;
 const MEMORY = ":memory:";
+
+/** Options of whichever database the URL names; the other's are ignored. */
+export interface DatabaseOptions
+  extends SqliteOptions, PostgresOptions, TableNameOptions {}
+
+/** Where a URL leads to. */
+type Target =
+  | { readonly dialect: "sqlite"; readonly path: string }
+  | { readonly dialect: "postgres"; readonly url: string };
 
 /**
  * Opens a database for a writer store.
  *
- * @param url `sqlite:FILE` or `sqlite::memory:`.
+ * @param url `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
  * @param clock The clock that measures waits.
  * @param options How to open it.
+ * @param holder Tells this process's connections from others', on the server.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme; else as the engine.
  */
 export function openDatabase<Database>(
   url: string,
   clock: Clock,
-  options: SqliteOptions,
+  options: DatabaseOptions,
+  holder = "headwater",
 ): Engine<Database> {
-  const path = parsePath(url);
+  const target = parseUrl(url, options);
+  if (target.dialect === "postgres") {
+    return new PostgresEngine<Database>({
+      ...options,
+      url: target.url,
+      applicationName: holder,
+      clock,
+    });
+  }
+  const { path } = target;
   if (path === MEMORY) return openPrivate(clock, options);
   return new SqliteEngine<Database>({ ...options, path, clock });
 }
@@ -37,16 +62,20 @@ export function openDatabase<Database>(
 /**
  * Opens a database for a slaved store.
  *
- * @param url `sqlite:FILE`.
+ * @param url `sqlite:FILE` or `postgres://…`.
  * @param options How to open it.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme, or for a
  *   database in another process's memory; else as the engine.
  */
 export function openForReading<Database>(
   url: string,
-  options: SqliteOptions,
+  options: DatabaseOptions,
 ): ReadEngine<Database> {
-  const path = parsePath(url);
+  const target = parseUrl(url, options);
+  if (target.dialect === "postgres") {
+    return new PostgresReads<Database>({ ...options, url: target.url });
+  }
+  const { path } = target;
   if (path === MEMORY) {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
@@ -54,21 +83,33 @@ export function openForReading<Database>(
         "reach it; give both sides the same sqlite:FILE",
     );
   }
-  return new SqliteReads<Database>({ ...options, path });
+  return new SqliteReads<Database>({
+    ...options,
+    path,
+    rename: renamer(options),
+  });
 }
 
-function parsePath(url: string): string {
-  const path = typeof url === "string" && url.startsWith(SCHEME)
-    ? url.slice(SCHEME.length)
-    : "";
-  if (path === "") {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot open database ${quote(String(url))}: the schemes are ` +
-        "sqlite:FILE and sqlite::memory:",
-    );
+function parseUrl(url: unknown, { schema }: TableNameOptions): Target {
+  if (typeof url === "string") {
+    if (POSTGRES.test(url)) return { dialect: "postgres", url };
+    const path = url.startsWith(SQLITE) ? url.slice(SQLITE.length) : "";
+    if (path !== "" && schema !== undefined) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot open database ${quote(url)} with schema "${schema}": SQLite ` +
+          "has no schemas; give tablePrefix",
+      );
+    }
+    if (path !== "") return { dialect: "sqlite", path };
   }
-  return path;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot open database ${
+      quote(hideSecrets(String(url)))
+    }: the schemes are ` +
+      "sqlite:FILE, sqlite::memory: and postgres://USER@HOST/DATABASE",
+  );
 }
 
 /**
@@ -78,7 +119,7 @@ function parsePath(url: string): string {
  */
 function openPrivate<Database>(
   clock: Clock,
-  options: SqliteOptions,
+  options: DatabaseOptions,
 ): Engine<Database> {
   const folder = mkdtempSync(join(tmpdir(), "headwater-"));
   const path = join(folder, "memory.db");

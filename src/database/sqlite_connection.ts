@@ -7,8 +7,9 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_STATEMENTS } from "../runtime/limits.ts";
-import type { Session, SqlValue } from "./engine.ts";
+import type { Session, SqlParameter, SqlValue } from "./engine.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
+import type { Rename } from "./table_names.ts";
 
 /** How a connection is opened. */
 export interface SqliteConnectionOptions {
@@ -18,6 +19,8 @@ export interface SqliteConnectionOptions {
   readonly readOnly: boolean;
   /** How long SQLite waits for another process's lock, in ms. */
   readonly busyTimeoutMs: number;
+  /** Gives the library's tables the names that they have there. */
+  readonly rename?: Rename | undefined;
 }
 
 /** What a statement did. */
@@ -53,9 +56,12 @@ const DEFINES_SCHEMA = /^\s*(?:create|drop|alter|reindex)\b/i;
  * connection of its own.
  */
 export class SqliteConnection implements Session {
+  readonly dialect = "sqlite";
   readonly #database: DatabaseSync;
   readonly #path: string;
+  readonly #rename: Rename;
   readonly #prepared: Map<string, Prepared> = new Map();
+  readonly #own: Map<string, StatementSync> = new Map();
   readonly #arrays: Map<string, StatementSync> = new Map();
   readonly #iterations = new Set<object>();
   #schemaVersion: SqlValue | undefined;
@@ -74,6 +80,7 @@ export class SqliteConnection implements Session {
   constructor(options: SqliteConnectionOptions) {
     const { path, readOnly, busyTimeoutMs } = options;
     this.#path = path;
+    this.#rename = options.rename ?? ((sql) => sql);
     let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(path, { readOnly });
@@ -104,6 +111,7 @@ export class SqliteConnection implements Session {
    * @throws What SQLite has ended the transaction for, if it has.
    */
   commit(): void {
+    this.endIterations();
     this.run("COMMIT", []);
     this.#isInTransaction = false;
   }
@@ -123,10 +131,15 @@ export class SqliteConnection implements Session {
   }
 
   /** Runs the library's own statement. */
-  run(sql: string, parameters: readonly SqlValue[]): number {
+  run(sql: string, parameters: readonly SqlParameter[]): number {
     this.#requireTransaction();
     try {
-      return Number(this.#prepare(sql).statement.run(...parameters).changes);
+      let statement = this.#own.get(sql);
+      if (statement === undefined) {
+        statement = this.#prepareAnew(this.#rename(sql));
+        remember(this.#own, sql, statement);
+      }
+      return Number(statement.run(...parameters as SqlValue[]).changes);
     } catch (error) {
       this.#noticeEnd(error);
       throw error;
@@ -134,15 +147,15 @@ export class SqliteConnection implements Session {
   }
 
   /** Runs the library's own query; rows come as arrays, the cheapest form. */
-  rows(sql: string, parameters: readonly SqlValue[]): SqlValue[][] {
+  rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
     try {
       let statement = this.#arrays.get(sql);
       if (statement === undefined) {
-        statement = this.#prepareAnew(sql);
+        statement = this.#prepareAnew(this.#rename(sql));
         returnArrays(statement);
         remember(this.#arrays, sql, statement);
       }
-      const rows: unknown[] = statement.all(...parameters);
+      const rows: unknown[] = statement.all(...parameters as SqlValue[]);
       return rows.map(toArray);
     } catch (error) {
       throw describeSqliteError(`read "${this.#path}"`, error);
@@ -225,6 +238,7 @@ export class SqliteConnection implements Session {
     this.endIterations();
     this.#isOpen = false;
     this.#prepared.clear();
+    this.#own.clear();
     this.#arrays.clear();
     this.#database.close();
   }

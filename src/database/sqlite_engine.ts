@@ -4,18 +4,12 @@
  * @module
  */
 
-import {
-  type DatabaseConnection,
-  type Driver,
-  Kysely,
-  type KyselyProps,
-  type QueryExecutor,
-  Transaction,
-} from "kysely";
+import type { DatabaseConnection, Transaction } from "kysely";
 import type { ReadonlyKysely } from "kysely/readonly";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { Gate } from "../runtime/gate.ts";
+import { pause } from "../runtime/waiting.ts";
 import {
   BUSY_TIMEOUT_MS,
   MAX_QUEUED_TRANSACTIONS,
@@ -26,14 +20,19 @@ import {
 import type {
   Engine,
   Session,
+  SqlParameter,
   SqlValue,
-  TransactionHooks,
+  TransactionOptions,
   WriteSession,
 } from "./engine.ts";
+import { SqliteCheckpointer } from "./sqlite_checkpointer.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
 import { sqliteDialect, writeConnection } from "./sqlite_dialect.ts";
-import { describeSqliteError } from "./sqlite_errors.ts";
+import { describeSqliteError, isBusy } from "./sqlite_errors.ts";
+import { SqliteDurability } from "./sqlite_durability.ts";
 import { SqliteReads } from "./sqlite_reads.ts";
+import { type Rename, renamer, type TableNameOptions } from "./table_names.ts";
+import { inertDriver, WriteKysely } from "./write_kysely.ts";
 
 /**
  * How hard a commit is pressed on the disk. `"full"`: an acknowledged write
@@ -77,7 +76,7 @@ export interface SqliteOptions {
 }
 
 /** What {@linkcode SqliteEngine} takes. */
-export interface SqliteEngineOptions extends SqliteOptions {
+export interface SqliteEngineOptions extends SqliteOptions, TableNameOptions {
   /** The file; created if it isn't there. */
   readonly path: string;
   /** The clock that measures waits and turns. */
@@ -92,11 +91,19 @@ export interface SqliteEngineOptions extends SqliteOptions {
  * - WAL: readers see the last commit and never wait for a writer, nor it for them.
  * - `BEGIN IMMEDIATE`: the lock is taken first, so that no transaction fails
  *   halfway because another process wrote meanwhile.
+ * - Nothing here waits for the disk, or for another process, in the caller's
+ *   thread: see {@linkcode SqliteDurability} and {@linkcode SqliteCheckpointer}.
  */
 export class SqliteEngine<Database> implements Engine<Database> {
+  readonly dialect = "sqlite";
+  readonly disconnections = 0;
   readonly #path: string;
   readonly #clock: Clock;
+  readonly #busyTimeoutMs: number;
   readonly #connection: SqliteConnection;
+  readonly #kyselyConnection: DatabaseConnection;
+  readonly #durability: SqliteDurability | undefined;
+  readonly #checkpointer: SqliteCheckpointer;
   readonly #reads: SqliteReads<Database>;
   readonly #gate: Gate;
   readonly #writes: WriteKysely<Database>;
@@ -115,14 +122,27 @@ export class SqliteEngine<Database> implements Engine<Database> {
     const { maxReadConnections = MAX_READ_CONNECTIONS } = options;
     this.#path = path;
     this.#clock = clock;
+    const rename = renamer(options);
+    this.#busyTimeoutMs = busyTimeoutMs;
     this.#closed = options.closed;
-    this.#connection = openForWriting(path, busyTimeoutMs, options.synchronous);
-    this.#writes = new WriteKysely(this.#connection);
+    this.#connection = openForWriting(options, busyTimeoutMs, rename);
+    this.#kyselyConnection = writeConnection(this.#connection);
+    this.#writes = new WriteKysely(sqliteDialect(inertDriver()));
+    this.#durability = options.synchronous === "normal"
+      ? undefined
+      : new SqliteDurability(path);
+    this.#checkpointer = new SqliteCheckpointer(
+      path,
+      clock,
+      // Without the thread SQLite does it itself, in this one.
+      () => this.#connection.script("PRAGMA wal_autocheckpoint = 10000"),
+    );
     try {
       this.#reads = new SqliteReads({
         path,
         busyTimeoutMs,
         maxReadConnections,
+        rename,
       });
     } catch (error) {
       this.#connection.close();
@@ -148,18 +168,24 @@ export class SqliteEngine<Database> implements Engine<Database> {
   async transaction<Value>(
     name: string,
     work: (session: WriteSession<Database>) => Promise<Value>,
-    hooks?: TransactionHooks<Value>,
+    options: TransactionOptions<Value> = {},
   ): Promise<Value> {
     await this.#gate.enter(name);
+    let value: Value;
+    let durable: Promise<void> | undefined;
     try {
       if (this.#isClosed) throw this.#closedError(name);
-      const value = await this.#run(name, work);
-      hooks?.committed?.(value);
+      value = await this.#run(name, work);
+      // Noted in the commit's own turn: what follows comes in commit order.
+      durable = this.#durability?.press(() => options.committed?.(value));
+      if (durable === undefined) options.committed?.(value);
+      await this.#checkpointer.committed();
       await this.#yieldTurn();
-      return value;
     } finally {
       this.#gate.leave();
     }
+    await durable;
+    return value;
   }
 
   async close(): Promise<void> {
@@ -169,6 +195,8 @@ export class SqliteEngine<Database> implements Engine<Database> {
     try {
       if (this.#isClosed) return;
       this.#isClosed = true;
+      await this.#durability?.close();
+      await this.#checkpointer.close();
       await this.#reads.close();
       this.#connection.close();
       this.#closed?.();
@@ -182,21 +210,33 @@ export class SqliteEngine<Database> implements Engine<Database> {
     work: (session: WriteSession<Database>) => Promise<Value>,
   ): Promise<Value> {
     const connection = this.#connection;
-    const transaction = this.#writes.begin(name);
+    const { db, end } = this.#writes.begin(name, this.#kyselyConnection);
+    const session = new SqliteWriteSession(connection, db);
     try {
-      connection.begin();
-      const value = await work(
-        new SqliteWriteSession(connection, transaction.db),
-      );
-      transaction.end();
-      connection.endIterations();
-      connection.commit();
+      await this.#begin();
+      const value = await work(session);
+      end();
+      if (!session.isCommitted) connection.commit();
       return value;
     } catch (error) {
-      transaction.end();
+      end();
       connection.endIterations();
       this.#rollBack();
       throw describeSqliteError(`run "${name}" on "${this.#path}"`, error);
+    }
+  }
+
+  /** Takes the write lock; waits for another process's without blocking this one. */
+  async #begin(): Promise<void> {
+    const deadlineMs = this.#clock.monotonicMs() + this.#busyTimeoutMs;
+    for (let delayMs = 1;; delayMs = Math.min(delayMs * 2, MAX_BUSY_PAUSE_MS)) {
+      try {
+        return this.#connection.begin();
+      } catch (error) {
+        const isOver = this.#clock.monotonicMs() >= deadlineMs;
+        if (isOver || !isBusy(error)) throw error;
+      }
+      await pause(this.#clock, delayMs);
     }
   }
 
@@ -228,10 +268,13 @@ export class SqliteEngine<Database> implements Engine<Database> {
   }
 }
 
+/** The longest pause, in ms, between two looks at another process's lock. */
+const MAX_BUSY_PAUSE_MS = 10;
+
 function openForWriting(
-  path: string,
+  { path, synchronous = "full" }: SqliteEngineOptions,
   busyTimeoutMs: number,
-  synchronous: Synchronous = "full",
+  rename: Rename,
 ): SqliteConnection {
   if (synchronous !== "full" && synchronous !== "normal") {
     throw new HeadwaterError(
@@ -245,13 +288,13 @@ function openForWriting(
     path,
     readOnly: false,
     busyTimeoutMs,
+    rename,
   });
   try {
     connection.script(
-      `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ` +
-        // A checkpoint each 1,000 pages costs small transactions a quarter of
-        // their rate; 10,000 pages bound the file beside the database to 40 MiB.
-        "PRAGMA wal_autocheckpoint = 10000",
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = normal; " +
+        // The checkpointer does it, on a thread of its own.
+        "PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 0",
     );
     return connection;
   } catch (error) {
@@ -261,79 +304,39 @@ function openForWriting(
 }
 
 class SqliteWriteSession<Database> implements WriteSession<Database> {
+  readonly dialect = "sqlite";
   readonly db: Transaction<Database>;
   readonly #connection: SqliteConnection;
+  #isCommitted = false;
 
   constructor(connection: SqliteConnection, db: Transaction<Database>) {
     this.#connection = connection;
     this.db = db;
   }
 
-  get hasWritten(): boolean {
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  hasWritten(): boolean {
     return this.#connection.hasWritten;
   }
 
-  run(sql: string, parameters: readonly SqlValue[]): number {
+  run(sql: string, parameters: readonly SqlParameter[]): number {
     return this.#connection.run(sql, parameters);
   }
 
-  rows(sql: string, parameters: readonly SqlValue[]): SqlValue[][] {
+  rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
     return this.#connection.rows(sql, parameters);
   }
-}
 
-/** Makes a Kysely transaction of each of the engine's own, and cuts it off at its end. */
-class WriteKysely<Database> {
-  readonly #connection: DatabaseConnection;
-  readonly #props: KyselyProps;
-  readonly #executor: QueryExecutor;
-
-  constructor(connection: SqliteConnection) {
-    this.#connection = writeConnection(connection);
-    const dialect = sqliteDialect(writeDriver(this.#connection));
-    const kysely = new Kysely<Database>({ dialect });
-    this.#executor = kysely.getExecutor();
-    this.#props = {
-      config: { dialect },
-      driver: dialect.createDriver(),
-      dialect,
-      executor: this.#executor,
-    };
+  commit(
+    sql: string,
+    parameters: readonly SqlParameter[],
+  ): Promise<SqlValue[][]> {
+    const rows = this.#connection.rows(sql, parameters);
+    this.#connection.commit();
+    this.#isCommitted = true;
+    return Promise.resolve(rows);
   }
-
-  begin(name: string): { db: Transaction<Database>; end(): void } {
-    const connection = this.#connection;
-    let hasEnded = false;
-    const executor = this.#executor.withConnectionProvider({
-      provideConnection(consumer) {
-        if (hasEnded) return Promise.reject(endedError(name));
-        return consumer(connection);
-      },
-    });
-    return {
-      db: new Transaction<Database>({ ...this.#props, executor }),
-      end: () => void (hasEnded = true),
-    };
-  }
-}
-
-function endedError(name: string): HeadwaterError {
-  return new HeadwaterError(
-    "TRANSACTION_ENDED",
-    `Cannot use txn.db: transaction "${name}" has ended; await every query within it`,
-  );
-}
-
-/** The engine begins and ends transactions itself; Kysely only runs statements. */
-function writeDriver(connection: DatabaseConnection): Driver {
-  const nothing = () => Promise.resolve();
-  return {
-    init: nothing,
-    acquireConnection: () => Promise.resolve(connection),
-    beginTransaction: nothing,
-    commitTransaction: nothing,
-    rollbackTransaction: nothing,
-    releaseConnection: nothing,
-    destroy: nothing,
-  };
 }

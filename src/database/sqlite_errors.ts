@@ -66,3 +66,8 @@ export function describeSqliteError(action: string, error: unknown): unknown {
   }
   return error;
 }
+
+/** Whether another process held the lock. */
+export function isBusy(error: unknown): boolean {
+  return /database (?:table )?is locked/.test(messageOf(error));
+}

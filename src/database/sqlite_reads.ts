@@ -29,6 +29,7 @@ import {
   streamCompiled,
 } from "./sqlite_dialect.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
+import type { Rename } from "./table_names.ts";
 
 /** Options of {@linkcode SqliteReads}. */
 export interface SqliteReadsOptions {
@@ -38,6 +39,8 @@ export interface SqliteReadsOptions {
   readonly busyTimeoutMs?: number | undefined;
   /** @default {8} */
   readonly maxReadConnections?: number | undefined;
+  /** Gives the library's tables the names that they have there. */
+  readonly rename?: Rename | undefined;
 }
 
 /**
@@ -50,6 +53,7 @@ export interface SqliteReadsOptions {
  * a connection of its own.
  */
 export class SqliteReads<Database> implements ReadEngine<Database> {
+  readonly dialect = "sqlite";
   readonly db: ReadonlyKysely<Database>;
   readonly #shared: SqliteConnection;
   readonly #pool: ConnectionPool;
@@ -66,9 +70,10 @@ export class SqliteReads<Database> implements ReadEngine<Database> {
       path,
       busyTimeoutMs = BUSY_TIMEOUT_MS,
       maxReadConnections = MAX_READ_CONNECTIONS,
+      rename,
     } = options;
     const open = () =>
-      new SqliteConnection({ path, readOnly: true, busyTimeoutMs });
+      new SqliteConnection({ path, readOnly: true, busyTimeoutMs, rename });
     this.#shared = open();
     this.#pool = new ConnectionPool(open, maxReadConnections);
     const driver = readDriver(path, this.#shared, this.#pool);

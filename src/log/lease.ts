@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Session } from "../database/engine.ts";
+import type { Engine, Session } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
@@ -12,7 +12,8 @@ import {
   type ProcessIdentity,
   thisProcess,
 } from "../runtime/processes.ts";
-import { parseToken, type Token } from "../tokens/token.ts";
+import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { waitForWriters } from "./horizon.ts";
 import { readLastToken } from "./read.ts";
 
 /** The right to write under an instance name. */
@@ -23,60 +24,112 @@ export interface Lease {
   readonly fence: number;
   /** The instance's last committed token, when the lease was taken. */
   readonly lastToken: Token;
-  /** A token that none given before is beyond, in this database. */
+  /** SQLite: a token that none given before is beyond, in this database. */
   readonly lastReserved: Token;
 }
 
+/** What {@linkcode takeLease} is asked for. */
+export interface LeaseRequest {
+  /** The name to take. */
+  readonly instance: string;
+  /** How long the lease holds unless renewed, in ms. */
+  readonly leaseMs: number;
+  /** A random id of this process; its connections to a server carry it. */
+  readonly holder: string;
+  readonly clock: Clock;
+}
+
 interface Holder extends ProcessIdentity {
+  readonly holder: string;
   readonly fence: number;
   readonly startedMs: number;
   readonly expiresMs: number;
 }
 
+/** A name that has just been taken, and whoever had it before. */
+interface TakenName {
+  readonly instance: string;
+  readonly fence: number;
+  readonly lastReserved: Token;
+  /** The id of the holder before; `undefined` if there was none. */
+  readonly previous: string | undefined;
+}
+
+const DATABASE_NOW =
+  "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+const READ_HOLDER =
+  `SELECT host, pid, process_mark, holder, fence, started_ms, expires_ms
+  FROM headwater_instances WHERE name = ?`;
+const READ_RESERVED = `SELECT max(
+  coalesce((SELECT max(last_token) FROM headwater_instances), 0),
+  coalesce((SELECT max(token) FROM headwater_log), 0))`;
+const TAKE = `INSERT INTO headwater_instances
+    (name, last_token, fence, host, pid, process_mark, started_ms, expires_ms,
+      holder, position)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+  ON CONFLICT (name) DO UPDATE SET
+    fence = excluded.fence, host = excluded.host, pid = excluded.pid,
+    process_mark = excluded.process_mark, started_ms = excluded.started_ms,
+    expires_ms = excluded.expires_ms, holder = excluded.holder`;
+const TERMINATE = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+  WHERE application_name = ? AND pid <> pg_backend_pid()`;
+
+/** The time of the clock that leases run by: the server's, or the machine's. */
+export async function readNow(session: Session, clock: Clock): Promise<number> {
+  if (session.dialect === "sqlite") return Math.round(clock.wallMs());
+  const [row] = await session.rows(DATABASE_NOW, []);
+  return Number(row?.[0]);
+}
+
 /**
- * Takes an instance's name for this process, in the caller's transaction.
+ * Takes an instance's name for this process, and finds out where it ended.
  *
  * Promise 8, one holder per instance name: the name is free if nobody holds
  * it, if its holder's lease has run out, or if that process is provably gone.
  * Should this be wrong, the fence makes it harmless: the earlier holder can't
  * commit any more.
  *
- * @param session A session that may write.
- * @param instance The name to take.
- * @param clock Tells the wall-clock time.
- * @param leaseMs How long the lease holds unless renewed, in ms.
+ * @param engine The database.
+ * @param request What to take.
+ * @param prepare What to do before, in the same transaction: to make the tables.
  * @throws {HeadwaterError} `INSTANCE_HELD`, naming the holder's host and pid.
  */
-export async function takeLease(
-  session: Session,
-  instance: string,
-  clock: Clock,
-  leaseMs: number,
+export async function takeLease<Database>(
+  engine: Engine<Database>,
+  request: LeaseRequest,
+  prepare?: (session: Session) => Promise<void>,
 ): Promise<Lease> {
-  const now = Math.round(clock.wallMs());
-  const holder = await readHolder(session, instance);
-  if (
-    holder !== undefined && holder.expiresMs > now && !isProvablyGone(holder)
-  ) {
-    throw heldError(instance, holder, now);
-  }
-  const fence = (holder?.fence ?? 0) + 1;
-  const lastToken = await readLastToken(session, instance);
-  const [row] = await session.rows(
-    `SELECT max(coalesce((SELECT max(last_token) FROM headwater_instances), 0),
-      coalesce((SELECT max(token) FROM headwater_log), 0))`,
-    [],
+  const taken = await engine.transaction("take name", async (session) => {
+    await prepare?.(session);
+    return await takeName(session, request);
+  });
+  await settlePrevious(engine.session, taken, request.clock);
+  return await engine.transaction(
+    "begin to hold",
+    (session) => beginHolding(session, taken, request),
   );
-  const lastReserved = parseToken(Number(row?.[0]));
+}
+
+async function takeName(
+  session: Session,
+  { instance, leaseMs, holder, clock }: LeaseRequest,
+): Promise<TakenName> {
+  const now = await readNow(session, clock);
+  const lock = session.dialect === "postgres" ? " FOR UPDATE" : "";
+  const previous = await readHolder(session, instance, lock);
+  if (
+    previous !== undefined && previous.expiresMs > now &&
+    !isProvablyGone(previous)
+  ) {
+    throw heldError(instance, previous, now);
+  }
+  const fence = (previous?.fence ?? 0) + 1;
+  const lastReserved = session.dialect === "sqlite"
+    ? await readReserved(session)
+    : TOKEN_ZERO;
   const self = thisProcess();
   await session.run(
-    `INSERT INTO headwater_instances
-      (name, last_token, fence, host, pid, process_mark, started_ms, expires_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET
-      fence = excluded.fence, host = excluded.host, pid = excluded.pid,
-      process_mark = excluded.process_mark,
-      started_ms = excluded.started_ms, expires_ms = excluded.expires_ms`,
+    TAKE,
     [
       instance,
       lastReserved,
@@ -86,6 +139,50 @@ export async function takeLease(
       self.mark,
       now,
       now + leaseMs,
+      holder,
+    ],
+  );
+  return { instance, fence, lastReserved, previous: previous?.holder };
+}
+
+/**
+ * Sees to it that the holder before has nothing open any more, so that its last
+ * token is known. Nothing to do on SQLite, where it would hold the write lock.
+ *
+ * @param session The database's, outside of the transaction that took the name.
+ */
+async function settlePrevious(
+  session: Session,
+  { previous }: TakenName,
+  clock: Clock,
+): Promise<void> {
+  if (session.dialect === "sqlite") return;
+  // It can't commit any more, but might keep what it has inserted waiting.
+  if (previous) await session.rows(TERMINATE, [previous]);
+  await waitForWriters(session, { clock });
+}
+
+/**
+ * Notes where the log ends as a holder begins, in the caller's transaction.
+ *
+ * Promise 7: the tokens of an earlier holder beyond that end are not part of
+ * the history; the log was restored, or lost them in a failover.
+ */
+async function beginHolding(
+  session: Session,
+  { instance, fence, lastReserved }: TakenName,
+  request: LeaseRequest,
+): Promise<Lease> {
+  const lastToken = await readLastToken(session, instance);
+  await session.run(
+    `INSERT INTO headwater_holders
+      (instance, fence, holder, start_token, started_ms) VALUES (?, ?, ?, ?, ?)`,
+    [
+      instance,
+      fence,
+      request.holder,
+      lastToken,
+      await readNow(session, request.clock),
     ],
   );
   return { instance, fence, lastToken, lastReserved };
@@ -94,16 +191,21 @@ export async function takeLease(
 /**
  * Holds on to a lease, in the caller's transaction.
  *
+ * @param position How far the instance has got: told to those who only have the database.
  * @throws {HeadwaterError} `LEASE_LOST` if another process has taken the name.
  */
 export async function renewLease(
   session: Session,
   lease: Lease,
-  expiresMs: number,
+  leaseMs: number,
+  position: Token,
+  clock: Clock,
 ): Promise<void> {
+  const expiresMs = await readNow(session, clock) + leaseMs;
   const changed = await session.run(
-    "UPDATE headwater_instances SET expires_ms = ? WHERE name = ? AND fence = ?",
-    [Math.round(expiresMs), lease.instance, lease.fence],
+    `UPDATE headwater_instances SET expires_ms = ?, position = ?
+    WHERE name = ? AND fence = ?`,
+    [Math.round(expiresMs), position, lease.instance, lease.fence],
   );
   if (changed === 0) throw await leaseLostError(session, lease);
 }
@@ -116,11 +218,13 @@ export async function releaseLease(
   session: Session,
   lease: Lease,
   lastTaken: Token,
+  position: Token,
 ): Promise<void> {
   await session.run(
-    `UPDATE headwater_instances SET expires_ms = 0, last_token = ?
+    `UPDATE headwater_instances
+    SET expires_ms = 0, last_token = ?, position = ?
     WHERE name = ? AND fence = ?`,
-    [lastTaken, lease.instance, lease.fence],
+    [lastTaken, position, lease.instance, lease.fence],
   );
 }
 
@@ -140,21 +244,24 @@ export async function leaseLostError(
   );
 }
 
+async function readReserved(session: Session): Promise<Token> {
+  const [row] = await session.rows(READ_RESERVED, []);
+  return parseToken(Number(row?.[0]));
+}
+
 async function readHolder(
   session: Session,
   instance: string,
+  lock = "",
 ): Promise<Holder | undefined> {
-  const [row] = await session.rows(
-    `SELECT host, pid, process_mark, fence, started_ms, expires_ms
-    FROM headwater_instances WHERE name = ?`,
-    [instance],
-  );
+  const [row] = await session.rows(READ_HOLDER + lock, [instance]);
   if (row === undefined) return undefined;
-  const [host, pid, mark, fence, startedMs, expiresMs] = row;
+  const [host, pid, mark, holder, fence, startedMs, expiresMs] = row;
   return {
     host: String(host),
     pid: Number(pid),
     mark: String(mark),
+    holder: String(holder),
     fence: Number(fence),
     startedMs: Number(startedMs),
     expiresMs: Number(expiresMs),

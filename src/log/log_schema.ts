@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SqlDialect } from "../database/engine.ts";
 import type { Migration } from "../database/migrator.ts";
 
 /**
@@ -18,52 +19,145 @@ export const ROW_SEPARATOR = "\n";
  */
 export const NO_STREAM = "";
 
+/** The stream that {@linkcode LOG_MIGRATIONS} keeps an index of. */
+export const EVENTS_STREAM = "events";
+
 /**
  * Newest last; never changed once released.
  *
  * - `headwater_log`: one record for each token and stream. It is its own index
- *   (`WITHOUT ROWID`): appending touches one page at the right-hand end, and a
- *   range of tokens is read in order.
- * - `headwater_instances`: who may write under a name. No token was ever given
- *   beyond its `last_token`, which is apart from the log, so that deleting the
- *   log's tail never frees one.
- * - `headwater_events`: events by aggregate and version.
+ *   (SQLite: `WITHOUT ROWID`): appending touches one page at the right-hand
+ *   end, and a range of tokens is read in order.
+ * - `headwater_instances`: who may write under a name, and its `position` when
+ *   it last told. SQLite: no token was ever given beyond its `last_token`, which
+ *   is apart from the log, so that deleting the log's tail never frees one.
+ * - `headwater_holders`: each process that has held a name, and where the log
+ *   ended when it began: what it wrote is part of the log's history if no later
+ *   one began before it.
+ * - `headwater_appends`: which versions of an aggregate stand under which
+ *   token. The events themselves are rows of the log.
+ * - `headwater_event_ids`: the ids that users gave to events.
+ * - `headwater_snapshots`: folded aggregates.
+ * - `headwater_projections`, `headwater_parked`: how far each has got, and what
+ *   it could not take.
+ * - `headwater_retained`: up to where rows of a stream may have been deleted.
  */
 export const LOG_MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     name: "log, instances and events",
-    statements: [
-      `CREATE TABLE headwater_log (
-        token INTEGER NOT NULL,
-        stream TEXT NOT NULL,
-        instance TEXT NOT NULL,
-        commit_id TEXT NOT NULL,
-        committed_ms INTEGER NOT NULL,
-        row_count INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        PRIMARY KEY (token, stream)
-      ) STRICT, WITHOUT ROWID`,
-      `CREATE TABLE headwater_instances (
-        name TEXT NOT NULL PRIMARY KEY,
-        last_token INTEGER NOT NULL,
-        fence INTEGER NOT NULL,
-        host TEXT NOT NULL,
-        pid INTEGER NOT NULL,
-        process_mark TEXT NOT NULL,
-        started_ms INTEGER NOT NULL,
-        expires_ms INTEGER NOT NULL
-      ) STRICT, WITHOUT ROWID`,
-      `CREATE TABLE headwater_events (
-        aggregate TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        token INTEGER NOT NULL,
-        type TEXT NOT NULL,
-        event_id TEXT NOT NULL,
-        data TEXT NOT NULL,
-        metadata TEXT NOT NULL,
-        PRIMARY KEY (aggregate, version)
-      ) STRICT, WITHOUT ROWID`,
+    statements: (dialect) => [
+      table(dialect, "headwater_log", [
+        "token INTEGER NOT NULL",
+        "stream TEXT NOT NULL",
+        "instance TEXT NOT NULL",
+        "commit_id TEXT NOT NULL",
+        "committed_ms INTEGER NOT NULL",
+        "row_count INTEGER NOT NULL",
+        "body TEXT NOT NULL",
+        "PRIMARY KEY (token, stream)",
+      ]),
+      table(dialect, "headwater_instances", [
+        "name TEXT NOT NULL PRIMARY KEY",
+        "last_token INTEGER NOT NULL",
+        "fence INTEGER NOT NULL",
+        "host TEXT NOT NULL",
+        "pid INTEGER NOT NULL",
+        "process_mark TEXT NOT NULL",
+        "started_ms INTEGER NOT NULL",
+        "expires_ms INTEGER NOT NULL",
+      ]),
+      table(dialect, "headwater_events", [
+        "aggregate TEXT NOT NULL",
+        "version INTEGER NOT NULL",
+        "token INTEGER NOT NULL",
+        "type TEXT NOT NULL",
+        "event_id TEXT NOT NULL",
+        "data TEXT NOT NULL",
+        "metadata TEXT NOT NULL",
+        "PRIMARY KEY (aggregate, version)",
+      ]),
+    ],
+  },
+  {
+    version: 2,
+    name: "holders, appends, snapshots, projections and retention",
+    statements: (dialect) => [
+      ...(dialect === "postgres" ? ["CREATE SEQUENCE headwater_tokens"] : []),
+      "CREATE INDEX ix_headwater_log_events ON headwater_log (token) " +
+      `WHERE stream = '${EVENTS_STREAM}'`,
+      "ALTER TABLE headwater_instances ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+      "ALTER TABLE headwater_instances ADD COLUMN position " +
+      `${dialect === "sqlite" ? "INTEGER" : "BIGINT"} NOT NULL DEFAULT 0`,
+      table(dialect, "headwater_holders", [
+        "instance TEXT NOT NULL",
+        "fence INTEGER NOT NULL",
+        "holder TEXT NOT NULL",
+        "start_token INTEGER NOT NULL",
+        "started_ms INTEGER NOT NULL",
+        "PRIMARY KEY (instance, fence)",
+      ]),
+      table(dialect, "headwater_appends", [
+        "aggregate TEXT NOT NULL",
+        "first_version INTEGER NOT NULL",
+        "last_version INTEGER NOT NULL",
+        "token INTEGER NOT NULL",
+        "is_last INTEGER NOT NULL",
+        "PRIMARY KEY (aggregate, first_version)",
+      ]),
+      "INSERT INTO headwater_appends SELECT aggregate, min(version), " +
+      "max(version), token, 0 FROM headwater_events GROUP BY aggregate, token",
+      "DROP TABLE headwater_events",
+      table(dialect, "headwater_event_ids", [
+        "event_id TEXT NOT NULL PRIMARY KEY",
+        "aggregate TEXT NOT NULL",
+        "version INTEGER NOT NULL",
+        "token INTEGER NOT NULL",
+      ]),
+      table(dialect, "headwater_snapshots", [
+        "aggregate TEXT NOT NULL",
+        "reducer TEXT NOT NULL",
+        "reducer_version INTEGER NOT NULL",
+        "version INTEGER NOT NULL",
+        "state TEXT NOT NULL",
+        "PRIMARY KEY (aggregate, reducer)",
+      ]),
+      table(dialect, "headwater_projections", [
+        "name TEXT NOT NULL PRIMARY KEY",
+        "generation INTEGER NOT NULL",
+        "position INTEGER NOT NULL",
+        "done INTEGER NOT NULL",
+        "rebuild_position INTEGER",
+        "fence INTEGER NOT NULL",
+        "holder TEXT NOT NULL",
+        "expires_ms INTEGER NOT NULL",
+        "updated_ms INTEGER NOT NULL",
+      ]),
+      table(dialect, "headwater_parked", [
+        "projection TEXT NOT NULL",
+        "token INTEGER NOT NULL",
+        "ordinal INTEGER NOT NULL",
+        "attempts INTEGER NOT NULL",
+        "error TEXT NOT NULL",
+        "parked_ms INTEGER NOT NULL",
+        "PRIMARY KEY (projection, token, ordinal)",
+      ]),
+      table(dialect, "headwater_retained", [
+        "stream TEXT NOT NULL PRIMARY KEY",
+        "floor_token INTEGER NOT NULL",
+      ]),
     ],
   },
 ];
+
+function table(
+  dialect: SqlDialect,
+  name: string,
+  columns: readonly string[],
+): string {
+  const text = `CREATE TABLE ${name} (\n  ${columns.join(",\n  ")}\n)`;
+  if (dialect === "sqlite") return `${text} STRICT, WITHOUT ROWID`;
+  // Names are compared byte by byte, as SQLite does; a collation takes longer.
+  return text.replaceAll(" INTEGER", " BIGINT")
+    .replaceAll(" TEXT NOT NULL", ' TEXT COLLATE "C" NOT NULL');
+}

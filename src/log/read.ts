@@ -70,16 +70,23 @@ export async function readLogPage(
   return { records: toRecords(whole), upTo: reached, isLimited: true };
 }
 
-/** An instance's last committed token in the log; `TOKEN_ZERO` if it has none. */
+// Not from the log's beginning: the instance may have been silent for long.
+const READ_LAST_TOKEN = `SELECT max(token) FROM (
+  SELECT coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
+    AS token
+  UNION ALL
+  SELECT token FROM headwater_log WHERE instance = ? AND token >
+    coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
+) AS known`;
+
+/** An instance's last committed token; `TOKEN_ZERO` if it has none. */
 export async function readLastToken(
   session: Session,
   instance: string,
 ): Promise<Token> {
-  const [row] = await session.rows(
-    "SELECT token FROM headwater_log WHERE instance = ? ORDER BY token DESC LIMIT 1",
-    [instance],
-  );
-  return row === undefined ? TOKEN_ZERO : parseToken(Number(row[0]));
+  const parameters = [instance, instance, instance];
+  const [row] = await session.rows(READ_LAST_TOKEN, parameters);
+  return parseToken(Number(row?.[0] ?? TOKEN_ZERO));
 }
 
 /** Whether a token of an instance is in the log. */

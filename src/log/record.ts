@@ -15,3 +15,33 @@ export interface LogRecord {
   /** The rows, each as JSON on one line of ASCII; at least one. */
   readonly rows: readonly string[];
 }
+
+/** What one transaction leaves in the log. */
+export interface LogEntry {
+  /** Rows as JSON, by stream; may be empty. */
+  readonly rows: ReadonlyMap<string, readonly string[]>;
+  /** The transaction's random mark. */
+  readonly commitId: string;
+  /** The wall-clock time, in ms. */
+  readonly committedMs: number;
+  /** Which versions of which aggregates are among the rows. */
+  readonly appends?: readonly AppendedVersions[] | undefined;
+  /** The events among them whose ids users gave. */
+  readonly eventIds?: readonly GivenEventId[] | undefined;
+}
+
+/** The versions of one aggregate that stand under one token. */
+export interface AppendedVersions {
+  readonly aggregate: string;
+  readonly first: number;
+  readonly last: number;
+  /** Whether the aggregate is closed with them. */
+  readonly isLast: boolean;
+}
+
+/** An event's id, where a user gave it. */
+export interface GivenEventId {
+  readonly eventId: string;
+  readonly aggregate: string;
+  readonly version: number;
+}

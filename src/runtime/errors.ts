@@ -6,14 +6,18 @@
 
 /** Why an operation failed. Codes are part of the API: never renamed, never reused. */
 export type ErrorCode =
+  | "AGGREGATE_CLOSED"
   | "BUG"
   | "CLOSED"
+  | "COMMIT_UNKNOWN"
   | "CONNECT_TIMEOUT"
   | "DATABASE_BUSY"
   | "DATABASE_FULL"
   | "DATABASE_INVALID"
   | "DATABASE_READ_ONLY"
   | "DATABASE_UNAVAILABLE"
+  | "EVENT_ID_USED"
+  | "EVENT_INVALID"
   | "GROUP_UNKNOWN"
   | "INSTANCE_HELD"
   | "INVALID_ARGUMENT"
@@ -22,6 +26,7 @@ export type ErrorCode =
   | "LINE_INVALID"
   | "LINE_TOO_LONG"
   | "LISTEN_FAILED"
+  | "LOG_REWOUND"
   | "NOT_CACHED"
   | "ROW_INVALID"
   | "ROW_TOO_LONG"

@@ -47,6 +47,9 @@ export const BUSY_TIMEOUT_MS: number = 5_000;
  */
 export const MAX_READ_CONNECTIONS: number = 8;
 
+/** Transactions that run at a time on PostgreSQL, each on a connection of its own. */
+export const MAX_WRITE_CONNECTIONS: number = 10;
+
 /** Prepared statements kept for each connection; the oldest goes. */
 export const MAX_STATEMENTS: number = 256;
 
@@ -107,3 +110,15 @@ export const MAX_JSON_DEPTH: number = 100;
  * sockets and timers waiting for ever.
  */
 export const MAX_TURN_MS: number = 1;
+
+/** Times that a transaction is run at most, where PostgreSQL makes it fail for others' sake. */
+export const MAX_ATTEMPTS: number = 5;
+
+/** How long, in ms, a caller waits to learn of a commit whose answer was lost. */
+export const SETTLE_TIMEOUT_MS: number = 30_000;
+
+/**
+ * Transactions that are committed and wait to be told of, for a lower token is
+ * open. Beyond, the next is refused: their rows are held in memory.
+ */
+export const MAX_HELD_TRANSACTIONS: number = 10_000;

@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { SqliteOptions } from "../database/sqlite_engine.ts";
+import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 
 /** Options of `SlavedStore.connect`. */
 export interface SlavedStoreOptions
-  extends SqliteOptions, KeepAliveOptions, DeclarationOptions {
-  /** The writer's database: `sqlite:FILE`. */
+  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 
   /** Where the writer listens: `tcp://HOST:PORT`. */

@@ -21,6 +21,8 @@ export interface Commit<Result = unknown> {
   readonly token: Token;
   /** What the transaction's function returned. */
   readonly result: Result;
+  /** How often it was run until it was committed; 1 unless PostgreSQL gave one up. */
+  readonly attempts: number;
 }
 
 /**

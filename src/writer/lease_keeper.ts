@@ -24,6 +24,8 @@ export interface LeaseKeeperOptions {
   readonly leaseMs: number;
   /** The last token that was taken under it. */
   readonly lastTaken: () => Token;
+  /** How far the instance has got. */
+  readonly position: () => Token;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -44,12 +46,12 @@ export class LeaseKeeper {
 
   /** Gives the name free, behind every transaction that was called for before. */
   async release(): Promise<void> {
-    const { transact, lease, lastTaken, logger } = this.#options;
+    const { transact, lease, lastTaken, position, logger } = this.#options;
     this.#cancelTimer();
     try {
       await transact(
         "release lease",
-        (session) => releaseLease(session, lease, lastTaken()),
+        (session) => releaseLease(session, lease, lastTaken(), position()),
       );
     } catch (error) {
       logger("warn", "lease not released", { error: messageOf(error) });
@@ -58,11 +60,11 @@ export class LeaseKeeper {
 
   /** A renewal that fails is tried again in its time; a lost lease fails the next commit. */
   async #renew(): Promise<void> {
-    const { transact, lease, leaseMs, clock, logger } = this.#options;
+    const { transact, lease, leaseMs, position, clock, logger } = this.#options;
     try {
       await transact(
         "renew lease",
-        (session) => renewLease(session, lease, clock.wallMs() + leaseMs),
+        (session) => renewLease(session, lease, leaseMs, position(), clock),
       );
     } catch (error) {
       logger("error", "lease not renewed", { error: messageOf(error) });

@@ -7,12 +7,7 @@
 export { WriterStore } from "./writer_store.ts";
 export type { WriterStats } from "./writer_store.ts";
 export type { WriterStoreOptions } from "./writer_options.ts";
-export {
-  VersionConflictError,
-  WriterTransaction,
-} from "./writer_transaction.ts";
-export type {
-  AppendOptions,
-  EventInput,
-  ExpectedVersion,
-} from "./writer_transaction.ts";
+export { VersionConflictError } from "./event_appender.ts";
+export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";
+export type { TransactionRunOptions } from "./transaction_runner.ts";
+export { WriterTransaction } from "./writer_transaction.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SqliteOptions } from "../database/sqlite_engine.ts";
+import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
@@ -12,8 +12,8 @@ import { isName } from "../streams/stream.ts";
 
 /** Options of `WriterStore.open`. */
 export interface WriterStoreOptions
-  extends SqliteOptions, KeepAliveOptions, DeclarationOptions {
-  /** `sqlite:FILE` or `sqlite::memory:`. */
+  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 
   /**
@@ -68,6 +68,14 @@ export interface WriterStoreOptions
    * @default {10000}
    */
   readonly maxConnections?: number | undefined;
+
+  /**
+   * PostgreSQL: how often a transaction is run at most, where the server gives
+   * it up for others' sake.
+   *
+   * @default {5}
+   */
+  readonly maxAttempts?: number | undefined;
 
   /**
    * Rows that one transaction may write.

@@ -9,22 +9,21 @@ import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
-import { insertEvents, LogAppender } from "../log/append.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import type { LoggedTransaction } from "../replication/transaction.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
 import {
   LEASE_MS,
+  MAX_ATTEMPTS,
   MAX_CONNECTIONS,
   MAX_LINE_BYTES,
   MAX_OUTBOX_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
@@ -32,7 +31,6 @@ import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position } from "../tokens/position.ts";
-import type { Token } from "../tokens/token.ts";
 import { listen } from "../transport/open_transport.ts";
 import type { Listener } from "../transport/transport.ts";
 import {
@@ -40,11 +38,14 @@ import {
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
-import {
-  type TransactionOutcome,
-  WriterTransaction,
-} from "./writer_transaction.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
+import { createRecorder, type Recorder } from "./recorder.ts";
+import {
+  TransactionRunner,
+  type TransactionRunOptions,
+  type Work,
+} from "./transaction_runner.ts";
+import { WriterTransaction } from "./writer_transaction.ts";
 import { requireName, type WriterStoreOptions } from "./writer_options.ts";
 
 /** What a writer store has done so far. */
@@ -53,14 +54,8 @@ export interface WriterStats extends StreamerStats {
   readonly commits: number;
   /** Transactions rolled back. */
   readonly rollbacks: number;
-}
-
-/** What one transaction has left, once its rows are in the log. */
-interface Recorded<Result> {
-  readonly result: Result;
-  /** `undefined` if it changed nothing. */
-  readonly transaction: LoggedTransaction | undefined;
-  readonly outcome: TransactionOutcome;
+  /** Times that one was run again, after PostgreSQL gave it up. */
+  readonly retries: number;
 }
 
 /**
@@ -91,17 +86,14 @@ interface Recorded<Result> {
 export class WriterStore<Database> {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
-  readonly #appender: LogAppender;
+  readonly #recorder: Recorder;
+  readonly #runner: TransactionRunner<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
   readonly #streamer: Streamer;
-  readonly #logger: Logger;
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
   #listener: Listener | undefined;
-  #position: Token;
-  #commits = 0;
-  #rollbacks = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -114,11 +106,8 @@ export class WriterStore<Database> {
     this.#options = options;
     this.#engine = engine;
     this.#lease = lease;
-    this.#logger = logger;
     this.#streams = parts.streams;
     this.#caches = parts.caches;
-    this.#position = lease.lastToken;
-    this.#appender = new LogAppender(lease);
     this.#streamer = new Streamer({
       instance: lease.instance,
       serverName: options.serverName ?? "headwater",
@@ -131,11 +120,33 @@ export class WriterStore<Database> {
       clock: systemClock,
       logger,
     });
+    this.#recorder = createRecorder({
+      lease,
+      session: engine.session,
+      clock: systemClock,
+      publish: (transaction) => this.#streamer.publish(transaction),
+    });
+    this.#runner = new TransactionRunner<Database>({
+      engine,
+      instance: lease.instance,
+      recorder: this.#recorder,
+      begin: (session, attempt) => this.#begin(session, attempt),
+      committed: ({ invalidations }) => {
+        for (const { name, key } of invalidations) {
+          this.#caches.apply(name, key);
+        }
+      },
+      maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+    });
     this.#leaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
       leaseMs,
-      lastTaken: () => this.#appender.lastTaken,
+      lastTaken: () => this.#recorder.lastTaken,
+      position: () => this.#recorder.position,
       clock: systemClock,
       logger,
     });
@@ -160,18 +171,26 @@ export class WriterStore<Database> {
     requireName(instance, "instance");
     requireName(options.serverName ?? "headwater", "serverName");
     const parts = declare(options);
+    const holder = `headwater ${systemRandom.id()}`;
     const engine = openDatabase<Database>(
       options.database,
       systemClock,
       options,
+      holder,
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await engine.transaction("open", async (session) => {
-        const now = Math.round(systemClock.wallMs());
-        await migrate(session, LOG_MIGRATIONS, now);
-        return await takeLease(session, instance, systemClock, leaseMs);
-      });
+      const lease = await takeLease(
+        engine,
+        { instance, leaseMs, holder, clock: systemClock },
+        (session) =>
+          migrate(
+            session,
+            LOG_MIGRATIONS,
+            Math.round(systemClock.wallMs()),
+            options.schema,
+          ),
+      );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#listen();
       return store;
@@ -194,15 +213,14 @@ export class WriterStore<Database> {
 
   /** How far this instance has written. */
   get position(): Position {
-    return new Map([[this.#lease.instance, this.#position]]);
+    return new Map([[this.#lease.instance, this.#recorder.position]]);
   }
 
   /** What it has done so far. */
   get stats(): WriterStats {
     return {
       ...this.#streamer.stats,
-      commits: this.#commits,
-      rollbacks: this.#rollbacks,
+      ...this.#runner.stats,
     };
   }
 
@@ -222,39 +240,30 @@ export class WriterStore<Database> {
 
   /**
    * Runs a function in a transaction; commits if it resolves, rolls back if it
-   * rejects. Transactions run one at a time, in the order of the calls.
+   * rejects. On SQLite transactions run one at a time, in the order of the
+   * calls; on PostgreSQL beside each other, as many as there are connections.
    *
    * By the time it returns, the transaction is durable, this process's caches
    * are right, and readers are being told.
    *
    * @param name What it does, for errors and logs: `rename_user`.
-   * @param work Writes through `txn`. It must not open another transaction.
+   * @param work Writes through `txn`. It must not open another transaction. On
+   *   PostgreSQL it may be run again, if the server gave the first run up.
+   * @param options How it is run.
    * @returns The commit. One that changed nothing gets no token of its own:
    *   its token is the last one.
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
-   *   `LEASE_LOST`, `CLOSED`.
+   *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
+   *   `COMMIT_UNKNOWN` if the server could not be asked what became of it.
    */
   async transaction<Result>(
     name: string,
-    work: (txn: WriterTransaction<Database>) => Promise<Result>,
+    work: Work<Database, Result>,
+    options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
     if (this.#closing !== undefined) throw closedError(name);
-    let txn: WriterTransaction<Database> | undefined;
-    try {
-      const recorded = await this.#engine.transaction<Recorded<Result>>(
-        name,
-        (session) => this.#record(txn = this.#begin(session), session, work),
-        { committed: (done) => this.#committed(name, done) },
-      );
-      const { transaction, result } = recorded;
-      const token = transaction?.token ?? this.#position;
-      return { instance: this.#lease.instance, token, result };
-    } catch (error) {
-      this.#rollbacks += 1;
-      this.#call(name, txn?.end().afterRollback ?? []);
-      throw error;
-    }
+    return await this.#runner.run(name, work, options);
   }
 
   /**
@@ -275,7 +284,7 @@ export class WriterStore<Database> {
       ...options,
       instance: this.#lease.instance,
       stream: name,
-      last: this.#position,
+      last: this.#recorder.position,
     });
   }
 
@@ -301,22 +310,14 @@ export class WriterStore<Database> {
     );
   }
 
-  /** Runs the user's function and writes what it left into the log. */
-  async #record<Result>(
-    txn: WriterTransaction<Database>,
+  #begin(
     session: WriteSession<Database>,
-    work: (txn: WriterTransaction<Database>) => Promise<Result>,
-  ): Promise<Recorded<Result>> {
-    const result = await work(txn);
-    const outcome = txn.end();
-    const transaction = await this.#append(session, outcome);
-    return { result, transaction, outcome };
-  }
-
-  #begin(session: WriteSession<Database>): WriterTransaction<Database> {
+    attempt: number,
+  ): WriterTransaction<Database> {
     const { maxRowsPerTransaction, maxLineBytes } = this.#options;
     return new WriterTransaction<Database>({
       session,
+      attempt,
       instance: this.#lease.instance,
       streams: this.#streams,
       caches: this.#caches,
@@ -330,57 +331,9 @@ export class WriterStore<Database> {
     });
   }
 
-  async #append(
-    session: WriteSession<Database>,
-    { rows, events }: TransactionOutcome,
-  ): Promise<LoggedTransaction | undefined> {
-    if (rows.size === 0 && !session.hasWritten) return undefined;
-    const token = await this.#appender.append(session, {
-      rows,
-      commitId: systemRandom.id(),
-      committedMs: Math.round(systemClock.wallMs()),
-    });
-    if (events.length > 0) await insertEvents(session, token, events);
-    const records = Array.from(
-      rows,
-      ([stream, lines]) => ({ token, stream, rows: lines }),
-    );
-    return { instance: this.#lease.instance, token, records };
-  }
-
-  /** In the commit's own turn: own caches first, then readers, then callbacks. */
-  #committed<Result>(
-    name: string,
-    { transaction, outcome }: Recorded<Result>,
-  ): void {
-    this.#commits += 1;
-    if (transaction !== undefined) {
-      this.#position = transaction.token;
-      this.#appender.committed();
-      for (const { name, key } of outcome.invalidations) {
-        this.#caches.apply(name, key);
-      }
-      this.#streamer.publish(transaction);
-    }
-    this.#call(name, outcome.afterCommit);
-  }
-
-  /** A callback that fails can't undo what is committed: it is reported. */
-  #call(name: string, callbacks: readonly (() => void)[]): void {
-    for (const callback of callbacks) {
-      try {
-        callback();
-      } catch (error) {
-        this.#logger("error", "transaction callback failed", {
-          transaction: name,
-          error: messageOf(error),
-        });
-      }
-    }
-  }
-
   async #close(): Promise<void> {
     await this.#listener?.close();
+    await this.#runner.drain();
     await this.#leaseKeeper.release();
     this.#streamer.close("server closing");
     await this.#engine.close();

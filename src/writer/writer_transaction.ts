@@ -11,12 +11,14 @@ import { type CachedMethod, cacheNameOf } from "../caches/cached_method.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { checkKey } from "../caches/keyed_cache.ts";
 import type { WriteSession } from "../database/engine.ts";
-import { readVersion, type StoredEvent } from "../log/append.ts";
+import type { AggregateRef, EventDefinitions } from "../events/aggregate.ts";
+import type { EventInput, EventInputOf } from "../events/event.ts";
+import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { formatCachesRow } from "../protocol/caches_row.ts";
 import { formatRdataPrefix } from "../protocol/codec.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { encodeJson, type JsonValue, requireJson } from "../runtime/json.ts";
+import type { JsonValue } from "../runtime/json.ts";
 import type { Random } from "../runtime/random.ts";
 import {
   cachesStream,
@@ -27,61 +29,7 @@ import { encodeRow } from "../streams/rows.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Token } from "../tokens/token.ts";
-
-/** An event to append. */
-export interface EventInput {
-  /** What happened: `renamed`. */
-  readonly type: string;
-  /** With what. */
-  readonly data?: JsonValue | undefined;
-  /** Beside what: who asked for it, and why. */
-  readonly metadata?: JsonValue | undefined;
-}
-
-/**
- * What an aggregate's version must be for events to be appended: a number;
- * `"none"` for an aggregate without events; `"exists"` for one with some;
- * `"any"` for no check.
- */
-export type ExpectedVersion = number | "any" | "none" | "exists";
-
-/** Options of {@linkcode WriterTransaction.append}. */
-export interface AppendOptions {
-  /**
-   * The version that the aggregate must have.
-   *
-   * @default {"any"}
-   */
-  readonly expectedVersion?: ExpectedVersion | undefined;
-}
-
-/** An append met an aggregate at another version than its writer had seen. */
-export class VersionConflictError extends HeadwaterError {
-  /** The class's name, as it stands in stack traces. */
-  override readonly name: string = "VersionConflictError";
-  /** The aggregate. */
-  readonly aggregate: string;
-  /** The version that was expected. */
-  readonly expectedVersion: ExpectedVersion;
-  /** The version that it has. */
-  readonly actualVersion: number;
-
-  /** Made by `txn.append`. */
-  constructor(
-    aggregate: string,
-    expectedVersion: ExpectedVersion,
-    actualVersion: number,
-  ) {
-    super(
-      "VERSION_CONFLICT",
-      `Cannot append to aggregate "${aggregate}": expected version ` +
-        `${expectedVersion}, but it has ${actualVersion}; read it again, and decide anew`,
-    );
-    this.aggregate = aggregate;
-    this.expectedVersion = expectedVersion;
-    this.actualVersion = actualVersion;
-  }
-}
+import { type AppendOptions, EventAppender } from "./event_appender.ts";
 
 /** Bounds of one transaction. */
 export interface TransactionLimits {
@@ -93,6 +41,8 @@ export interface TransactionLimits {
 /** What a transaction works with. */
 export interface WriterTransactionOptions<Database> {
   readonly session: WriteSession<Database>;
+  /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
+  readonly attempt: number;
   readonly instance: string;
   readonly streams: StreamRegistry;
   readonly caches: CacheRegistry;
@@ -108,11 +58,16 @@ export interface WriterTransactionOptions<Database> {
 export class WriterTransaction<Database> {
   /** The transaction, through Kysely. */
   readonly db: Transaction<Database>;
+  /**
+   * Which attempt it is: 1, or more where PostgreSQL gave an earlier one up (a
+   * deadlock, a serialization failure, a lost connection). Nothing is left of
+   * those, their callbacks included.
+   */
+  readonly attempt: number;
+  readonly #events: EventAppender;
   readonly #options: WriterTransactionOptions<Database>;
   readonly #rows = new Map<string, string[]>();
-  readonly #events: StoredEvent[] = [];
   readonly #invalidations: NamedKey[] = [];
-  readonly #versions = new Map<string, number>();
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
   #rowCount = 0;
@@ -123,6 +78,12 @@ export class WriterTransaction<Database> {
   constructor(options: WriterTransactionOptions<Database>) {
     this.#options = options;
     this.db = options.session.db;
+    this.attempt = options.attempt;
+    this.#events = new EventAppender({
+      session: options.session,
+      random: options.random,
+      addRow: (row) => this.#add(eventsStream.name, row),
+    });
   }
 
   /**
@@ -148,45 +109,56 @@ export class WriterTransaction<Database> {
   }
 
   /**
-   * Appends events to an aggregate.
+   * Appends events to an aggregate. Several may be appended to in one
+   * transaction, and one several times.
    *
-   * @param aggregate The aggregate's id: `user:1`.
+   * Events whose ids are given can be appended again: where all of them stand
+   * there already with the same type and data, nothing changes, and the commit
+   * has the token of the first time.
+   *
+   * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
+   *   are checked against its schemas; or any by its id, `user:1`.
    * @param events What happened, in order; at least one.
    * @param options The version that the aggregate must have.
    * @returns The aggregate's version after it: the number of its events.
    * @throws {VersionConflictError} `VERSION_CONFLICT` if it has another version.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` or `ROW_INVALID` for what can't be an event.
+   * @throws {HeadwaterError} `EVENT_INVALID` if an event isn't one of its kind's;
+   *   `EVENT_ID_USED` if an id stands there with other content;
+   *   `AGGREGATE_CLOSED`; `INVALID_ARGUMENT` or `ROW_INVALID` for what can't be an event.
    */
+  async append<Definitions extends EventDefinitions>(
+    aggregate: AggregateRef<Definitions>,
+    events: readonly EventInputOf<Definitions>[],
+    options?: AppendOptions,
+  ): Promise<number>;
   async append(
     aggregate: string,
     events: readonly EventInput[],
+    options?: AppendOptions,
+  ): Promise<number>;
+  async append(
+    aggregate: string | AggregateRef,
+    events: readonly EventInput<string, unknown>[],
     options: AppendOptions = {},
   ): Promise<number> {
     this.#requireOpen("append events");
-    checkAppend(aggregate, events, options);
-    const { session, random } = this.#options;
-    const before = this.#versions.get(aggregate) ??
-      await readVersion(session, aggregate);
-    const { expectedVersion = "any" } = options;
-    if (!isExpected(before, expectedVersion)) {
-      throw new VersionConflictError(aggregate, expectedVersion, before);
-    }
-    let version = before;
-    for (const { type, data = null, metadata = null } of events) {
-      version += 1;
-      const event = {
-        aggregate,
-        version,
-        type,
-        eventId: random.uuid(),
-        data: encodeJson(data),
-        metadata: encodeJson(metadata),
-      };
-      this.#add(eventsStream.name, eventRow(event));
-      this.#events.push(event);
-    }
-    this.#versions.set(aggregate, version);
-    return version;
+    return await this.#events.append(aggregate, events, options);
+  }
+
+  /**
+   * Closes an aggregate with a last event, `$closed`: later appends fail.
+   *
+   * @param aggregate The aggregate, or its id.
+   * @param options Why, as the event's data; and the version that it must have.
+   * @returns The aggregate's version after it.
+   * @throws {HeadwaterError} `AGGREGATE_CLOSED` if it is closed already; else as {@linkcode append}.
+   */
+  async closeAggregate(
+    aggregate: string | AggregateRef,
+    options: AppendOptions & { readonly reason?: JsonValue | undefined } = {},
+  ): Promise<number> {
+    this.#requireOpen("close an aggregate");
+    return await this.#events.close(aggregate, options.reason, options);
   }
 
   /**
@@ -249,7 +221,9 @@ export class WriterTransaction<Database> {
     this.#hasEnded = true;
     return {
       rows: this.#rows,
-      events: this.#events,
+      appends: this.#events.appends,
+      eventIds: this.#events.eventIds,
+      repeated: this.#events.repeated,
       invalidations: this.#invalidations,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
@@ -312,7 +286,10 @@ interface NamedKey {
 /** What a transaction leaves to be recorded, and to be called. */
 export interface TransactionOutcome {
   readonly rows: ReadonlyMap<string, readonly string[]>;
-  readonly events: readonly StoredEvent[];
+  readonly appends: readonly AppendedVersions[];
+  readonly eventIds: readonly GivenEventId[];
+  /** The token of events that were appended before, and once more; else `undefined`. */
+  readonly repeated: Token | undefined;
   /** What the rows of the `caches` stream say, for the writer's own caches. */
   readonly invalidations: readonly NamedKey[];
   readonly afterCommit: readonly (() => void)[];
@@ -320,66 +297,3 @@ export interface TransactionOutcome {
 }
 
 const LONGEST_TOKEN = Number.MAX_SAFE_INTEGER as Token;
-const MAX_NAME_LENGTH = 512;
-
-/** The texts in it are JSON by now: they are put together, not encoded twice. */
-function eventRow(event: StoredEvent): string {
-  const { aggregate, version, type, eventId, data, metadata } = event;
-  return `[${encodeJson(aggregate)},${version},${encodeJson(type)},` +
-    `"${eventId}",${data},${metadata}]`;
-}
-
-function isExpected(version: number, expected: ExpectedVersion): boolean {
-  switch (expected) {
-    case "any":
-      return true;
-    case "none":
-      return version === 0;
-    case "exists":
-      return version > 0;
-    default:
-      return version === expected;
-  }
-}
-
-function checkAppend(
-  aggregate: unknown,
-  events: readonly EventInput[],
-  { expectedVersion = "any" }: AppendOptions,
-): void {
-  checkText(aggregate, "aggregate");
-  if (!Array.isArray(events) || events.length === 0) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append to aggregate "${aggregate}": give an array of at least one event`,
-    );
-  }
-  const isVersion = typeof expectedVersion === "number"
-    ? Number.isSafeInteger(expectedVersion) && expectedVersion >= 0
-    : ["any", "none", "exists"].includes(expectedVersion);
-  if (!isVersion) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append to aggregate "${aggregate}": expectedVersion is ` +
-        `${expectedVersion}; give a version, "any", "none" or "exists"`,
-    );
-  }
-  for (const [index, { type, data, metadata }] of events.entries()) {
-    checkText(type, `type of event ${index + 1}`);
-    const subject = `event "${type}" of aggregate "${aggregate}"`;
-    if (data !== undefined) requireJson(data, `data of ${subject}`);
-    if (metadata !== undefined) requireJson(metadata, `metadata of ${subject}`);
-  }
-}
-
-function checkText(value: unknown, subject: string): void {
-  if (
-    typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH
-  ) return;
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot append events: the ${subject} is ${
-      typeof value === "string" ? `${value.length} characters long` : value
-    }; give a text of 1 to ${MAX_NAME_LENGTH} characters`,
-  );
-}

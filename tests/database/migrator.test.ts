@@ -14,12 +14,15 @@ import { openEngine, type ThingDatabase } from "../support/engines.ts";
 const FIRST: Migration = {
   version: 1,
   name: "first",
-  statements: ["CREATE TABLE one (id INTEGER)", "INSERT INTO one VALUES (1)"],
+  statements: () => [
+    "CREATE TABLE one (id INTEGER)",
+    "INSERT INTO one VALUES (1)",
+  ],
 };
 const SECOND: Migration = {
   version: 2,
   name: "second",
-  statements: ["ALTER TABLE one ADD COLUMN name TEXT"],
+  statements: () => ["ALTER TABLE one ADD COLUMN name TEXT"],
 };
 
 function run(
@@ -81,7 +84,10 @@ t.test("migrate() refuses tables that are newer than it knows", async (t) => {
 t.test("migrate() leaves nothing of a migration that fails", async (t) => {
   const engine = openEngine(t);
   await run(engine, [FIRST]);
-  const broken = { ...SECOND, statements: [...SECOND.statements, "NONSENSE"] };
+  const broken = {
+    ...SECOND,
+    statements: () => [...SECOND.statements("sqlite"), "NONSENSE"],
+  };
   await t.rejects(run(engine, [FIRST, broken]), { message: /syntax error/ });
   t.equal(await version(engine), 1);
   t.same(await engine.session.rows("SELECT * FROM one", []), [[1]]);
@@ -96,7 +102,7 @@ t.test("migrate() refuses another's table of our name", async (t) => {
     await t.rejects(run(engine, [FIRST]), {
       code: "DATABASE_INVALID",
       message:
-        /^Cannot use this database: its table "headwater_migrations" is not headwater's \(columns .*\); rename that table, or give another database$/,
+        /^Cannot use this database: its table of migrations is not headwater's \(columns .*\); rename that table, give another tablePrefix, or give another database$/,
     });
     await t.rejects(version(engine), { code: "DATABASE_INVALID" });
   }
@@ -114,9 +120,15 @@ t.test("LOG_MIGRATIONS are numbered without a gap, and can be applied", async (t
     [],
   );
   t.same(tables.flat(), [
-    "headwater_events",
+    "headwater_appends",
+    "headwater_event_ids",
+    "headwater_holders",
     "headwater_instances",
     "headwater_log",
     "headwater_migrations",
+    "headwater_parked",
+    "headwater_projections",
+    "headwater_retained",
+    "headwater_snapshots",
   ]);
 });

@@ -19,7 +19,8 @@ t.test("openDatabase() and openForReading() refuse other schemes", (t) => {
     "sqlite",
     "sqlite:",
     "SQLITE:app.db",
-    "postgres://localhost/app",
+    "postgres:app",
+    "mysql://localhost/app",
     undefined,
     5,
   ];
@@ -28,7 +29,7 @@ t.test("openDatabase() and openForReading() refuse other schemes", (t) => {
       code: "INVALID_ARGUMENT",
       message: `Cannot open database ${
         JSON.stringify(String(url))
-      }: the schemes are sqlite:FILE and sqlite::memory:`,
+      }: the schemes are sqlite:FILE, sqlite::memory: and postgres://USER@HOST/DATABASE`,
     };
     t.throws(() => openDatabase(url as string, systemClock, {}), error);
     t.throws(() => openForReading(url as string, {}), error);

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import process from "node:process";
 import t from "tap";
 import { releaseLease, renewLease } from "../../src/log/lease.ts";
+import { TOKEN_ZERO } from "../../src/tokens/token.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import {
   append,
@@ -105,7 +106,7 @@ t.test("renewLease() holds on, and tells when it is too late", async (t) => {
   const renew = () =>
     engine.transaction(
       "renew",
-      (session) => renewLease(session, held, clock.wallMs() + LEASE_MS + 0.5),
+      (session) => renewLease(session, held, LEASE_MS + 0.5, TOKEN_ZERO, clock),
     );
   clock.advance(LEASE_MS - 1);
   await renew();
@@ -129,7 +130,7 @@ t.test("releaseLease() gives the name free, unless it is another's", async (t) =
   const release = (held: Awaited<ReturnType<typeof lease>>) =>
     engine.transaction(
       "release",
-      (session) => releaseLease(session, held, held.lastReserved),
+      (session) => releaseLease(session, held, held.lastReserved, TOKEN_ZERO),
     );
   const first = await lease(engine, "master");
   await release(first);

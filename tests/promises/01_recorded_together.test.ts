@@ -63,7 +63,7 @@ t.test("WriterStore.transaction()", async (t) => {
       })),
     );
     t.equal(count("users"), 1);
-    t.equal(count("headwater_events"), 1);
+    t.equal(count("headwater_appends"), 1);
     await slaved.waitFor(commit);
     t.same(seen.splice(0), ["a"]);
   });
@@ -85,7 +85,7 @@ t.test("WriterStore.transaction()", async (t) => {
     );
     t.same(ended, ["rollback"]);
     t.same([count("users"), count("headwater_log")], before);
-    t.equal(count("headwater_events"), 1);
+    t.equal(count("headwater_appends"), 1);
     const next = await writer.transaction("next", async (txn) => {
       await txn.db.insertInto("users")
         .values({ id: "c", name: "C", version: 1 }).execute();

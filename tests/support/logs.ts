@@ -3,10 +3,12 @@
 import type { Test } from "tap";
 import type { Engine } from "../../src/database/engine.ts";
 import { migrate } from "../../src/database/migrator.ts";
-import { LogAppender, type LogEntry } from "../../src/log/append.ts";
 import { type Lease, takeLease } from "../../src/log/lease.ts";
+import type { LogEntry } from "../../src/log/record.ts";
+import { LogAppender } from "../../src/log/sqlite_append.ts";
 import { LOG_MIGRATIONS } from "../../src/log/log_schema.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { openEngine, type ThingDatabase } from "./engines.ts";
 
@@ -30,10 +32,8 @@ export function lease(
   clock: Clock = systemClock,
   leaseMs = 60_000,
 ): Promise<Lease> {
-  return engine.transaction(
-    "lease",
-    (session) => takeLease(session, instance, clock, leaseMs),
-  );
+  const holder = `headwater ${systemRandom.id()}`;
+  return takeLease(engine, { instance, leaseMs, holder, clock });
 }
 
 /** Records a transaction in the log, as a writer store does. */

@@ -1,5 +1,5 @@
 /**
- * Writing a transaction's rows into the log, in the transaction itself.
+ * Writing a transaction's rows into SQLite's log, in the transaction itself.
  *
  * @module
  */
@@ -9,28 +9,7 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
-
-/** What one transaction leaves in the log. */
-export interface LogEntry {
-  /** Rows as JSON, by stream; may be empty. */
-  readonly rows: ReadonlyMap<string, readonly string[]>;
-  /** The transaction's random mark. */
-  readonly commitId: string;
-  /** The wall-clock time, in ms. */
-  readonly committedMs: number;
-}
-
-/** An event as it is stored. */
-export interface StoredEvent {
-  readonly aggregate: string;
-  readonly version: number;
-  readonly type: string;
-  readonly eventId: string;
-  /** JSON. */
-  readonly data: string;
-  /** JSON. */
-  readonly metadata: string;
-}
+import type { LogEntry } from "./record.ts";
 
 // Promise 8: recorded only while the instance's lease stands. The last
 // condition refuses a token that is not the newest of the database, as another
@@ -62,9 +41,12 @@ const INSERT_RECORD = `INSERT INTO headwater_log
   (token, stream, instance, commit_id, committed_ms, row_count, body)
   VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
-const INSERT_EVENT = `INSERT INTO headwater_events
-  (aggregate, version, token, type, event_id, data, metadata)
-  VALUES (?, ?, ?, ?, ?, ?, ?)`;
+const INSERT_APPEND = `INSERT INTO headwater_appends
+  (aggregate, first_version, last_version, token, is_last)
+  VALUES (?, ?, ?, ?, ?)`;
+
+const INSERT_EVENT_ID = `INSERT INTO headwater_event_ids
+  (event_id, aggregate, version, token) VALUES (?, ?, ?, ?)`;
 
 /**
  * Gives out the tokens of one writing process.
@@ -112,6 +94,15 @@ export class LogAppender {
         INSERT_RECORD,
         [token, stream, ...common, lines.length, body],
       );
+    }
+    for (const { aggregate, first, last, isLast } of entry.appends ?? []) {
+      await session.run(
+        INSERT_APPEND,
+        [aggregate, first, last, token, isLast ? 1 : 0],
+      );
+    }
+    for (const { eventId, aggregate, version } of entry.eventIds ?? []) {
+      await session.run(INSERT_EVENT_ID, [eventId, aggregate, version, token]);
     }
     return token;
   }
@@ -178,31 +169,4 @@ function next(last: number): Token {
     );
   }
   return parseToken(last + 1);
-}
-
-/** Stores events beside the log, under the transaction's token. */
-export async function insertEvents(
-  session: Session,
-  token: Token,
-  events: readonly StoredEvent[],
-): Promise<void> {
-  for (const event of events) {
-    const { aggregate, version, type, eventId, data, metadata } = event;
-    await session.run(
-      INSERT_EVENT,
-      [aggregate, version, token, type, eventId, data, metadata],
-    );
-  }
-}
-
-/** The number of an aggregate's events; 0 if it has none. */
-export async function readVersion(
-  session: Session,
-  aggregate: string,
-): Promise<number> {
-  const [row] = await session.rows(
-    "SELECT max(version) FROM headwater_events WHERE aggregate = ?",
-    [aggregate],
-  );
-  return Number(row?.[0] ?? 0);
 }

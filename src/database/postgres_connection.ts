@@ -1,0 +1,256 @@
+/**
+ * One connection of PostgreSQL's, for as long as a transaction lasts.
+ *
+ * @module
+ */
+
+import type { ReservedSql } from "postgres";
+import type { CompiledQuery, DatabaseConnection, QueryResult } from "kysely";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { Session, SqlParameter, SqlValue } from "./engine.ts";
+import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
+import type { Rename } from "./table_names.ts";
+
+/** A result of postgres.js: an array of rows, and what the server said of it. */
+interface Result extends Array<unknown> {
+  readonly command: string;
+  readonly count: number | null;
+}
+
+/** What postgres.js calls with the connection that a query went to. */
+interface Socket {
+  onclose: ((error: unknown) => void) | null;
+}
+
+const PREPARED = { prepare: true, simple: false } as const;
+const ENDS_TRANSACTION =
+  /^\s*(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:transaction\s+|work\s+)?to\b))\b/i;
+const READS_ONLY = /^(?:SELECT|SHOW|SET|RESET|EXPLAIN|FETCH|SAVEPOINT|RELEASE)/;
+const COUNTED = /^(?:INSERT|UPDATE|DELETE|MERGE)/;
+const BROUGHT_ROWS = 100;
+
+/**
+ * A connection that nobody else uses.
+ *
+ * Statements that don't wait for each other's results leave together, in one
+ * packet: BEGIN with the first one, the last one with COMMIT.
+ *
+ * Once the connection is lost, whatever is under way fails, and so does all
+ * that comes after: postgres.js would connect again for it, outside of the
+ * transaction.
+ */
+export class PostgresConnection implements Session {
+  readonly #sql: ReservedSql;
+  readonly #rename: Rename;
+  readonly #pending = new Set<(error: unknown) => void>();
+  #lost: unknown;
+  #hasWritten = false;
+  readonly dialect = "postgres";
+
+  private constructor(sql: ReservedSql, rename: Rename) {
+    this.#sql = sql;
+    this.#rename = rename;
+  }
+
+  /** Waits for a free connection of the pool. */
+  static async reserve(
+    pool: PostgresPool,
+    rename: Rename,
+  ): Promise<PostgresConnection> {
+    return new PostgresConnection(await pool.reserve(), rename);
+  }
+
+  /** Whether a statement said that it changed something. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
+  /** Whether the connection is gone. */
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Begins a transaction, with the next statement. A failure shows there. */
+  begin(mode: string): void {
+    const options = {
+      // Called as it is sent. The socket alone tells of its end while idle.
+      onexecute: (socket: Socket) => {
+        socket.onclose = (error) => this.#lose(error);
+        return true;
+      },
+    };
+    this.#send(this.#sql.unsafe(`BEGIN ${mode}`, [], options as object))
+      .catch((error) => this.#lose(error));
+  }
+
+  /**
+   * Commits, together with a last statement if there is one.
+   *
+   * @param sql The last statement; one of the library's.
+   * @returns The rows of the last statement.
+   * @throws What the server refused; an error `COMMIT_UNKNOWN` if the
+   *   connection was lost before the server's answer came.
+   */
+  async commit(
+    sql?: string,
+    parameters: readonly SqlParameter[] = [],
+  ): Promise<SqlValue[][]> {
+    // Lost before: the server has never heard of a commit.
+    if (this.#lost !== undefined) throw this.#lost;
+    const last = sql === undefined ? [] : this.rows(sql, parameters);
+    const committed = this.#send(this.#sql.unsafe("COMMIT"));
+    // Whichever fails first tells why; the other is not to go unhandled.
+    committed.catch(() => {});
+    let rows: SqlValue[][];
+    let result: Result;
+    try {
+      rows = await last;
+      result = await committed;
+    } catch (error) {
+      throw this.isLost ? unknownError(error) : error;
+    }
+    if (result.command === "ROLLBACK") throw rolledBackError();
+    return rows;
+  }
+
+  /** Takes back what was begun. */
+  async rollBack(): Promise<void> {
+    if (this.isLost) return;
+    try {
+      await this.#send(this.#sql.unsafe("ROLLBACK"));
+    } catch {
+      // The connection is gone, and the transaction with it.
+    }
+  }
+
+  /** Gives the connection back to the pool. */
+  release(): void {
+    // One that is lost must not be given back: the pool would use it.
+    if (!this.isLost) this.#sql.release();
+  }
+
+  async run(sql: string, parameters: readonly SqlParameter[]): Promise<number> {
+    const result = await this.#send(this.#own(sql, parameters));
+    return result.count ?? 0;
+  }
+
+  async rows(
+    sql: string,
+    parameters: readonly SqlParameter[],
+  ): Promise<SqlValue[][]> {
+    const query = this.#own(sql, parameters);
+    return await this.#send(query.values()) as unknown as SqlValue[][];
+  }
+
+  /** Runs a user's statement. */
+  async execute<Row>(
+    sql: string,
+    parameters: readonly unknown[],
+  ): Promise<QueryResult<Row>> {
+    if (ENDS_TRANSACTION.test(sql)) throw controlError(sql);
+    const result = await this.#send(
+      this.#sql.unsafe(sql, parameters as never[], PREPARED),
+    );
+    return this.#toResult<Row>(result);
+  }
+
+  /** Runs a user's query, some rows at a time. */
+  async *stream<Row>(
+    sql: string,
+    parameters: readonly unknown[],
+    chunkSize: number = BROUGHT_ROWS,
+  ): AsyncGenerator<QueryResult<Row>> {
+    if (this.#lost !== undefined) throw this.#lost;
+    const query = this.#sql.unsafe(sql, parameters as never[], PREPARED);
+    for await (const rows of query.cursor(chunkSize)) {
+      yield { rows: rows as unknown as Row[] };
+    }
+  }
+
+  #toResult<Row>(result: Result): QueryResult<Row> {
+    const { command, count } = result;
+    const rows = Array.from(result) as Row[];
+    if (!COUNTED.test(command)) {
+      if (!READS_ONLY.test(command)) this.#hasWritten = true;
+      return { rows };
+    }
+    if ((count ?? 0) > 0) this.#hasWritten = true;
+    return { rows, numAffectedRows: BigInt(count ?? 0) };
+  }
+
+  #own(sql: string, parameters: readonly SqlParameter[]) {
+    const text = this.#rename(sql);
+    return this.#sql.unsafe(text, parameters as never[], PREPARED);
+  }
+
+  #send(query: PromiseLike<unknown>): Promise<Result> {
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    return new Promise((resolve, reject) => {
+      this.#pending.add(reject);
+      query.then((result) => {
+        this.#pending.delete(reject);
+        resolve(result as Result);
+      }, (error) => {
+        this.#pending.delete(reject);
+        reject(error);
+      });
+    });
+  }
+
+  #lose(error: unknown): void {
+    this.#lost ??= error;
+    for (const reject of this.#pending) reject(error);
+    this.#pending.clear();
+  }
+}
+
+/** Kysely's view of a connection. */
+export function kyselyConnection(
+  connection: PostgresConnection,
+): DatabaseConnection {
+  return {
+    executeQuery: <Row>({ sql, parameters }: CompiledQuery) =>
+      connection.execute<Row>(sql, parameters),
+    streamQuery: <Row>({ sql, parameters }: CompiledQuery, chunkSize: number) =>
+      connection.stream<Row>(sql, parameters, chunkSize),
+  };
+}
+
+/** Makes {@linkcode Rename} write PostgreSQL's parameters too, each text once. */
+export function postgresRenamer(rename: Rename): Rename {
+  const known = new Map<string, string>();
+  return (sql) => {
+    let text = known.get(sql);
+    if (text === undefined) {
+      text = numberParameters(rename(sql));
+      // The library's own statements only: there are some dozens.
+      known.set(sql, text);
+    }
+    return text;
+  };
+}
+
+function unknownError(cause: unknown): HeadwaterError {
+  return new HeadwaterError(
+    "COMMIT_UNKNOWN",
+    "Cannot tell whether the transaction was committed: the connection was " +
+      "lost before the server's answer came; read what it wrote, and decide anew",
+    { cause },
+  );
+}
+
+function rolledBackError(): HeadwaterError {
+  return new HeadwaterError(
+    "TRANSACTION_ENDED",
+    "Cannot commit: a statement failed, and PostgreSQL has given the " +
+      "transaction up; let the error through, or use a savepoint",
+  );
+}
+
+function controlError(sql: string): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot run ${quote(sql)}: the store begins and ends transactions ` +
+      "itself; give transaction() a function, and throw to roll back",
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * PostgreSQL as a database with several write connections.
+ *
+ * @module
+ */
+
+import type { ReadonlyKysely } from "kysely/readonly";
+import { PostgresJSDialect } from "kysely-postgres-js";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { Gate } from "../runtime/gate.ts";
+import {
+  MAX_QUEUED_TRANSACTIONS,
+  MAX_WRITE_CONNECTIONS,
+  QUEUE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import type {
+  Engine,
+  Session,
+  SqlParameter,
+  SqlValue,
+  TransactionOptions,
+  WriteSession,
+} from "./engine.ts";
+import {
+  kyselyConnection,
+  PostgresConnection,
+  postgresRenamer,
+} from "./postgres_connection.ts";
+import { describePostgresError } from "./postgres_errors.ts";
+import { hideSecrets, openPool, type PostgresPool } from "./postgres_pool.ts";
+import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
+import { type Rename, renamer } from "./table_names.ts";
+import { inertDriver, WriteKysely } from "./write_kysely.ts";
+
+/** What {@linkcode PostgresEngine} takes. */
+export interface PostgresEngineOptions extends PostgresReadsOptions {
+  /** What the server's administrator sees, and by what a stuck holder is found. */
+  readonly applicationName: string;
+  readonly clock: Clock;
+  readonly maxQueuedTransactions?: number | undefined;
+  readonly queueTimeoutMs?: number | undefined;
+}
+
+const CLOSE_TIMEOUT_S = 5;
+/** Whether a transaction that gave no sign of it has changed anything. */
+const HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL";
+
+/** A pool for writing, and one of read-only sessions beside it. */
+export class PostgresEngine<Database> implements Engine<Database> {
+  readonly dialect = "postgres";
+  readonly #where: string;
+  readonly #rename: Rename;
+  readonly #pool: PostgresPool;
+  readonly #reads: PostgresReads<Database>;
+  readonly #writes: WriteKysely<Database>;
+  readonly #gate: Gate;
+  readonly #permits: number;
+  #disconnections = 0;
+  #closing: Promise<void> | undefined;
+
+  /** Opens the pools; no connection is made before the first query. */
+  constructor(options: PostgresEngineOptions) {
+    const { clock, maxWriteConnections = MAX_WRITE_CONNECTIONS } = options;
+    this.#where = hideSecrets(options.url);
+    this.#rename = postgresRenamer(renamer(options));
+    this.#permits = maxWriteConnections;
+    this.#pool = openPool({
+      ...options,
+      maxConnections: maxWriteConnections,
+      readOnly: false,
+      disconnected: () => this.#disconnections += 1,
+    });
+    this.#reads = new PostgresReads(options);
+    const dialect = new PostgresJSDialect({ postgres: this.#pool });
+    this.#writes = new WriteKysely({
+      createDriver: inertDriver,
+      createAdapter: () => dialect.createAdapter(),
+      createQueryCompiler: () => dialect.createQueryCompiler(),
+      createIntrospector: (db) => dialect.createIntrospector(db),
+    });
+    this.#gate = new Gate({
+      subject: "a write connection",
+      permits: maxWriteConnections,
+      maxQueued: options.maxQueuedTransactions ?? MAX_QUEUED_TRANSACTIONS,
+      timeoutMs: options.queueTimeoutMs ?? QUEUE_TIMEOUT_MS,
+      clock,
+    });
+  }
+
+  get disconnections(): number {
+    return this.#disconnections;
+  }
+
+  get db(): ReadonlyKysely<Database> {
+    return this.#reads.db;
+  }
+
+  get session(): Session {
+    return this.#reads.session;
+  }
+
+  async transaction<Value>(
+    name: string,
+    work: (session: WriteSession<Database>) => Promise<Value>,
+    options: TransactionOptions<Value> = {},
+  ): Promise<Value> {
+    await this.#gate.enter(name);
+    try {
+      if (this.#closing !== undefined) throw this.#closedError(name);
+      return await this.#run(name, work, options);
+    } catch (error) {
+      throw describePostgresError(`run "${name}" on "${this.#where}"`, error);
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #run<Value>(
+    name: string,
+    work: (session: WriteSession<Database>) => Promise<Value>,
+    { isolation = "read committed", committed }: TransactionOptions<Value>,
+  ): Promise<Value> {
+    const connection = await PostgresConnection.reserve(
+      this.#pool,
+      this.#rename,
+    );
+    const { db, end } = this.#writes.begin(name, kyselyConnection(connection));
+    const session = new PostgresWriteSession(connection, db);
+    try {
+      connection.begin(`ISOLATION LEVEL ${isolation}`);
+      const value = await work(session);
+      end();
+      if (!session.isCommitted) await session.commit();
+      committed?.(value);
+      return value;
+    } catch (error) {
+      end();
+      if (!session.isCommitted) await connection.rollBack();
+      throw error;
+    } finally {
+      connection.release();
+    }
+  }
+
+  async #close(): Promise<void> {
+    // After the transactions that came first; those behind are refused.
+    for (let left = this.#permits; left > 0; left -= 1) {
+      await this.#gate.enterLast("close");
+    }
+    await this.#reads.close();
+    await this.#pool.end({ timeout: CLOSE_TIMEOUT_S });
+    for (let left = this.#permits; left > 0; left -= 1) this.#gate.leave();
+  }
+
+  #closedError(name: string): HeadwaterError {
+    return new HeadwaterError(
+      "CLOSED",
+      `Cannot run "${name}": database "${this.#where}" is closed; open it again`,
+    );
+  }
+}
+
+class PostgresWriteSession<Database> implements WriteSession<Database> {
+  readonly dialect = "postgres";
+  readonly db: WriteSession<Database>["db"];
+  readonly #connection: PostgresConnection;
+  #isCommitted = false;
+
+  constructor(
+    connection: PostgresConnection,
+    db: WriteSession<Database>["db"],
+  ) {
+    this.#connection = connection;
+    this.db = db;
+  }
+
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  async hasWritten(): Promise<boolean> {
+    if (this.#connection.hasWritten) return true;
+    // A function or a WITH that writes looks like any other SELECT.
+    const [row] = await this.#connection.rows(HAS_WRITTEN, []);
+    return row?.[0] as unknown === true;
+  }
+
+  run(sql: string, parameters: readonly SqlParameter[]): Promise<number> {
+    return this.#connection.run(sql, parameters);
+  }
+
+  rows(
+    sql: string,
+    parameters: readonly SqlParameter[],
+  ): Promise<SqlValue[][]> {
+    return this.#connection.rows(sql, parameters);
+  }
+
+  async commit(
+    sql?: string,
+    parameters?: readonly SqlParameter[],
+  ): Promise<SqlValue[][]> {
+    const rows = await this.#connection.commit(sql, parameters);
+    this.#isCommitted = true;
+    return rows;
+  }
+}

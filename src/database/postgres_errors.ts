@@ -1,0 +1,108 @@
+/**
+ * PostgreSQL's failures in the user's words.
+ *
+ * @module
+ */
+
+import {
+  type ErrorCode,
+  HeadwaterError,
+  messageOf,
+} from "../runtime/errors.ts";
+
+const UNREACHABLE =
+  "check that the server runs and can be reached; it is tried again by itself";
+
+/** By SQLSTATE, or by its class, or by the code of postgres.js or of the socket. */
+const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [
+    /^(?:53100|53200)$/,
+    "DATABASE_FULL",
+    "free some space; nothing of this transaction was kept",
+  ],
+  [
+    /^(?:53300|53400)$/,
+    "DATABASE_BUSY",
+    "the server has no connection left; lower maxConnections here, or raise it there",
+  ],
+  [
+    /^57014$/,
+    "DATABASE_BUSY",
+    "the statement took too long; write less at a time, or raise statementTimeoutMs",
+  ],
+  [
+    /^(?:55P03|25P03|25P04)$/,
+    "DATABASE_BUSY",
+    "another transaction held on for too long; try again",
+  ],
+  [
+    /^(?:25006|42501)$/,
+    "DATABASE_READ_ONLY",
+    "give a user that may write, and a server that is no replica; a store's own db only reads",
+  ],
+  [
+    /^(?:28|3D000|0A000$)/,
+    "DATABASE_INVALID",
+    "check the user, the password and the database's name in the URL",
+  ],
+  [
+    /^(?:08|57P0|58|XX)/,
+    "DATABASE_UNAVAILABLE",
+    UNREACHABLE,
+  ],
+  [
+    /^(?:CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/,
+    "DATABASE_UNAVAILABLE",
+    UNREACHABLE,
+  ],
+];
+
+/** Serialization failure and deadlock: the same again, a moment later, may do. */
+const CONFLICT = /^40(?:001|P01)$/;
+
+/** PostgreSQL's code, or the socket's; empty for any other error. */
+export function postgresCodeOf(error: unknown): string {
+  const { code } = Object(error) as { code?: unknown };
+  return typeof code === "string" ? code : "";
+}
+
+/** Whether a transaction failed for what went on beside it, and may be run again. */
+export function isConflict(error: unknown): boolean {
+  return CONFLICT.test(postgresCodeOf(error));
+}
+
+/** Whether the connection was lost, or could not be made. */
+export function isDisconnection(error: unknown): boolean {
+  const code = postgresCodeOf(error);
+  return code === "DATABASE_UNAVAILABLE" ||
+    KINDS.some(([pattern, kind]) =>
+      kind === "DATABASE_UNAVAILABLE" && pattern.test(code)
+    );
+}
+
+/**
+ * A failure of PostgreSQL's as an error that says what could not be done.
+ *
+ * @param action What was being done: `run "rename" on postgres://host/db`.
+ * @param error What postgres.js threw.
+ * @returns An error with a code and a remedy, or the same one where it is not
+ *   of a known kind: a constraint or a mistake in SQL is the user's own.
+ */
+export function describePostgresError(
+  action: string,
+  error: unknown,
+): unknown {
+  if (error instanceof HeadwaterError) return error;
+  const code = postgresCodeOf(error);
+  if (code === "") return error;
+  for (const [pattern, kind, remedy] of KINDS) {
+    if (pattern.test(code)) {
+      return new HeadwaterError(
+        kind,
+        `Cannot ${action}: ${messageOf(error) || code}; ${remedy}`,
+        { cause: error },
+      );
+    }
+  }
+  return error;
+}

@@ -1,0 +1,110 @@
+/**
+ * Connections to one PostgreSQL server.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { SqlValue } from "./engine.ts";
+
+/** Options of a PostgreSQL database. */
+export interface PostgresOptions {
+  /**
+   * PostgreSQL: transactions that run at a time, each on a connection of its own.
+   *
+   * @default {10}
+   */
+  readonly maxWriteConnections?: number | undefined;
+  /**
+   * PostgreSQL: how long one statement may take, in ms; 0 for as long as it likes.
+   *
+   * @default {0}
+   */
+  readonly statementTimeoutMs?: number | undefined;
+  /**
+   * PostgreSQL: how long making a connection may take, in ms.
+   *
+   * @default {10000}
+   */
+  readonly databaseConnectTimeoutMs?: number | undefined;
+}
+
+/** What postgres.js gives. */
+export type PostgresPool = postgres.Sql;
+
+/** How a pool is opened. */
+export interface PoolOptions extends PostgresOptions {
+  readonly url: string;
+  readonly maxConnections: number;
+  readonly readOnly: boolean;
+  /** What the server's administrator sees in `pg_stat_activity`. */
+  readonly applicationName: string;
+  /** Called with the end of each connection. */
+  readonly disconnected?: (() => void) | undefined;
+}
+
+const INT8 = 20;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * Opens a pool. No connection is made before the first query.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a URL that can't be read.
+ */
+export function openPool(options: PoolOptions): PostgresPool {
+  const { url, readOnly, applicationName, maxConnections } = options;
+  const { statementTimeoutMs = 0 } = options;
+  const { databaseConnectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  try {
+    return postgres(url, {
+      max: maxConnections,
+      connect_timeout: databaseConnectTimeoutMs / 1000,
+      // A server that comes back is tried soon; its own pauses are too long.
+      backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
+      onnotice: () => {},
+      onclose: () => options.disconnected?.(),
+      types: { bigint: INTEGERS },
+      connection: {
+        application_name: applicationName,
+        statement_timeout: statementTimeoutMs,
+        ...(readOnly ? { default_transaction_read_only: true } : {}),
+      },
+    }) as unknown as PostgresPool;
+  } catch (error) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot open database ${quote(hideSecrets(url))}: it is no URL of the ` +
+        "form postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+      { cause: error },
+    );
+  }
+}
+
+/** As SQLite gives them: numbers, but for those that a number can't hold. */
+const INTEGERS = {
+  to: INT8,
+  from: [INT8],
+  serialize: String,
+  parse(text: string): number | bigint {
+    const value = Number(text);
+    return Number.isSafeInteger(value) ? value : BigInt(text);
+  },
+};
+
+/** A URL without its password, for errors and logs. */
+export function hideSecrets(url: string): string {
+  return url.replace(/^(\w+:\/\/[^:@/?]*):[^@/]*@/, "$1:…@")
+    .replace(/([?&]password=)[^&]*/gi, "$1…");
+}
+
+/** Writes `$1`, `$2`, … where the library's statements have `?`. */
+export function numberParameters(sql: string): string {
+  let count = 0;
+  return sql.replace(/\?/g, () => `$${count += 1}`);
+}
+
+/** The values of a row as the library takes them. */
+export function toValues(rows: readonly unknown[][]): SqlValue[][] {
+  return rows as SqlValue[][];
+}

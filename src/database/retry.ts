@@ -1,0 +1,20 @@
+/**
+ * Which failures of a transaction a second try may mend.
+ *
+ * @module
+ */
+
+import { isConflict, isDisconnection } from "./postgres_errors.ts";
+
+/** Why a transaction may be run again; `undefined` if that would not help. */
+export type RetryReason = "conflict" | "disconnected" | undefined;
+
+/**
+ * Tells what a failed transaction failed for. One whose commit may have
+ * succeeded (`COMMIT_UNKNOWN`) is never run again.
+ */
+export function retryReason(error: unknown): RetryReason {
+  if (isConflict(error)) return "conflict";
+  if (isDisconnection(error)) return "disconnected";
+  return undefined;
+}

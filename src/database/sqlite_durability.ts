@@ -1,0 +1,132 @@
+/**
+ * Pressing commits on the disk without waiting for it in this thread.
+ *
+ * @module
+ */
+
+import { closeSync, fdatasync, fsync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { type Deferred, deferred } from "../runtime/waiting.ts";
+
+/** A commit that is in the log file and not yet known to be on the disk. */
+interface Pending {
+  readonly durable: () => void;
+  readonly settled: Deferred<void>;
+}
+
+/**
+ * What `synchronous = FULL` does, for many commits at once.
+ *
+ * SQLite appends a commit to its write-ahead log and, with FULL, calls fsync on
+ * that file before it returns. Here it runs with NORMAL, which leaves that out,
+ * and the same fsync is called on a thread of the runtime's pool: the commits
+ * that come while it runs share the next one. None is told of before the fsync
+ * that began after it has ended. What SQLite syncs besides, at a checkpoint, it
+ * syncs with NORMAL too (https://sqlite.org/pragma.html#pragma_synchronous).
+ */
+export class SqliteDurability {
+  readonly #path: string;
+  #file: number | undefined;
+  #pending: Pending[] = [];
+  #isPressing = false;
+  #failure: HeadwaterError | undefined;
+  #idle: Deferred<void> | undefined;
+
+  /** Constructs one for the log of a database file; opened when it is needed. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Has the last commit pressed on the disk.
+   *
+   * @param durable Called once it is there, in the order of the calls.
+   * @returns Resolves after it.
+   * @throws {HeadwaterError} `DATABASE_UNAVAILABLE` if the disk refused: nothing
+   *   can be known of what it holds any more.
+   */
+  press(durable: () => void): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const settled = deferred<void>();
+    this.#pending.push({ durable, settled });
+    if (!this.#isPressing) this.#begin();
+    return settled.promise;
+  }
+
+  /** Waits for what is under way, and lets go of the file. */
+  async close(): Promise<void> {
+    if (this.#isPressing) {
+      this.#idle ??= deferred();
+      await this.#idle.promise;
+    }
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+
+  #begin(): void {
+    this.#isPressing = true;
+    // Commits of this turn of the event loop share the fsync.
+    queueMicrotask(() => this.#press());
+  }
+
+  #press(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    const done = (error: unknown) => this.#pressed(pending, error);
+    if (this.#file !== undefined) {
+      fdatasync(this.#file, done);
+      return;
+    }
+    try {
+      this.#file = openSync(`${this.#path}-wal`, "r");
+    } catch (error) {
+      done(error);
+      return;
+    }
+    const file = this.#file;
+    // Its name, too, must be on the disk: SQLite would see to that with FULL.
+    pressFolder(dirname(this.#path), (error) => {
+      if (error) done(error);
+      else fdatasync(file, done);
+    });
+  }
+
+  #pressed(pending: readonly Pending[], error: unknown): void {
+    if (error) this.#failure = failedError(this.#path, error);
+    for (const { durable, settled } of pending) {
+      if (this.#failure !== undefined) settled.reject(this.#failure);
+      else {
+        durable();
+        settled.resolve();
+      }
+    }
+    this.#isPressing = false;
+    if (this.#pending.length > 0) this.#begin();
+    else this.#idle?.resolve();
+  }
+}
+
+function pressFolder(folder: string, done: (error: unknown) => void): void {
+  let file: number;
+  try {
+    file = openSync(folder, "r");
+  } catch {
+    // Not every system opens folders; such have no need for it.
+    done(null);
+    return;
+  }
+  fsync(file, (error) => {
+    closeSync(file);
+    done(error);
+  });
+}
+
+function failedError(path: string, error: unknown): HeadwaterError {
+  return new HeadwaterError(
+    "DATABASE_UNAVAILABLE",
+    `Cannot press database "${path}" on the disk: ${messageOf(error)}; what ` +
+      "was written last may be lost in a power failure; check the disk, and open it again",
+    { cause: error },
+  );
+}

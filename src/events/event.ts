@@ -1,0 +1,88 @@
+/**
+ * Events, as they are appended and as they are read.
+ *
+ * @module
+ */
+
+import type { JsonValue } from "../runtime/json.ts";
+import type { Token } from "../tokens/token.ts";
+import type { AggregateRef, DataOf, EventDefinitions } from "./aggregate.ts";
+
+/** What goes with an event. */
+export interface EventMetadata {
+  /** What it belongs to: the request, say, that all of a chain came from. */
+  readonly correlationId?: string;
+  /** What it came from: the id of an event or a command. */
+  readonly causationId?: string;
+  /** Whatever else is to be known of it. */
+  readonly [name: string]: JsonValue | undefined;
+}
+
+/** An event to append. */
+export interface EventInput<
+  Type extends string = string,
+  Data = JsonValue | undefined,
+> {
+  /** What happened: `renamed`. */
+  readonly type: Type;
+  /** What it carries. */
+  readonly data?: Data;
+  /** What goes with it. */
+  readonly metadata?: EventMetadata | undefined;
+  /**
+   * Its id, which makes it safe to append again: the same id with the same
+   * content changes nothing.
+   *
+   * @default {a random UUID}
+   */
+  readonly id?: string | undefined;
+}
+
+/** The events that an aggregate of a kind takes. */
+export type EventInputOf<Definitions extends EventDefinitions> = {
+  [Type in keyof Definitions & string]: EventInput<
+    Type,
+    DataOf<Definitions[Type]>
+  >;
+}[keyof Definitions & string];
+
+/** An event as it stands in the log. */
+export interface StoredEvent<
+  Type extends string = string,
+  Data = JsonValue,
+> {
+  /** The token of the transaction that appended it. */
+  readonly token: Token;
+  /** The aggregate's id. */
+  readonly aggregate: string;
+  /** Its place among the aggregate's events: 1, 2, 3, … */
+  readonly version: number;
+  readonly type: Type;
+  readonly id: string;
+  readonly data: Data;
+  readonly metadata: EventMetadata;
+  /** When it was committed, by the writer's clock, in ms since 1970. */
+  readonly committedMs: number;
+}
+
+/** The events that an aggregate of a kind has. */
+export type StoredEventOf<Definitions extends EventDefinitions> = {
+  [Type in keyof Definitions & string]: StoredEvent<
+    Type,
+    DataOf<Definitions[Type]>
+  >;
+}[keyof Definitions & string];
+
+/** An aggregate: of a kind, or any by its id. */
+export type AggregateLike = string | AggregateRef;
+
+/** The type of the event that closes an aggregate. */
+export const CLOSED_TYPE = "$closed";
+
+/** Where an event's metadata tells the version of its schema; 1 if nowhere. */
+export const SCHEMA_VERSION = "$version";
+
+/** An aggregate's id. */
+export function idOf(aggregate: AggregateLike): string {
+  return typeof aggregate === "string" ? aggregate : aggregate.id;
+}

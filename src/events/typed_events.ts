@@ -1,0 +1,107 @@
+/**
+ * Events against their kind's definitions, on the way in and on the way out.
+ *
+ * @module
+ */
+
+import { HeadwaterError } from "../runtime/errors.ts";
+import type { JsonValue } from "../runtime/json.ts";
+import { type AggregateRef, toDefinition } from "./aggregate.ts";
+import {
+  CLOSED_TYPE,
+  type EventInput,
+  SCHEMA_VERSION,
+  type StoredEvent,
+} from "./event.ts";
+
+/**
+ * Checks an event that is to be appended.
+ *
+ * @param aggregate The aggregate, of a kind or by its id.
+ * @param event The event.
+ * @returns What it carries, as its schema gives it back, and its metadata.
+ * @throws {HeadwaterError} `EVENT_INVALID` with the path of what is wrong.
+ */
+export function checkEvent(
+  aggregate: string | AggregateRef,
+  event: EventInput<string, unknown>,
+): { data: unknown; metadata: Record<string, unknown> | undefined } {
+  const { metadata } = event;
+  if (typeof aggregate === "string") return { data: event.data, metadata };
+  const { kind, id } = aggregate;
+  const known = Object.hasOwn(kind.events, event.type)
+    ? kind.events[event.type]
+    : undefined;
+  if (known === undefined) {
+    throw new HeadwaterError(
+      "EVENT_INVALID",
+      `Cannot append to aggregate "${id}": it has no event "${event.type}"; ` +
+        `those of "${kind.name}" are ${Object.keys(kind.events).join(", ")}`,
+    );
+  }
+  const { schema, version = 1 } = toDefinition(known);
+  const checked = schema.safeParse(event.data);
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    const path = (issue?.path ?? []).map(String).join(".");
+    throw new HeadwaterError(
+      "EVENT_INVALID",
+      `Cannot append event "${event.type}" to aggregate "${id}": ` +
+        `${path === "" ? "data" : `data.${path}`}: ${issue?.message}; ` +
+        "give what the event's schema describes",
+      { cause: checked.error },
+    );
+  }
+  return {
+    data: checked.data,
+    metadata: version > 1
+      ? { ...metadata, [SCHEMA_VERSION]: version }
+      : metadata,
+  };
+}
+
+/**
+ * Brings an event that was read to its newest version.
+ *
+ * @throws {HeadwaterError} `EVENT_INVALID` if a newer release wrote it, or it
+ *   does not fit its schema.
+ */
+export function upcastEvent(
+  { kind }: AggregateRef,
+  event: StoredEvent,
+): StoredEvent<string, unknown> {
+  if (event.type === CLOSED_TYPE) return event;
+  const refuse = (problem: string, cause?: unknown) => {
+    throw new HeadwaterError(
+      "EVENT_INVALID",
+      `Cannot read event ${event.version}, "${event.type}", of aggregate ` +
+        `"${event.aggregate}": ${problem}`,
+      { cause },
+    );
+  };
+  const known = Object.hasOwn(kind.events, event.type)
+    ? kind.events[event.type]
+    : refuse(`"${kind.name}" does not define it; add it to defineAggregate`);
+  const { schema, version = 1, upcast } = toDefinition(known as never);
+  const stored = Number(event.metadata[SCHEMA_VERSION] ?? 1);
+  if (stored > version) {
+    refuse(
+      `it has version ${stored}, and this release knows ${version}; upgrade`,
+    );
+  }
+  let data: JsonValue = event.data;
+  for (let old = stored; old < version; old += 1) {
+    data = (upcast?.[old] as (data: JsonValue) => JsonValue)(data);
+  }
+  const checked = schema.safeParse(data);
+  if (!checked.success) {
+    refuse(
+      `${
+        checked.error.issues[0]?.message
+      }; raise the event's version, and upcast`,
+      checked.error,
+    );
+  }
+  const { [SCHEMA_VERSION]: _, ...metadata } = event.metadata;
+  return { ...event, data: checked.data, metadata };
+}

@@ -1,0 +1,110 @@
+/**
+ * Whether a token is still part of a log's history.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
+
+/** What a reader remembers of the last transaction it has applied. */
+export interface HistoryMark {
+  readonly token: Token;
+  /** The transaction's random mark; `undefined` while it isn't known. */
+  readonly commitId: string | undefined;
+  /** The fence of the holder that was writing then. */
+  readonly fence: number;
+}
+
+/** The token of a transaction, by its random mark; `undefined` if it isn't in the log. */
+export async function findCommit(
+  session: Session,
+  instance: string,
+  after: Token,
+  commitId: string,
+): Promise<Token | undefined> {
+  const [row] = await session.rows(
+    `SELECT token FROM headwater_log
+    WHERE token > ? AND instance = ? AND commit_id = ? LIMIT 1`,
+    [after, instance, commitId],
+  );
+  return row === undefined ? undefined : parseToken(Number(row[0]));
+}
+
+/** The random mark of a transaction; `undefined` if it isn't in the log. */
+export async function readCommitId(
+  session: Session,
+  instance: string,
+  token: Token,
+): Promise<string | undefined> {
+  const [row] = await session.rows(
+    "SELECT commit_id FROM headwater_log WHERE token = ? AND instance = ? LIMIT 1",
+    [token, instance],
+  );
+  return row === undefined ? undefined : String(row[0]);
+}
+
+/** The fence of whoever holds an instance's name, or held it last; 0 if nobody did. */
+export async function readFence(
+  session: Session,
+  instance: string,
+): Promise<number> {
+  const [row] = await session.rows(
+    "SELECT max(fence) FROM headwater_holders WHERE instance = ?",
+    [instance],
+  );
+  return Number(row?.[0] ?? 0);
+}
+
+const READ_LATER_STARTS =
+  `SELECT coalesce(max(CASE WHEN fence = ? THEN 1 ELSE 0 END), 0),
+    min(CASE WHEN fence > ? THEN start_token END)
+  FROM headwater_holders WHERE instance = ? AND fence >= ?`;
+
+/**
+ * Whether what a reader has applied is part of the log's history.
+ *
+ * Promise 7, a rewound log is noticed. After a restore, or a failover that lost
+ * writes, tokens are given again:
+ *
+ * - the holder that wrote the mark is not known, or a later one began below
+ *   the mark's token;
+ * - or the token's transaction has another commit id.
+ *
+ * A record that retention has deleted proves nothing; `floor` says up to where
+ * it has.
+ *
+ * @param session Where the log is.
+ * @param instance Who wrote.
+ * @param mark What the reader remembers.
+ * @param floor The token up to which records may have been deleted.
+ */
+export async function isInHistory(
+  session: Session,
+  instance: string,
+  { token, commitId, fence }: HistoryMark,
+  floor: Token,
+): Promise<boolean> {
+  if (fence > 0) {
+    const [row] = await session.rows(
+      READ_LATER_STARTS,
+      [fence, fence, instance, fence],
+    );
+    const [isKnown, lowestStart] = row ?? [];
+    if (Number(isKnown) !== 1) return false;
+    if (lowestStart !== null && Number(lowestStart) < token) return false;
+  }
+  if (token === 0) return true;
+  const found = await readCommitId(session, instance, token);
+  if (found === undefined) return token <= floor;
+  return commitId === undefined || commitId === found;
+}
+
+/** The token up to which retention has deleted rows of some stream; 0 if of none. */
+export async function readFloor(session: Session): Promise<Token> {
+  const [row] = await session.rows(
+    "SELECT coalesce(max(floor_token), 0) FROM headwater_retained",
+    [],
+  );
+  return parseToken(Number(row?.[0] ?? 0));
+}

@@ -1,0 +1,341 @@
+/**
+ * Appending events to aggregates, within one transaction.
+ *
+ * @module
+ */
+
+import type { AggregateRef } from "../events/aggregate.ts";
+import {
+  type AggregateLike,
+  CLOSED_TYPE,
+  type EventInput,
+  idOf,
+} from "../events/event.ts";
+import {
+  type AggregateState,
+  readAggregateState,
+  readGivenEvents,
+} from "../events/aggregate_state.ts";
+import { checkEvent } from "../events/typed_events.ts";
+import type { Session } from "../database/engine.ts";
+import type { AppendedVersions, GivenEventId } from "../log/record.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { encodeJson, requireJson } from "../runtime/json.ts";
+import type { Random } from "../runtime/random.ts";
+import type { Token } from "../tokens/token.ts";
+
+/**
+ * What version an append expects its aggregate to have: a number;
+ * `"none"` for an aggregate without events; `"exists"` for one with some;
+ * `"any"` for no check.
+ */
+export type ExpectedVersion = number | "any" | "none" | "exists";
+
+/** Options of `txn.append`. */
+export interface AppendOptions {
+  /**
+   * The version that the aggregate must have.
+   *
+   * @default {"any"}
+   */
+  readonly expectedVersion?: ExpectedVersion | undefined;
+}
+
+/** An append met an aggregate at another version than its writer had seen. */
+export class VersionConflictError extends HeadwaterError {
+  /** The class's name, as it stands in stack traces. */
+  override readonly name: string = "VersionConflictError";
+  /** The aggregate. */
+  readonly aggregate: string;
+  /** The version that was expected. */
+  readonly expectedVersion: ExpectedVersion;
+  /** The version that it has. */
+  readonly actualVersion: number;
+
+  /** Made by `txn.append`. */
+  constructor(
+    aggregate: string,
+    expectedVersion: ExpectedVersion,
+    actualVersion: number,
+  ) {
+    super(
+      "VERSION_CONFLICT",
+      `Cannot append to aggregate "${aggregate}": expected version ` +
+        `${expectedVersion}, but it has ${actualVersion}; read it again, and decide anew`,
+    );
+    this.aggregate = aggregate;
+    this.expectedVersion = expectedVersion;
+    this.actualVersion = actualVersion;
+  }
+}
+
+/** What an appender works with. */
+export interface EventAppenderOptions {
+  readonly session: Session;
+  readonly random: Random;
+  /** Takes each event as a row of the `events` stream. */
+  readonly addRow: (row: string) => void;
+}
+
+/** An event that has passed the checks. */
+interface CheckedEvent {
+  readonly type: string;
+  readonly id: string | undefined;
+  readonly data: string;
+  readonly metadata: string;
+}
+
+/** Appends, in one transaction; several times to an aggregate if need be. */
+export class EventAppender {
+  readonly #options: EventAppenderOptions;
+  readonly #states = new Map<string, AggregateState>();
+  readonly #appends = new Map<string, AppendedVersions>();
+  readonly #eventIds = new Map<string, GivenEventId>();
+  #repeated: Token | undefined;
+
+  /** Constructs one that has appended nothing. */
+  constructor(options: EventAppenderOptions) {
+    this.#options = options;
+  }
+
+  /** Which versions were appended. */
+  get appends(): readonly AppendedVersions[] {
+    return [...this.#appends.values()];
+  }
+
+  /** The events among them whose ids were given. */
+  get eventIds(): readonly GivenEventId[] {
+    return [...this.#eventIds.values()];
+  }
+
+  /** The token of events that were there already; `undefined` if none were. */
+  get repeated(): Token | undefined {
+    return this.#repeated;
+  }
+
+  /**
+   * Appends events.
+   *
+   * @returns The aggregate's version after it; where the events were there
+   *   already, its version after them.
+   */
+  async append(
+    aggregate: AggregateLike,
+    events: readonly EventInput<string, unknown>[],
+    { expectedVersion = "any" }: AppendOptions,
+    isLast = false,
+  ): Promise<number> {
+    const id = idOf(aggregate);
+    checkText(id, "aggregate");
+    checkExpected(id, expectedVersion);
+    const checked = checkEvents(aggregate, id, events);
+    const repeated = await this.#findRepeated(id, checked);
+    if (repeated !== undefined) return repeated;
+    const state = this.#states.get(id) ??
+      await readAggregateState(this.#options.session, id);
+    if (!isExpected(state.version, expectedVersion)) {
+      throw new VersionConflictError(id, expectedVersion, state.version);
+    }
+    if (state.isClosed) throw closedError(id, state.version);
+    return this.#add(id, state.version, checked, isLast);
+  }
+
+  /** Closes an aggregate with a last event. */
+  close(
+    aggregate: AggregateLike,
+    reason: unknown,
+    options: AppendOptions,
+  ): Promise<number> {
+    const id = idOf(aggregate);
+    return this.append(
+      id,
+      [{ type: CLOSED_TYPE, data: reason }],
+      options,
+      true,
+    );
+  }
+
+  #add(
+    aggregate: string,
+    before: number,
+    events: readonly CheckedEvent[],
+    isLast: boolean,
+  ): number {
+    const { addRow, random } = this.#options;
+    const prefix = `[${encodeJson(aggregate)},`;
+    let version = before;
+    for (const { type, id, data, metadata } of events) {
+      version += 1;
+      const eventId = id ?? random.uuid();
+      addRow(
+        `${prefix}${version},${encodeJson(type)},${
+          id === undefined ? `"${eventId}"` : encodeJson(id)
+        },${data},${metadata}]`,
+      );
+      if (id !== undefined) {
+        this.#eventIds.set(id, { eventId: id, aggregate, version });
+      }
+    }
+    const first = this.#appends.get(aggregate)?.first ?? before + 1;
+    this.#appends.set(aggregate, { aggregate, first, last: version, isLast });
+    this.#states.set(aggregate, { version, isClosed: isLast });
+    return version;
+  }
+
+  /** The version after events that stand there already; `undefined` if they don't. */
+  async #findRepeated(
+    aggregate: string,
+    events: readonly CheckedEvent[],
+  ): Promise<number | undefined> {
+    const ids = events.flatMap(({ id }) => id === undefined ? [] : [id]);
+    if (ids.length === 0) return undefined;
+    const twice = ids.find((id, index) =>
+      this.#eventIds.has(id) || ids.indexOf(id) !== index
+    );
+    if (twice !== undefined) {
+      throw idUsedError(aggregate, twice, "in this transaction");
+    }
+    const stored = await readGivenEvents(this.#options.session, ids);
+    if (stored.length === 0) return undefined;
+    let version = 0;
+    for (const [index, { type, id, data }] of events.entries()) {
+      const found = stored.find((event) => event.id === id);
+      const isSame = found?.aggregate === aggregate && found.type === type &&
+        canonical(found.data) === canonical(JSON.parse(data)) &&
+        (index === 0 || found.version === version + 1);
+      if (!isSame) {
+        const used = found ?? stored[0] as typeof stored[0];
+        throw idUsedError(
+          aggregate,
+          String(used?.id),
+          `for event "${used?.type}", version ${used?.version} of "${used?.aggregate}"`,
+        );
+      }
+      version = found.version;
+      this.#repeated = found.token;
+    }
+    return version;
+  }
+}
+
+function checkEvents(
+  aggregate: AggregateLike,
+  id: string,
+  events: readonly EventInput<string, unknown>[],
+): CheckedEvent[] {
+  if (!Array.isArray(events) || events.length === 0) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot append to aggregate "${id}": give an array of at least one event`,
+    );
+  }
+  const isClosing = events[0]?.type === CLOSED_TYPE;
+  const kind: string | AggregateRef = isClosing ? id : aggregate;
+  return events.map((event, index) => {
+    checkText(event.type, `type of event ${index + 1}`);
+    if (event.id !== undefined) checkText(event.id, `id of event ${index + 1}`);
+    const subject = `event "${event.type}" of aggregate "${id}"`;
+    checkMetadata(event.metadata, subject);
+    const { data = null, metadata } = checkEvent(kind, event);
+    requireJson(data, `data of ${subject}`);
+    return {
+      type: event.type,
+      id: event.id,
+      data: encodeJson(data),
+      metadata: metadata === undefined ? "null" : encodeJson(metadata),
+    };
+  });
+}
+
+function checkMetadata(metadata: unknown, subject: string): void {
+  if (metadata === undefined) return;
+  if (
+    metadata === null || typeof metadata !== "object" || Array.isArray(metadata)
+  ) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot append ${subject}: its metadata is ${
+        JSON.stringify(metadata)
+      }; give an object`,
+    );
+  }
+  requireJson(metadata, `metadata of ${subject}`);
+}
+
+function isExpected(version: number, expected: ExpectedVersion): boolean {
+  switch (expected) {
+    case "any":
+      return true;
+    case "none":
+      return version === 0;
+    case "exists":
+      return version > 0;
+    default:
+      return version === expected;
+  }
+}
+
+function checkExpected(aggregate: string, expected: unknown): void {
+  const isVersion = typeof expected === "number"
+    ? Number.isSafeInteger(expected) && expected >= 0
+    : ["any", "none", "exists"].includes(expected as string);
+  if (isVersion) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot append to aggregate "${aggregate}": expectedVersion is ` +
+      `${String(expected)}; give a version, "any", "none" or "exists"`,
+  );
+}
+
+const MAX_NAME_LENGTH = 512;
+
+function checkText(value: unknown, subject: string): void {
+  if (
+    typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH
+  ) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot append events: the ${subject} is ${
+      typeof value === "string"
+        ? `${value.length} characters long`
+        : String(value)
+    }; give a text of 1 to ${MAX_NAME_LENGTH} characters`,
+  );
+}
+
+/** Equal for values that differ in nothing but the order of their names. */
+function canonical(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, part) =>
+      part !== null && typeof part === "object" && !Array.isArray(part)
+        ? Object.fromEntries(Object.entries(part).sort(byName))
+        : part,
+  );
+}
+
+function byName([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+function idUsedError(
+  aggregate: string,
+  id: string,
+  where: string,
+): HeadwaterError {
+  return new HeadwaterError(
+    "EVENT_ID_USED",
+    `Cannot append to aggregate "${aggregate}": event id ${
+      quote(id)
+    } was used ` +
+      `${where}; give each event an id of its own, and repeat an append whole`,
+  );
+}
+
+function closedError(aggregate: string, version: number): HeadwaterError {
+  return new HeadwaterError(
+    "AGGREGATE_CLOSED",
+    `Cannot append to aggregate "${aggregate}": it was closed with version ` +
+      `${version}; start another one`,
+  );
+}

@@ -1,0 +1,189 @@
+/**
+ * Putting a transaction into the log and keeping its token in order, on either
+ * engine.
+ *
+ * @module
+ */
+
+import type { CommitSession, Session } from "../database/engine.ts";
+import { findCommit, readCommitId, readFloor } from "../log/history.ts";
+import { readHorizon } from "../log/horizon.ts";
+import type { Lease } from "../log/lease.ts";
+import { appendAndCommit } from "../log/postgres_append.ts";
+import type { LogEntry } from "../log/record.ts";
+import { LogAppender } from "../log/sqlite_append.ts";
+import type { LoggedTransaction } from "../replication/transaction.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
+import { pause } from "../runtime/waiting.ts";
+import type { Token } from "../tokens/token.ts";
+import { type Flight, TokenTracker } from "../tokens/token_tracker.ts";
+import { CommitOrder } from "./commit_order.ts";
+
+/** A transaction that has been given to the log. */
+export interface Ticket {
+  /** Its token; known once it is recorded. */
+  token?: Token;
+  readonly flight?: Flight | undefined;
+  readonly entry: LogEntry;
+}
+
+/** What a store records with. */
+export interface Recorder {
+  /** The last token that was taken. */
+  readonly lastTaken: Token;
+  /** How far the instance is complete. */
+  readonly position: Token;
+  /** Transactions that are committed and wait for a lower token to end. */
+  readonly held: number;
+  /** Makes room for a transaction; it must come to one of the three ends. */
+  begin(entry: LogEntry): Ticket;
+  /** Writes it into the log; on PostgreSQL, commits it too. */
+  record(
+    session: CommitSession,
+    ticket: Ticket,
+    isSnapshotOld: boolean,
+  ): Promise<Token>;
+  /** It is durable. */
+  committed(ticket: Ticket): void;
+  /** It is rolled back. */
+  abandoned(ticket: Ticket): void;
+  /**
+   * Finds out about one whose commit was not answered. Resolves to whether it
+   * was committed, once that is certain.
+   */
+  settle(ticket: Ticket, signal: AbortSignal): Promise<boolean>;
+  /** Whether the last transaction of this process is still in the log. */
+  isInHistory(): Promise<boolean>;
+}
+
+/** What a recorder works with. */
+export interface RecorderOptions {
+  readonly lease: Lease;
+  /** Reads outside of any transaction. */
+  readonly session: Session;
+  readonly clock: Clock;
+  /** Is given transactions in token order, once they are complete. */
+  readonly publish: (transaction: LoggedTransaction) => void;
+}
+
+/** Makes the recorder of an engine. */
+export function createRecorder(options: RecorderOptions): Recorder {
+  return options.session.dialect === "sqlite"
+    ? sqliteRecorder(options)
+    : postgresRecorder(options);
+}
+
+/** Commits are serial: each is complete as it comes. */
+function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
+  const appender = new LogAppender(lease);
+  let position = lease.lastToken;
+  return {
+    get lastTaken() {
+      return appender.lastTaken;
+    },
+    get position() {
+      return position;
+    },
+    held: 0,
+    begin: (entry) => ({ entry }),
+    async record(session, ticket) {
+      ticket.token = await appender.append(session, ticket.entry);
+      return ticket.token;
+    },
+    committed({ token, entry }) {
+      position = token as Token;
+      appender.committed();
+      publish(toTransaction(lease.instance, position, entry));
+    },
+    abandoned() {},
+    settle: () => Promise.resolve(false),
+    isInHistory: () => Promise.resolve(true),
+  };
+}
+
+function postgresRecorder(options: RecorderOptions): Recorder {
+  const { lease, session: lookup, clock, publish } = options;
+  const { instance, lastToken } = lease;
+  const tracker = new TokenTracker({
+    instance,
+    positions: new Map([[instance, lastToken]]),
+  });
+  const order = new CommitOrder({ tracker, publish });
+  let lastTaken = lastToken;
+  let lastCommitId: string | undefined;
+  const committed = (ticket: Ticket, token: Token) => {
+    if (token > lastTaken) {
+      lastTaken = token;
+      lastCommitId = ticket.entry.commitId;
+    }
+    const transaction = toTransaction(instance, token, ticket.entry);
+    order.committed(ticket.flight as Flight, transaction);
+  };
+  return {
+    get lastTaken() {
+      return lastTaken;
+    },
+    get position() {
+      return tracker.position;
+    },
+    get held() {
+      return order.held;
+    },
+    begin: (entry) => ({ entry, flight: order.begin() }),
+    async record(session, ticket, isSnapshotOld) {
+      const { entry } = ticket;
+      ticket.token = await appendAndCommit(
+        session,
+        lookup,
+        lease,
+        entry,
+        isSnapshotOld,
+      );
+      return ticket.token;
+    },
+    committed: (ticket) => committed(ticket, ticket.token as Token),
+    abandoned: ({ flight }) => order.abandoned(flight as Flight),
+    async isInHistory() {
+      if (lastCommitId === undefined) return true;
+      const found = await readCommitId(lookup, instance, lastTaken);
+      return found === lastCommitId ||
+        (found === undefined && lastTaken <= await readFloor(lookup));
+    },
+    async settle(ticket, signal) {
+      const { commitId } = ticket.entry;
+      const after = tracker.position;
+      for (let delayMs = MIN_BACKOFF_MS;; delayMs = nextDelay(delayMs)) {
+        try {
+          // Once nobody has anything open, what is not there will never be.
+          await readHorizon(lookup, { clock, signal });
+          const token = await findCommit(lookup, instance, after, commitId);
+          if (token === undefined) order.abandoned(ticket.flight as Flight);
+          else committed(ticket, ticket.token = token);
+          return token !== undefined;
+        } catch (error) {
+          if (signal.aborted) throw error;
+          if (!(error instanceof HeadwaterError)) throw error;
+        }
+        await pause(clock, delayMs, signal);
+      }
+    },
+  };
+}
+
+function nextDelay(delayMs: number): number {
+  return Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+}
+
+function toTransaction(
+  instance: string,
+  token: Token,
+  { rows }: LogEntry,
+): LoggedTransaction {
+  const records = Array.from(
+    rows,
+    ([stream, lines]) => ({ token, stream, rows: lines }),
+  );
+  return { instance, token, records };
+}

@@ -1,0 +1,333 @@
+/**
+ * Running transactions to their end, over whatever happens on the way.
+ *
+ * @module
+ */
+
+import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
+import { type RetryReason, retryReason } from "../database/retry.ts";
+import { isAppendConflict } from "../log/postgres_append.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import {
+  MAX_HELD_TRANSACTIONS,
+  MIN_BACKOFF_MS,
+  SETTLE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Random } from "../runtime/random.ts";
+import { pause } from "../runtime/waiting.ts";
+import type { Commit } from "../tokens/position.ts";
+import type { Recorder, Ticket } from "./recorder.ts";
+import type {
+  TransactionOutcome,
+  WriterTransaction,
+} from "./writer_transaction.ts";
+
+/** How one transaction is run. */
+export interface TransactionRunOptions {
+  /**
+   * PostgreSQL: how much it may see of what others do meanwhile. SQLite's are
+   * always serializable.
+   *
+   * @default {"read committed"}
+   */
+  readonly isolation?: Isolation | undefined;
+  /**
+   * PostgreSQL: how often it is run at most, where a deadlock, a serialization
+   * failure, an append to the same aggregate or a lost connection makes it fail.
+   *
+   * @default {5}
+   */
+  readonly maxAttempts?: number | undefined;
+}
+
+/** A transaction's function. */
+export type Work<Database, Result> = (
+  txn: WriterTransaction<Database>,
+) => Promise<Result>;
+
+/** What a runner works with. */
+export interface TransactionRunnerOptions<Database> {
+  readonly engine: Engine<Database>;
+  readonly instance: string;
+  readonly recorder: Recorder;
+  readonly begin: (
+    session: WriteSession<Database>,
+    attempt: number,
+  ) => WriterTransaction<Database>;
+  /** Called with each transaction that is durable, before its callbacks. */
+  readonly committed: (outcome: TransactionOutcome) => void;
+  readonly maxAttempts: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** What a transaction has left, once its rows are in the log. */
+interface Done<Result> {
+  readonly result: Result;
+  readonly outcome: TransactionOutcome;
+}
+
+/** What becomes known of an attempt while it runs. */
+interface Attempt<Result> {
+  done?: Done<Result>;
+  ticket?: Ticket;
+}
+
+/** Runs transactions, and counts what became of them. */
+export class TransactionRunner<Database> {
+  readonly #options: TransactionRunnerOptions<Database>;
+  readonly #closing = new AbortController();
+  #checkedDisconnections = 0;
+  #rewound: HeadwaterError | undefined;
+  #running = 0;
+  #idle: (() => void) | undefined;
+  #commits = 0;
+  #rollbacks = 0;
+  #retries = 0;
+
+  /** Constructs one that runs nothing. */
+  constructor(options: TransactionRunnerOptions<Database>) {
+    this.#options = options;
+  }
+
+  /** What became of transactions so far. */
+  get stats(): { commits: number; rollbacks: number; retries: number } {
+    return {
+      commits: this.#commits,
+      rollbacks: this.#rollbacks,
+      retries: this.#retries,
+    };
+  }
+
+  /** Runs a transaction until it is committed, or fails for good. */
+  async run<Result>(
+    name: string,
+    work: Work<Database, Result>,
+    options: TransactionRunOptions,
+  ): Promise<Commit<Result>> {
+    this.#running += 1;
+    try {
+      return await this.#run(name, work, options);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#idle?.();
+    }
+  }
+
+  /** Resolves once nothing runs any more. */
+  async drain(): Promise<void> {
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => this.#idle = resolve);
+    }
+    this.#closing.abort();
+  }
+
+  async #run<Result>(
+    name: string,
+    work: Work<Database, Result>,
+    options: TransactionRunOptions,
+  ): Promise<Commit<Result>> {
+    const { maxAttempts = this.#options.maxAttempts } = options;
+    for (let attempt = 1;; attempt += 1) {
+      const state: Attempt<Result> = {};
+      let txn: WriterTransaction<Database> | undefined;
+      try {
+        await this.#requireHistory();
+        this.#requireRoom(name);
+        const { isolation } = options;
+        const done = await this.#options.engine.transaction<Done<Result>>(
+          name,
+          (session) => {
+            txn = this.#options.begin(session, attempt);
+            const isSnapshotOld = isolation !== undefined &&
+              isolation !== "read committed";
+            return this.#record(txn, session, work, isSnapshotOld, state);
+          },
+          {
+            isolation,
+            committed: (done) => this.#committed(name, done, state.ticket),
+          },
+        );
+        return this.#toCommit(done, state.ticket, attempt);
+      } catch (error) {
+        if (isUnknown(error) && state.ticket !== undefined) {
+          const done = state.done as Done<Result>;
+          if (await this.#settle(name, done, state.ticket, error)) {
+            return this.#toCommit(done, state.ticket, attempt);
+          }
+        } else if (state.ticket !== undefined) {
+          this.#options.recorder.abandoned(state.ticket);
+        }
+        this.#rollbacks += 1;
+        this.#call(name, txn?.end().afterRollback ?? []);
+        const reason = reasonOf(error);
+        if (reason === undefined || attempt >= maxAttempts) throw error;
+        await this.#pauseBeforeRetry(name, reason, attempt);
+      }
+    }
+  }
+
+  /** Runs the user's function and writes what it left into the log. */
+  async #record<Result>(
+    txn: WriterTransaction<Database>,
+    session: WriteSession<Database>,
+    work: Work<Database, Result>,
+    isSnapshotOld: boolean,
+    state: Attempt<Result>,
+  ): Promise<Done<Result>> {
+    const { recorder, clock, random } = this.#options;
+    const result = await work(txn);
+    const outcome = txn.end();
+    const done = state.done = { result, outcome };
+    const { rows, appends, eventIds } = outcome;
+    if (rows.size === 0 && !await session.hasWritten()) return done;
+    state.ticket = recorder.begin({
+      rows,
+      appends,
+      eventIds,
+      commitId: random.id(),
+      committedMs: Math.round(clock.wallMs()),
+    });
+    await recorder.record(session, state.ticket, isSnapshotOld);
+    return done;
+  }
+
+  /** Own caches first, then readers, then callbacks. */
+  #committed<Result>(
+    name: string,
+    { outcome }: Done<Result>,
+    ticket: Ticket | undefined,
+  ): void {
+    this.#commits += 1;
+    this.#options.committed(outcome);
+    if (ticket !== undefined) this.#options.recorder.committed(ticket);
+    this.#call(name, outcome.afterCommit);
+  }
+
+  /**
+   * Finds out what became of a commit that was not answered: its caller waits
+   * for it as long as is sane, the tokens behind it for as long as it takes.
+   */
+  async #settle<Result>(
+    name: string,
+    { outcome }: Done<Result>,
+    ticket: Ticket,
+    error: unknown,
+  ): Promise<boolean> {
+    const { recorder, clock, logger } = this.#options;
+    logger("warn", "commit not answered: looking for it in the log", {
+      transaction: name,
+    });
+    const settled = recorder.settle(ticket, this.#closing.signal)
+      .then((isCommitted) => {
+        if (!isCommitted) return false;
+        this.#commits += 1;
+        this.#options.committed(outcome);
+        this.#call(name, outcome.afterCommit);
+        return true;
+      });
+    let cancel: CancelTimer | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      cancel = clock.schedule(() => reject(error), SETTLE_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([settled, deadline]);
+    } finally {
+      cancel?.();
+      settled.catch((failure) =>
+        logger("error", "commit not found out about", {
+          transaction: name,
+          error: messageOf(failure),
+        })
+      );
+    }
+  }
+
+  /**
+   * Promise 7, for the writer's own part: after a connection was lost it may
+   * meet a server that has forgotten what was acknowledged.
+   */
+  async #requireHistory(): Promise<void> {
+    if (this.#rewound !== undefined) throw this.#rewound;
+    const { engine, recorder, instance } = this.#options;
+    const { disconnections } = engine;
+    if (disconnections === this.#checkedDisconnections) return;
+    if (!await recorder.isInHistory()) {
+      this.#rewound = new HeadwaterError(
+        "LOG_REWOUND",
+        `Cannot write as instance "${instance}": the last transaction it ` +
+          "committed is not in the log any more; the database was restored, or " +
+          "failed over to a copy that lacks it; open the writer store again",
+      );
+      throw this.#rewound;
+    }
+    this.#checkedDisconnections = disconnections;
+  }
+
+  #requireRoom(name: string): void {
+    const { held } = this.#options.recorder;
+    if (held < MAX_HELD_TRANSACTIONS) return;
+    throw new HeadwaterError(
+      "DATABASE_BUSY",
+      `Cannot run "${name}": ${held} transactions are committed and wait for ` +
+        "an earlier one to end; look for one that hangs on the server",
+    );
+  }
+
+  async #pauseBeforeRetry(
+    name: string,
+    reason: RetryReason,
+    attempt: number,
+  ): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    this.#retries += 1;
+    const firstMs = reason === "conflict" ? CONFLICT_PAUSE_MS : MIN_BACKOFF_MS;
+    const delayMs = firstMs * Math.E ** (attempt - 1);
+    logger("debug", "transaction is run again", {
+      transaction: name,
+      reason,
+      attempt,
+    });
+    await pause(clock, delayMs * (0.5 + random.fraction() / 2));
+  }
+
+  #toCommit<Result>(
+    { result, outcome }: Done<Result>,
+    ticket: Ticket | undefined,
+    attempts: number,
+  ): Commit<Result> {
+    const { instance, recorder } = this.#options;
+    const token = ticket?.token ?? outcome.repeated ?? recorder.position;
+    return { instance, token, result, attempts };
+  }
+
+  /** A callback that fails can't undo what is committed: it is reported. */
+  #call(name: string, callbacks: readonly (() => void)[]): void {
+    for (const callback of callbacks) {
+      try {
+        callback();
+      } catch (error) {
+        this.#options.logger("error", "transaction callback failed", {
+          transaction: name,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+}
+
+const CONFLICT_PAUSE_MS = 5;
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.code === "COMMIT_UNKNOWN";
+}
+
+function reasonOf(error: unknown): RetryReason {
+  if (isAppendConflict(error)) return "conflict";
+  // Nothing was written: it may well be run again.
+  if (isUnknown(error)) return "disconnected";
+  return retryReason(error);
+}

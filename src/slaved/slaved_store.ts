@@ -7,6 +7,8 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { EventReads } from "../events/event_reads.ts";
+import { readHorizon } from "../log/horizon.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
@@ -91,7 +93,7 @@ export type Unsubscribe = () => void;
  * await users.getUserById("@bob:example.com");
  * ```
  */
-export class SlavedStore<Database> {
+export class SlavedStore<Database> extends EventReads {
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
@@ -107,6 +109,10 @@ export class SlavedStore<Database> {
     engine: ReadEngine<Database>,
     parts: Declarations,
   ) {
+    super({
+      session: engine.session,
+      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+    });
     const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
     const transport = { maxLineBytes };
     const clock = systemClock;

@@ -9,6 +9,9 @@ import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
+import { EventReads } from "../events/event_reads.ts";
+import { writeSnapshot } from "../events/snapshots.ts";
+import { readHorizon } from "../log/horizon.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
@@ -83,7 +86,7 @@ export interface WriterStats extends StreamerStats {
  * equal(commit.token, 1);
  * ```
  */
-export class WriterStore<Database> {
+export class WriterStore<Database> extends EventReads {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
   readonly #recorder: Recorder;
@@ -102,6 +105,15 @@ export class WriterStore<Database> {
     lease: Lease,
     parts: Declarations,
   ) {
+    super({
+      session: engine.session,
+      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+      writeSnapshot: (key, snapshot) =>
+        engine.transaction(
+          "snapshot",
+          (session) => writeSnapshot(session, key, snapshot),
+        ),
+    });
     const { leaseMs = LEASE_MS, logger = silentLogger } = options;
     this.#options = options;
     this.#engine = engine;

@@ -75,16 +75,23 @@ const READ_LAST_TOKEN = `SELECT max(token) FROM (
   SELECT coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
     AS token
   UNION ALL
-  SELECT token FROM headwater_log WHERE instance = ? AND token >
+  SELECT token FROM headwater_log WHERE instance = ? AND token <= ? AND token >
     coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
 ) AS known`;
 
-/** An instance's last committed token; `TOKEN_ZERO` if it has none. */
+/**
+ * An instance's last committed token; `TOKEN_ZERO` if it has none.
+ *
+ * @param session Where to look.
+ * @param instance Who wrote.
+ * @param upTo Beyond this one, none is looked for.
+ */
 export async function readLastToken(
   session: Session,
   instance: string,
+  upTo: Token = Number.MAX_SAFE_INTEGER as Token,
 ): Promise<Token> {
-  const parameters = [instance, instance, instance];
+  const parameters = [instance, instance, upTo, instance];
   const [row] = await session.rows(READ_LAST_TOKEN, parameters);
   return parseToken(Number(row?.[0] ?? TOKEN_ZERO));
 }

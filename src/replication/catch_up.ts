@@ -5,6 +5,7 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { readFloor } from "../log/history.ts";
 import { hasRecord, readLogPage } from "../log/read.ts";
 import type { LogRecord } from "../log/record.ts";
 import type { Token } from "../tokens/token.ts";
@@ -21,9 +22,9 @@ export interface CatchUpRange {
 }
 
 /**
- * Whether the log still holds everything of a range. Every token that was
- * announced has a record, and a log is cut from its ends only: if both ends
- * stand, so does what lies between.
+ * Whether the log still holds everything of a range whose beginning is part of
+ * its history: retention has not come beyond it, and the end, which was
+ * announced and so has a record, stands.
  *
  * @param session Where to look.
  * @param range The range.
@@ -32,11 +33,8 @@ export async function isContained(
   session: Session,
   { instance, after, upTo }: CatchUpRange,
 ): Promise<boolean> {
-  const ends = after === 0 ? [upTo] : [after, upTo];
-  for (const token of ends) {
-    if (!await hasRecord(session, instance, token)) return false;
-  }
-  return true;
+  const floor = await readFloor(session);
+  return floor <= after && await hasRecord(session, instance, upTo);
 }
 
 /**

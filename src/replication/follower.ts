@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
+import { readLastToken } from "../log/read.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -20,6 +21,7 @@ import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { catchUp, type CatchUpRange, isContained } from "./catch_up.ts";
 import type { Receiver } from "./client.ts";
+import type { HistoryMarks } from "./history_marks.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import type { TransactionApplier } from "./transaction_applier.ts";
 
@@ -30,6 +32,7 @@ export interface FollowerOptions {
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
+  readonly history: HistoryMarks;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called when the first position is adopted, on each connection. */
@@ -80,6 +83,11 @@ export class Follower implements Receiver {
     return this.#connected.size > 0;
   }
 
+  /** Whether an instance tells of its commits over this connection. */
+  isConnected(instance: string): boolean {
+    return this.#connected.has(instance);
+  }
+
   row(
     stream: string,
     instance: string,
@@ -120,26 +128,71 @@ export class Follower implements Receiver {
     token: Token,
   ): void | Promise<void> {
     const { position } = this.#options;
-    const reached = position.get(instance);
-    if (reached === undefined) {
-      // What is cached was loaded at a position nobody knows.
-      this.#reset(instance, token, "first position of the instance");
-    } else if (!this.#connected.has(instance)) {
-      if (token < reached) {
-        this.#reset(instance, token, "the log was rewound");
-      } else if (token > reached) {
-        return this.#catchUp({ instance, after: reached, upTo: token });
-      }
-    } else if (previous > reached) {
-      return this.#catchUp({ instance, after: reached, upTo: token });
-    } else position.advance(instance, token);
-    this.#connect(instance);
+    if (!this.#connected.has(instance)) {
+      return this.#adoptFirst(instance, token);
+    }
+    const reached = position.get(instance) as Token;
+    if (previous > reached) {
+      return this.#untilDone(
+        "catch-up failed, trying again",
+        instance,
+        () => this.#catchUp({ instance, after: reached, upTo: token }),
+      );
+    }
+    position.advance(instance, token);
   }
 
-  #connect(instance: string): void {
-    if (this.#connected.has(instance)) return;
+  /** The instance's first POSITION on this connection. */
+  async #adoptFirst(instance: string, token: Token): Promise<void> {
+    const { position, history, live } = this.#options;
+    await this.#untilDone(
+      "cannot adopt a position, trying again",
+      instance,
+      async () => {
+        const reached = position.get(instance);
+        if (reached === undefined) {
+          // What is cached was loaded at a position nobody knows.
+          this.#reset(instance, token, "first position of the instance");
+        } else if (
+          token < reached || !await history.isInHistory(instance, reached)
+        ) {
+          this.#reset(instance, token, "the log was rewound");
+        } else if (token > reached) {
+          await this.#catchUp({ instance, after: reached, upTo: token });
+        }
+        await history.connect(instance);
+      },
+    );
+    if (this.#closing.signal.aborted) return;
     this.#connected.add(instance);
-    this.#options.live();
+    live();
+  }
+
+  /**
+   * Applies what an instance has written that nobody tells of.
+   *
+   * @param instance Who wrote; it isn't connected.
+   * @param base Where to begin if it was never heard of: nothing that it wrote
+   *   up to there was cached in another state.
+   * @param upTo A token that nothing can appear below any more.
+   */
+  async follow(instance: string, base: Token, upTo: Token): Promise<void> {
+    const { session, position, history } = this.#options;
+    const reached = position.get(instance);
+    const last = await readLastToken(session, instance, upTo);
+    if (reached === undefined) {
+      if (last > base) {
+        await this.#catchUp({ instance, after: base, upTo: last });
+      }
+      position.advance(instance, last);
+    } else if (
+      last < reached || !await history.isInHistory(instance, reached)
+    ) {
+      this.#reset(instance, last, "the log was rewound");
+    } else if (last > reached) {
+      await this.#catchUp({ instance, after: reached, upTo: last });
+    } else return;
+    await history.connect(instance);
   }
 
   #reset(instance: string, token: Token, reason: string): void {
@@ -151,31 +204,31 @@ export class Follower implements Receiver {
   }
 
   /** Tries until it succeeds: the instance isn't live before. */
-  async #catchUp(range: CatchUpRange): Promise<void> {
+  async #untilDone(
+    problem: string,
+    instance: string,
+    attempt: () => Promise<void>,
+  ): Promise<void> {
     const { clock, logger } = this.#options;
     const { signal } = this.#closing;
-    this.#catchUps += 1;
     let delayMs = MIN_BACKOFF_MS;
     while (!signal.aborted) {
       try {
-        await this.#fetch(range);
-        this.#connect(range.instance);
+        await attempt();
         return;
       } catch (error) {
         if (signal.aborted) return;
-        logger("error", "catch-up failed, trying again", {
-          ...range,
-          error: messageOf(error),
-        });
+        logger("error", problem, { instance, error: messageOf(error) });
       }
       await pause(clock, delayMs, signal);
       delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
     }
   }
 
-  async #fetch(range: CatchUpRange): Promise<void> {
+  async #catchUp(range: CatchUpRange): Promise<void> {
     const { session, applier, position, clock } = this.#options;
     const { instance, upTo } = range;
+    this.#catchUps += 1;
     const after = position.get(instance) ?? range.after;
     if (!await isContained(session, { instance, after, upTo })) {
       this.#reset(instance, upTo, "the log does not reach back");

@@ -36,6 +36,9 @@ export type StreamHandler<Row = unknown> = (
   batch: Batch<Row>,
 ) => void | Promise<void>;
 
+/** Resolves once what a transaction wrote can be read. */
+export type VisibilityGate = (instance: string, token: Token) => Promise<void>;
+
 /** What has been taken in so far. */
 export interface ApplierStats {
   /** Transactions applied. */
@@ -53,25 +56,38 @@ export interface ApplierStats {
  * the handlers, then the position moves and waiters wake. A handler that runs
  * for T never sees a cache older than T, nor does anybody who waited for T.
  * Test: `tests/promises/03_one_step.test.ts`.
+ *
+ * Promise 10, lagging replicas are safe: where reads come from a replica, a
+ * transaction is applied once it is visible there, and what it invalidates is
+ * invalidated both on arrival and then. Test:
+ * `tests/promises/10_lagging_replicas.test.ts`.
  */
 export class TransactionApplier {
   readonly #caches: CacheRegistry;
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
+  readonly #visible: VisibilityGate | undefined;
   readonly #handlers = new Map<string, StreamHandler[]>();
+  #busy: Promise<void> | undefined;
   #transactions = 0;
   #rows = 0;
   #handlerFailures = 0;
 
-  /** Constructs an applier without handlers. */
+  /**
+   * Constructs an applier without handlers.
+   *
+   * @param visible What to wait for where reads come from a replica.
+   */
   constructor(
     caches: CacheRegistry,
     position: ReaderPosition,
     logger: Logger,
+    visible?: VisibilityGate,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
+    this.#visible = visible;
   }
 
   /** What has been taken in so far. */
@@ -105,6 +121,21 @@ export class TransactionApplier {
    * @throws {HeadwaterError} `LINE_INVALID` if a row is none of its stream's.
    */
   apply(transaction: LoggedTransaction): void | Promise<void> {
+    if (this.#busy !== undefined) {
+      // Another instance's, over another connection, is being handled.
+      const again = () => this.apply(transaction);
+      return this.#busy.then(again, again);
+    }
+    const applied = this.#apply(transaction);
+    if (applied === undefined) return;
+    const busy = applied.finally(() => {
+      if (this.#busy === busy) this.#busy = undefined;
+    });
+    this.#busy = busy;
+    return busy;
+  }
+
+  #apply(transaction: LoggedTransaction): void | Promise<void> {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
     const records = cachesFirst(transaction.records);
@@ -114,6 +145,24 @@ export class TransactionApplier {
       if (stream === CACHES_STREAM) this.#invalidate(rows);
       isHandled ||= this.#handlers.has(stream);
     }
+    if (this.#visible !== undefined) {
+      return this.#visible(instance, token).then(() => {
+        // Promise 10: what was loaded since the first time may be older.
+        for (const { stream, rows } of records) {
+          if (stream === CACHES_STREAM) this.#invalidate(rows);
+        }
+        return this.#finishHandled(transaction, records, isHandled);
+      });
+    }
+    return this.#finishHandled(transaction, records, isHandled);
+  }
+
+  #finishHandled(
+    transaction: LoggedTransaction,
+    records: LoggedTransaction["records"],
+    isHandled: boolean,
+  ): void | Promise<void> {
+    const { instance, token } = transaction;
     if (!isHandled) {
       this.#finish(instance, token);
       return;

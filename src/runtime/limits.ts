@@ -80,6 +80,15 @@ export const CONNECT_TIMEOUT_MS: number = 10_000;
 /** How long, in ms, `waitFor` waits unless told otherwise. */
 export const WAIT_TIMEOUT_MS: number = 10_000;
 
+/** How often, in ms, a reader notes the commit id of the token it has reached. */
+export const MARK_INTERVAL_MS: number = 1_000;
+
+/**
+ * How often, in ms, a reader looks in the database for instances that it is not
+ * connected to.
+ */
+export const POLL_INTERVAL_MS: number = 1_000;
+
 /** Callers that wait for a token at a time. One more is refused. */
 export const MAX_WAITERS: number = 100_000;
 

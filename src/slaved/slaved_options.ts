@@ -14,8 +14,27 @@ export interface SlavedStoreOptions
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 
-  /** Where the writer listens: `tcp://HOST:PORT`. */
-  readonly replicate: string;
+  /**
+   * Where the writer listens: `tcp://HOST:PORT`; several, where several write.
+   * An instance that is not among them is followed through the database.
+   */
+  readonly replicate: string | readonly string[];
+
+  /**
+   * PostgreSQL: a read replica of the database, `postgres://USER@HOST/DATABASE`,
+   * that stores read from. A token counts as reached once it is visible there.
+   *
+   * @default {stores read from the database}
+   */
+  readonly replica?: string | undefined;
+
+  /**
+   * How often to look in the database for instances without a connection, in
+   * ms; 0 for never.
+   *
+   * @default {1000}
+   */
+  readonly pollIntervalMs?: number | undefined;
 
   /**
    * What this process is called in the writer's logs.

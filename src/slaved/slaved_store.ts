@@ -11,6 +11,8 @@ import { EventReads } from "../events/event_reads.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
+import { DatabaseWatcher } from "../replication/database_watcher.ts";
+import { HistoryMarks } from "../replication/history_marks.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import {
   type StreamHandler,
@@ -18,7 +20,11 @@ import {
 } from "../replication/transaction_applier.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { CONNECT_TIMEOUT_MS, MAX_LINE_BYTES } from "../runtime/limits.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  MAX_LINE_BYTES,
+  POLL_INTERVAL_MS,
+} from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -36,9 +42,20 @@ import {
   toPosition,
   type WaitTarget,
 } from "../tokens/position.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { connector } from "../transport/open_transport.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
+import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
+
+/** One writer's connection. */
+interface Link {
+  readonly url: string;
+  /** Resolves once its first position is adopted. */
+  readonly live: Deferred<void>;
+  readonly follower: Follower;
+  readonly client: ReplicationClient;
+}
 
 /**
  * What a slaved store is doing: `"connecting"` has no writer to hear from and
@@ -98,10 +115,12 @@ export class SlavedStore<Database> extends EventReads {
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
   readonly #position: ReaderPosition;
+  readonly #history: HistoryMarks;
   readonly #applier: TransactionApplier;
-  readonly #follower: Follower;
-  readonly #client: ReplicationClient;
-  readonly #live: Deferred<void> = deferred();
+  readonly #links: readonly Link[];
+  readonly #watched: Follower;
+  readonly #replica: Replica<Database> | undefined;
+  #watcher: DatabaseWatcher | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -120,32 +139,45 @@ export class SlavedStore<Database> extends EventReads {
     this.#streams = parts.streams;
     this.#caches = parts.caches;
     this.#position = new ReaderPosition(clock);
+    this.#history = new HistoryMarks({
+      session: engine.session,
+      position: this.#position,
+      clock,
+    });
+    this.#replica = openReplica<Database>(options, logger);
     this.#applier = new TransactionApplier(
       this.#caches,
       this.#position,
       logger,
+      this.#replica && this.#replica.visible,
     );
-    this.#follower = new Follower({
+    const following = {
       session: engine.session,
       applier: this.#applier,
       caches: this.#caches,
       position: this.#position,
+      history: this.#history,
       clock,
       logger,
-      live: this.#live.resolve,
-    });
-    this.#client = new ReplicationClient({
-      connect: connector(options.replicate, clock, transport),
-      receiver: this.#follower,
-      name: options.name ?? "slaved",
-      serverName: options.serverName,
-      minBackoffMs: options.minBackoffMs,
-      maxBackoffMs: options.maxBackoffMs,
-      pingIntervalMs: options.pingIntervalMs,
-      silenceTimeoutMs: options.silenceTimeoutMs,
-      clock,
-      random: systemRandom,
-      logger,
+    };
+    this.#watched = new Follower({ ...following, live: () => {} });
+    this.#links = [options.replicate].flat().map((url) => {
+      const live = deferred<void>();
+      const follower = new Follower({ ...following, live: live.resolve });
+      const client = new ReplicationClient({
+        connect: connector(url, clock, transport),
+        receiver: follower,
+        name: options.name ?? "slaved",
+        serverName: options.serverName,
+        minBackoffMs: options.minBackoffMs,
+        maxBackoffMs: options.maxBackoffMs,
+        pingIntervalMs: options.pingIntervalMs,
+        silenceTimeoutMs: options.silenceTimeoutMs,
+        clock,
+        random: systemRandom,
+        logger,
+      });
+      return { url, live, follower, client };
     });
   }
 
@@ -164,6 +196,7 @@ export class SlavedStore<Database> extends EventReads {
   ): Promise<SlavedStore<Database>> {
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     requireBounds("connect a slaved store", options);
+    requireReplica(options);
     signal?.throwIfAborted();
     const parts = declare(options);
     const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
@@ -176,8 +209,7 @@ export class SlavedStore<Database> extends EventReads {
       throw error;
     }
     try {
-      store.#client.open();
-      await store.#waitUntilLive(options, deadlineMs);
+      await store.#open(options, deadlineMs);
       return store;
     } catch (error) {
       await store.close();
@@ -190,11 +222,22 @@ export class SlavedStore<Database> extends EventReads {
     return this.#position.current;
   }
 
+  /**
+   * The token up to which everything of every instance is contained, as far as
+   * is known. It never moves back, but for a log that was rewound.
+   */
+  get linearPosition(): Token {
+    return this.#watcher?.linear ?? TOKEN_ZERO;
+  }
+
   /** What it has done so far. */
   get stats(): SlavedStats {
     const { transactions, rows, handlerFailures } = this.#applier.stats;
     const { applied, unknown, flushes } = this.#caches.stats;
-    const following = this.#follower.isLive ? "live" : "connecting";
+    const isLive = this.#links.every(({ follower }) => follower.isLive);
+    const following = isLive ? "live" : "connecting";
+    const sum = (count: (link: Link) => number) =>
+      this.#links.reduce((total, link) => total + count(link), 0);
     return {
       state: this.#closing === undefined ? following : "closed",
       transactions,
@@ -202,8 +245,9 @@ export class SlavedStore<Database> extends EventReads {
       invalidations: applied,
       unknownInvalidations: unknown,
       flushes,
-      connections: this.#client.connections,
-      catchUps: this.#follower.stats.catchUps,
+      connections: sum(({ client }) => client.connections),
+      catchUps: sum(({ follower }) => follower.stats.catchUps) +
+        this.#watched.stats.catchUps,
       handlerFailures,
     };
   }
@@ -219,7 +263,8 @@ export class SlavedStore<Database> extends EventReads {
    * @param storeClass A subclass of `Store`.
    */
   attach<S extends Store<Database>>(storeClass: StoreClass<Database, S>): S {
-    return new storeClass({ db: this.#engine.db, caches: this.#caches });
+    const { db } = this.#replica?.engine ?? this.#engine;
+    return new storeClass({ db, caches: this.#caches });
   }
 
   /**
@@ -267,20 +312,46 @@ export class SlavedStore<Database> extends EventReads {
     return this.close();
   }
 
-  async #waitUntilLive(
-    { replicate, connectTimeoutMs, signal }: SlavedStoreOptions,
+  async #open(
+    options: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
-    const { promise, reject } = this.#live;
+    const { pollIntervalMs = POLL_INTERVAL_MS, signal, logger } = options;
+    const { session } = this.#engine;
+    const clock = systemClock;
+    // Before anything is cached: whoever is not heard of begins from here.
+    const base = await readHorizon(session, { clock, signal });
+    for (const { client } of this.#links) client.open();
+    for (const link of this.#links) {
+      await this.#waitUntilLive(link, options, deadlineMs);
+    }
+    if (pollIntervalMs === 0) return;
+    this.#watcher = new DatabaseWatcher({
+      session,
+      isConnected: (instance) =>
+        this.#links.some(({ follower }) => follower.isConnected(instance)),
+      isApplied: (instance, token) => this.#position.contains(instance, token),
+      follow: (instance, base, upTo) =>
+        this.#watched.follow(instance, base, upTo),
+      intervalMs: pollIntervalMs,
+      clock,
+      logger: logger ?? silentLogger,
+    }, base);
+    await this.#watcher.look();
+  }
+
+  async #waitUntilLive(
+    { url, live }: Link,
+    { connectTimeoutMs, signal }: SlavedStoreOptions,
+    deadlineMs: number,
+  ): Promise<void> {
+    const { promise, reject } = live;
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
     const cancel = systemClock.schedule(
       () =>
         reject(
-          connectTimeoutError(
-            `nobody answers at ${replicate}`,
-            connectTimeoutMs,
-          ),
+          connectTimeoutError(`nobody answers at ${url}`, connectTimeoutMs),
         ),
       Math.max(0, deadlineMs - systemClock.monotonicMs()),
     );
@@ -299,8 +370,13 @@ export class SlavedStore<Database> extends EventReads {
         "Cannot wait: the slaved store is closed; connect another",
       ),
     );
-    this.#follower.close();
-    await this.#client.close();
+    this.#history.close();
+    this.#replica?.gate.close();
+    for (const { follower } of this.#links) follower.close();
+    this.#watched.close();
+    await this.#watcher?.close();
+    await Promise.all(this.#links.map(({ client }) => client.close()));
+    await this.#replica?.engine.close();
     await this.#engine.close();
   }
 }

@@ -1,0 +1,110 @@
+/**
+ * Following instances through the database, where there is no connection to them.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import { readHorizon } from "../log/horizon.ts";
+import { readInstances } from "../log/instances.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { readLastToken } from "../log/read.ts";
+import { messageOf } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+
+/** What {@linkcode DatabaseWatcher} works with. */
+export interface DatabaseWatcherOptions {
+  /** Reads the log. */
+  readonly session: Session;
+  /** Whether an instance tells of its commits itself, over a connection. */
+  readonly isConnected: (instance: string) => boolean;
+  /** Whether a token of an instance has been applied. */
+  readonly isApplied: (instance: string, token: Token) => boolean;
+  /** Applies what an instance has written up to a token that is complete. */
+  readonly follow: (
+    instance: string,
+    base: Token,
+    upTo: Token,
+  ) => Promise<void>;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Looks for what instances have written that nobody tells of: new ones, ones
+ * whose process has died or can't be reached, and ones that listen nowhere.
+ *
+ * What it reads is complete: see {@linkcode readHorizon}. So a process that was
+ * killed between its commit and its announcement holds nobody up.
+ */
+export class DatabaseWatcher {
+  readonly #options: DatabaseWatcherOptions;
+  readonly #closing = new AbortController();
+  readonly #cancelTimer: CancelTimer;
+  #linear: Token;
+  #hasLooked = false;
+  #looking: Promise<void> | undefined;
+
+  /**
+   * Begins to watch.
+   *
+   * @param options What to work with.
+   * @param base The horizon when nothing had been read or cached yet.
+   */
+  constructor(options: DatabaseWatcherOptions, base: Token) {
+    this.#options = options;
+    this.#linear = base;
+    this.#cancelTimer = options.clock.repeat(
+      () => void this.look(),
+      options.intervalMs,
+    );
+  }
+
+  /**
+   * The token up to which everything of every instance has been applied. It
+   * never moves back.
+   */
+  get linear(): Token {
+    return this.#linear;
+  }
+
+  /** Ends watching, once what is under way is done. */
+  async close(): Promise<void> {
+    this.#cancelTimer();
+    this.#closing.abort();
+    await this.#looking;
+  }
+
+  /** Looks now; nothing else happens if it is looking already. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look()
+      .catch((error) => {
+        if (this.#closing.signal.aborted) return;
+        this.#options.logger("warn", "cannot look for other instances", {
+          error: messageOf(error),
+        });
+      })
+      .finally(() => this.#looking = undefined);
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { session, isConnected, isApplied, follow, clock } = this.#options;
+    const { signal } = this.#closing;
+    const horizon = await readHorizon(session, { clock, signal });
+    if (horizon === this.#linear && this.#hasLooked) return;
+    this.#hasLooked = true;
+    const base = this.#linear;
+    let isComplete = true;
+    for (const { name } of await readInstances(session)) {
+      if (signal.aborted) return;
+      if (!isConnected(name)) await follow(name, base, horizon);
+      const last = await readLastToken(session, name, horizon);
+      isComplete &&= last === TOKEN_ZERO || isApplied(name, last);
+    }
+    // Behind it the log was rewound: `follow` has seen to the caches.
+    if (isComplete || horizon < base) this.#linear = horizon;
+  }
+}

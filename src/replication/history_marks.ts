@@ -1,0 +1,109 @@
+/**
+ * Remembering where in the log's history a reader stands.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import {
+  type HistoryMark,
+  isInHistory,
+  readCommitId,
+  readFence,
+  readFloor,
+} from "../log/history.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
+import type { Token } from "../tokens/token.ts";
+import type { ReaderPosition } from "./reader_position.ts";
+
+/** What {@linkcode HistoryMarks} works with. */
+export interface HistoryMarksOptions {
+  /** Reads the log. */
+  readonly session: Session;
+  readonly position: ReaderPosition;
+  readonly clock: Clock;
+}
+
+/**
+ * Promise 7, a rewound log is noticed: by instance, the commit id of a token
+ * that was applied, and who was writing then.
+ *
+ * The wire carries no commit ids; they are read from the log, once a second at
+ * most, beside what is applied. A reader whose connection is lost may so be
+ * beyond its mark: then the mark must stand in the log, and no later holder of
+ * the name may have begun below the reader's token, which is what happens to a
+ * log that was restored to before it.
+ */
+export class HistoryMarks {
+  readonly #options: HistoryMarksOptions;
+  readonly #marks = new Map<string, HistoryMark>();
+  readonly #cancelTimer: CancelTimer;
+  #isMarking = false;
+
+  /** Constructs one that remembers nothing. */
+  constructor(options: HistoryMarksOptions) {
+    this.#options = options;
+    this.#cancelTimer = options.clock.repeat(
+      () => void this.#mark(),
+      MARK_INTERVAL_MS,
+    );
+  }
+
+  /** Begins anew, as the instance's position has been adopted from a connection. */
+  async connect(instance: string): Promise<void> {
+    const { session, position } = this.#options;
+    const fence = await readFence(session, instance);
+    const token = position.get(instance);
+    if (token === undefined) return;
+    const commitId = await readCommitId(session, instance, token);
+    this.#marks.set(instance, { token, commitId, fence });
+  }
+
+  /**
+   * Whether the log still contains what has been applied of an instance.
+   *
+   * @param instance Who wrote.
+   * @param reached The reader's token.
+   */
+  async isInHistory(instance: string, reached: Token): Promise<boolean> {
+    const { session } = this.#options;
+    const mark = this.#marks.get(instance);
+    const floor = await readFloor(session);
+    const here = {
+      token: reached,
+      commitId: mark?.token === reached ? mark.commitId : undefined,
+      fence: mark?.fence ?? 0,
+    };
+    if (!await isInHistory(session, instance, here, floor)) return false;
+    return mark === undefined || mark.token >= reached ||
+      await isInHistory(session, instance, mark, floor);
+  }
+
+  /** Ends its timer. */
+  close(): void {
+    this.#cancelTimer();
+  }
+
+  /** Brings marks up to positions that have moved. */
+  async #mark(): Promise<void> {
+    if (this.#isMarking) return;
+    this.#isMarking = true;
+    const { session, position } = this.#options;
+    try {
+      for (const [instance, mark] of this.#marks) {
+        const token = position.get(instance);
+        if (token === undefined || token === mark.token) continue;
+        const commitId = await readCommitId(session, instance, token);
+        if (commitId === undefined) continue;
+        // A mark that was set meanwhile knows more.
+        if (this.#marks.get(instance) !== mark) continue;
+        this.#marks.set(instance, { token, commitId, fence: mark.fence });
+      }
+    } catch {
+      // The database can't be read now: the mark before is as good.
+    } finally {
+      this.#isMarking = false;
+    }
+  }
+}

@@ -26,7 +26,13 @@ const REPLICATION_AND_BELOW = [
   "tokens",
   "transport",
 ];
-const STORES = [...REPLICATION_AND_BELOW, "events", "replication", "store"];
+const STORES = [
+  ...REPLICATION_AND_BELOW,
+  "events",
+  "projections",
+  "replication",
+  "store",
+];
 
 const LAWS: Readonly<Record<string, Law>> = {
   runtime: { floor: 0, folders: [], packages: [] },
@@ -47,6 +53,11 @@ const LAWS: Readonly<Record<string, Law>> = {
     floor: 3,
     folders: ["database", "log", "tokens"],
     packages: ["zod"],
+  },
+  projections: {
+    floor: 4,
+    folders: ["database", "events", "log", "tokens"],
+    packages: ["kysely"],
   },
   protocol: { floor: 3, folders: ["streams", "tokens"], packages: [] },
   transport: { floor: 3, folders: [], packages: [] },

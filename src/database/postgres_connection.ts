@@ -8,6 +8,7 @@ import type { ReservedSql } from "postgres";
 import type { CompiledQuery, DatabaseConnection, QueryResult } from "kysely";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
+import { postgresCodeOf } from "./postgres_errors.ts";
 import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
 import type { Rename } from "./table_names.ts";
 
@@ -28,6 +29,8 @@ const ENDS_TRANSACTION =
 const READS_ONLY = /^(?:SELECT|SHOW|SET|RESET|EXPLAIN|FETCH|SAVEPOINT|RELEASE)/;
 const COUNTED = /^(?:INSERT|UPDATE|DELETE|MERGE)/;
 const BROUGHT_ROWS = 100;
+/** SQLSTATE of a statement after one that failed. */
+const IN_FAILED = "25P02";
 
 /**
  * A connection that nobody else uses.
@@ -107,7 +110,8 @@ export class PostgresConnection implements Session {
       rows = await last;
       result = await committed;
     } catch (error) {
-      throw this.isLost ? unknownError(error) : error;
+      if (this.isLost) throw unknownError(error);
+      throw postgresCodeOf(error) === IN_FAILED ? rolledBackError() : error;
     }
     if (result.command === "ROLLBACK") throw rolledBackError();
     return rows;
@@ -140,6 +144,19 @@ export class PostgresConnection implements Session {
   ): Promise<SqlValue[][]> {
     const query = this.#own(sql, parameters);
     return await this.#send(query.values()) as unknown as SqlValue[][];
+  }
+
+  /**
+   * Runs a query behind the user's statements.
+   *
+   * @throws {HeadwaterError} `TRANSACTION_ENDED` if one of them failed.
+   */
+  async rowsOfLast(sql: string): Promise<SqlValue[][]> {
+    try {
+      return await this.rows(sql, []);
+    } catch (error) {
+      throw postgresCodeOf(error) === IN_FAILED ? rolledBackError() : error;
+    }
   }
 
   /** Runs a user's statement. */

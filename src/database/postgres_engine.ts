@@ -187,7 +187,7 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   async hasWritten(): Promise<boolean> {
     if (this.#connection.hasWritten) return true;
     // A function or a WITH that writes looks like any other SELECT.
-    const [row] = await this.#connection.rows(HAS_WRITTEN, []);
+    const [row] = await this.#connection.rowsOfLast(HAS_WRITTEN);
     return row?.[0] as unknown === true;
   }
 

@@ -86,7 +86,8 @@ export class SqliteCheckpointer {
     const now = this.#clock.monotonicMs();
     if (now - this.#lookedMs < LOOK_INTERVAL_MS) return false;
     this.#lookedMs = now;
-    return statSync(`${this.#path}-wal`).size >= MIN_LOG_BYTES;
+    const log = statSync(`${this.#path}-wal`, { throwIfNoEntry: false });
+    return (log?.size ?? 0) >= MIN_LOG_BYTES;
   }
 
   #begin(): Promise<void> {

@@ -108,3 +108,15 @@ export async function readFloor(session: Session): Promise<Token> {
   );
   return parseToken(Number(row?.[0] ?? 0));
 }
+
+/** The token up to which retention has deleted rows of a stream; 0 if it hasn't. */
+export async function readFloorOf(
+  session: Session,
+  stream: string,
+): Promise<Token> {
+  const [row] = await session.rows(
+    "SELECT floor_token FROM headwater_retained WHERE stream = ?",
+    [stream],
+  );
+  return parseToken(Number(row?.[0] ?? 0));
+}

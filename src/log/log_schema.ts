@@ -83,7 +83,7 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
     version: 2,
     name: "holders, appends, snapshots, projections and retention",
     statements: (dialect) => [
-      ...(dialect === "postgres" ? ["CREATE SEQUENCE headwater_tokens"] : []),
+      ...(dialect === "postgres" ? ONLY_POSTGRES : []),
       "CREATE INDEX ix_headwater_log_events ON headwater_log (token) " +
       `WHERE stream = '${EVENTS_STREAM}'`,
       "ALTER TABLE headwater_instances ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
@@ -124,9 +124,11 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
       ]),
       table(dialect, "headwater_projections", [
         "name TEXT NOT NULL PRIMARY KEY",
-        "generation INTEGER NOT NULL",
-        "position INTEGER NOT NULL",
+        "version INTEGER NOT NULL",
+        // NULL for one that is inline: it has no way to fall behind.
+        "position INTEGER",
         "done INTEGER NOT NULL",
+        // NULL, -1 if it was asked for, or how far it has got.
         "rebuild_position INTEGER",
         "fence INTEGER NOT NULL",
         "holder TEXT NOT NULL",
@@ -148,6 +150,14 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
       ]),
     ],
   },
+];
+
+const ONLY_POSTGRES = [
+  "CREATE SEQUENCE headwater_tokens",
+  // Makes the fence a part of a key: a row lock for a key's sake (FOR KEY SHARE)
+  // then meets a new holder, and still lets renewals pass.
+  "CREATE UNIQUE INDEX ix_headwater_instances_fence " +
+  "ON headwater_instances (name, fence)",
 ];
 
 function table(

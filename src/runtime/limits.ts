@@ -80,6 +80,21 @@ export const CONNECT_TIMEOUT_MS: number = 10_000;
 /** How long, in ms, `waitFor` waits unless told otherwise. */
 export const WAIT_TIMEOUT_MS: number = 10_000;
 
+/** Records that one transaction of retention deletes: some ms of the write lock. */
+export const RETENTION_CHUNK_RECORDS: number = 1_000;
+
+/** How often, in ms, a writer deletes what its log need not keep. */
+export const RETENTION_INTERVAL_MS: number = 60 * 60 * 1000;
+
+/** How often, in ms, a projection looks for events where nobody pokes. */
+export const PROJECTION_POLL_MS: number = 100;
+
+/** Events that one transaction of a projection takes in, about. */
+export const MAX_BATCH_EVENTS: number = 500;
+
+/** Attempts at an event before it is parked. */
+export const MAX_TRIES: number = 5;
+
 /** How often, in ms, a reader notes the commit id of the token it has reached. */
 export const MARK_INTERVAL_MS: number = 1_000;
 

@@ -21,6 +21,7 @@ import type { Session } from "../database/engine.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
+import type { ProjectedEvent } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 
@@ -75,6 +76,10 @@ export interface EventAppenderOptions {
   readonly random: Random;
   /** Takes each event as a row of the `events` stream. */
   readonly addRow: (row: string) => void;
+  /** Whether somebody wants the events themselves. */
+  readonly keepEvents: boolean;
+  /** The wall-clock time, in ms. */
+  readonly nowMs: () => number;
 }
 
 /** An event that has passed the checks. */
@@ -91,6 +96,7 @@ export class EventAppender {
   readonly #states = new Map<string, AggregateState>();
   readonly #appends = new Map<string, AppendedVersions>();
   readonly #eventIds = new Map<string, GivenEventId>();
+  readonly #events: ProjectedEvent[] = [];
   #repeated: Token | undefined;
 
   /** Constructs one that has appended nothing. */
@@ -106,6 +112,11 @@ export class EventAppender {
   /** The events among them whose ids were given. */
   get eventIds(): readonly GivenEventId[] {
     return [...this.#eventIds.values()];
+  }
+
+  /** The events themselves, for projections. */
+  get events(): readonly ProjectedEvent[] {
+    return this.#events;
   }
 
   /** The token of events that were there already; `undefined` if none were. */
@@ -172,6 +183,17 @@ export class EventAppender {
           id === undefined ? `"${eventId}"` : encodeJson(id)
         },${data},${metadata}]`,
       );
+      if (this.#options.keepEvents) {
+        this.#events.push({
+          aggregate,
+          version,
+          type,
+          id: eventId,
+          data: JSON.parse(data),
+          metadata: JSON.parse(metadata) ?? {},
+          committedMs: this.#options.nowMs(),
+        });
+      }
       if (id !== undefined) {
         this.#eventIds.set(id, { eventId: id, aggregate, version });
       }

@@ -180,6 +180,7 @@ export class TransactionRunner<Database> {
   ): Promise<Done<Result>> {
     const { recorder, clock, random } = this.#options;
     const result = await work(txn);
+    await txn.project();
     const outcome = txn.end();
     const done = state.done = { result, outcome };
     const { rows, appends, eventIds } = outcome;

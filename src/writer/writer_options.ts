@@ -7,6 +7,7 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { isName } from "../streams/stream.ts";
 
@@ -76,6 +77,21 @@ export interface WriterStoreOptions
    * @default {5}
    */
   readonly maxAttempts?: number | undefined;
+
+  /**
+   * How long rows are kept, by stream: `{ orders: { maxAgeMs: 86_400_000 } }`.
+   * A reader that was away for longer clears its caches.
+   *
+   * @default {caches: 7 days; every other stream for ever}
+   */
+  readonly retention?: RetentionPolicies | undefined;
+
+  /**
+   * How often what need not be kept is deleted, in ms; 0 for never.
+   *
+   * @default {3600000}
+   */
+  readonly retentionIntervalMs?: number | undefined;
 
   /**
    * Rows that one transaction may write.

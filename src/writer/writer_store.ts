@@ -12,10 +12,13 @@ import { openDatabase } from "../database/open_database.ts";
 import { EventReads } from "../events/event_reads.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
+import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { Streamer, type StreamerStats } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { prepareInline } from "../projections/inline.ts";
+import type { Projection } from "../projections/projection.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   LEASE_MS,
@@ -25,6 +28,7 @@ import {
   MAX_OUTBOX_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
+  RETENTION_INTERVAL_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
@@ -42,6 +46,7 @@ import {
   type RowPage,
 } from "./read_rows.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
+import { RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import {
   TransactionRunner,
@@ -89,6 +94,7 @@ export interface WriterStats extends StreamerStats {
 export class WriterStore<Database> extends EventReads {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
+  readonly #inline: Projection<Database>[] = [];
   readonly #recorder: Recorder;
   readonly #runner: TransactionRunner<Database>;
   readonly #streams: StreamRegistry;
@@ -96,6 +102,7 @@ export class WriterStore<Database> extends EventReads {
   readonly #streamer: Streamer;
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
+  readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
   #listener: Listener | undefined;
   #closing: Promise<void> | undefined;
 
@@ -153,6 +160,17 @@ export class WriterStore<Database> extends EventReads {
       random: systemRandom,
       logger,
     });
+    const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
+      options;
+    this.#retentionKeeper = retentionIntervalMs === 0
+      ? undefined
+      : new RetentionKeeper({
+        engine,
+        policies: retention,
+        intervalMs: retentionIntervalMs,
+        clock: systemClock,
+        logger,
+      });
     this.#leaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
@@ -181,6 +199,7 @@ export class WriterStore<Database> extends EventReads {
     const { instance = "master", leaseMs = LEASE_MS } = options;
     requireBounds("open a writer store", options);
     requireName(instance, "instance");
+    requirePolicies(options.retention ?? {});
     requireName(options.serverName ?? "headwater", "serverName");
     const parts = declare(options);
     const holder = `headwater ${systemRandom.id()}`;
@@ -279,6 +298,21 @@ export class WriterStore<Database> extends EventReads {
   }
 
   /**
+   * Writes a projection inline from now on: its tables change in the
+   * transaction that appends, and if it fails, the append fails. Every process
+   * that appends must ask for it. The first to do so has its tables made of the
+   * events that are there.
+   *
+   * @param projection What `defineProjection` gave.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a projection of that name
+   *   catches up, or has another version; `EVENTS_DELETED`.
+   */
+  async project(projection: Projection<Database>): Promise<void> {
+    await prepareInline(this.#engine, projection, systemClock);
+    this.#inline.push(projection);
+  }
+
+  /**
    * Reads rows of a stream back from the log, ascending; a token is never
    * split over two answers.
    *
@@ -330,6 +364,7 @@ export class WriterStore<Database> extends EventReads {
     return new WriterTransaction<Database>({
       session,
       attempt,
+      inline: this.#inline,
       instance: this.#lease.instance,
       streams: this.#streams,
       caches: this.#caches,
@@ -345,6 +380,7 @@ export class WriterStore<Database> extends EventReads {
 
   async #close(): Promise<void> {
     await this.#listener?.close();
+    await this.#retentionKeeper?.close();
     await this.#runner.drain();
     await this.#leaseKeeper.release();
     this.#streamer.close("server closing");

@@ -19,6 +19,8 @@ import { formatRdataPrefix } from "../protocol/codec.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
+import { takeIn } from "../projections/inline.ts";
+import type { Projection } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import {
   cachesStream,
@@ -43,6 +45,8 @@ export interface WriterTransactionOptions<Database> {
   readonly session: WriteSession<Database>;
   /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
   readonly attempt: number;
+  /** Projections that are written in the transaction. */
+  readonly inline: readonly Projection<Database>[];
   readonly instance: string;
   readonly streams: StreamRegistry;
   readonly caches: CacheRegistry;
@@ -83,6 +87,8 @@ export class WriterTransaction<Database> {
       session: options.session,
       random: options.random,
       addRow: (row) => this.#add(eventsStream.name, row),
+      keepEvents: options.inline.length > 0,
+      nowMs: () => Math.round(options.clock.wallMs()),
     });
   }
 
@@ -214,6 +220,15 @@ export class WriterTransaction<Database> {
   afterRollback(callback: () => void): void {
     this.#requireOpen("add a callback");
     this.#afterRollback.push(callback);
+  }
+
+  /** For the writer store: takes what was appended into inline projections. */
+  async project(): Promise<void> {
+    for (const event of this.#events.events) {
+      for (const projection of this.#options.inline) {
+        await takeIn(projection, this.db, event);
+      }
+    }
   }
 
   /** For the writer store: what is to be recorded, once the function is done. */

@@ -1,0 +1,208 @@
+/**
+ * Deleting what a log need not keep.
+ *
+ * @module
+ */
+
+import type { Engine, Session, SqlValue } from "../database/engine.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { RETENTION_CHUNK_RECORDS } from "../runtime/limits.ts";
+import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { readFloorOf } from "./history.ts";
+import { EVENTS_STREAM, NO_STREAM } from "./log_schema.ts";
+import { readNow } from "./lease.ts";
+
+/** How long a stream's rows are kept. With both, rows that either keeps are kept. */
+export interface RetentionPolicy {
+  /** Rows that are older may go, in ms. */
+  readonly maxAgeMs?: number | undefined;
+  /** Of more rows than these, the oldest may go. */
+  readonly maxRows?: number | undefined;
+}
+
+/** How long rows are kept, by stream; those of others for ever. */
+export type RetentionPolicies = Readonly<
+  Record<string, RetentionPolicy | "forever">
+>;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Invalidations are of use to a reader that was away, and soon it had better
+ * clear its caches. Events are the data itself.
+ */
+export const DEFAULT_RETENTION: RetentionPolicies = {
+  caches: { maxAgeMs: 7 * DAY_MS },
+  [EVENTS_STREAM]: "forever",
+};
+
+/** What was done to a stream. */
+export interface Retained {
+  /** Records that were deleted: transactions' parts, of some rows each. */
+  readonly deleted: number;
+  /** Up to where rows of the stream may be missing. */
+  readonly floor: Token;
+}
+
+/** How a stream is cut. */
+export interface RetainOptions {
+  readonly clock: Clock;
+  /** Stops between two chunks. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const READ_CHUNK = `SELECT token, committed_ms FROM headwater_log
+  WHERE stream = ? AND token > ? AND token <= ?
+  ORDER BY token LIMIT ${RETENTION_CHUNK_RECORDS}`;
+const READ_NEWEST = `SELECT token, row_count FROM headwater_log
+  WHERE stream = ? AND token < ?
+  ORDER BY token DESC LIMIT ${RETENTION_CHUNK_RECORDS}`;
+const SET_FLOOR = `INSERT INTO headwater_retained AS kept (stream, floor_token)
+  VALUES (?, ?) ON CONFLICT (stream) DO UPDATE
+  SET floor_token = excluded.floor_token
+  WHERE kept.floor_token < excluded.floor_token`;
+const DELETE_CHUNK =
+  "DELETE FROM headwater_log WHERE stream = ? AND token > ? AND token <= ?";
+// An event's projections are not to be left behind.
+const READ_LOWEST_CHECKPOINT =
+  "SELECT min(position) FROM headwater_projections";
+
+/**
+ * Deletes what a stream need not keep, a chunk of records at a time, each in a
+ * transaction of its own: writers get their turn between two.
+ *
+ * What was deleted is noted in the same transaction, so that a reader that
+ * comes back from before it is told, and clears its caches (promise 6). Rows of
+ * `events` that a projection has yet to take are kept.
+ *
+ * @param engine The database.
+ * @param stream The stream. With `caches`, records of transactions without rows go too.
+ * @param policy What to keep.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a policy that can't be.
+ * @throws The signal's reason, once it is aborted.
+ */
+export async function retainStream<Database>(
+  engine: Engine<Database>,
+  stream: string,
+  policy: RetentionPolicy,
+  { clock, signal }: RetainOptions,
+): Promise<Retained> {
+  requirePolicy(stream, policy);
+  const { session } = engine;
+  const { maxAgeMs } = policy;
+  const oldestMs = maxAgeMs === undefined
+    ? Infinity
+    : await readNow(session, clock) - maxAgeMs;
+  const upTo = await readCut(session, stream, policy);
+  let floor = await readFloorOf(session, stream);
+  let deleted = 0;
+  while (true) {
+    signal?.throwIfAborted();
+    const chunk = await session.rows(READ_CHUNK, [stream, floor, upTo]);
+    const due = takeWhileDue(chunk, oldestMs);
+    const last = due.at(-1)?.[0];
+    if (last === undefined) break;
+    const end = parseToken(Number(last));
+    deleted += await deleteChunk(engine, stream, floor, end);
+    floor = end;
+    if (due.length < chunk.length) break;
+  }
+  if (stream === "caches") {
+    const rest = await retainStream(engine, NO_STREAM, policy, {
+      clock,
+      signal,
+    });
+    deleted += rest.deleted;
+  }
+  return { deleted, floor };
+}
+
+/** Refuses policies that can't be. */
+export function requirePolicies(policies: RetentionPolicies): void {
+  for (const [stream, policy] of Object.entries(policies)) {
+    if (policy !== "forever") requirePolicy(stream, policy);
+  }
+}
+
+async function deleteChunk<Database>(
+  engine: Engine<Database>,
+  stream: string,
+  after: Token,
+  upTo: Token,
+): Promise<number> {
+  return await engine.transaction("retain", async (session) => {
+    // First: whoever reads the log between two statements must not miss it.
+    await session.run(SET_FLOOR, [stream, upTo]);
+    return await session.run(DELETE_CHUNK, [stream, after, upTo]);
+  });
+}
+
+/** The last token that the policy's count, and projections, let go. */
+async function readCut(
+  session: Session,
+  stream: string,
+  { maxRows }: RetentionPolicy,
+): Promise<Token> {
+  let cut = Number.MAX_SAFE_INTEGER;
+  if (stream === EVENTS_STREAM) {
+    const [row] = await session.rows(READ_LOWEST_CHECKPOINT, []);
+    const lowest = row?.[0] ?? null;
+    if (lowest !== null) cut = Number(lowest);
+  }
+  if (maxRows === undefined) return parseToken(cut);
+  return parseToken(Math.min(cut, await readBeyond(session, stream, maxRows)));
+}
+
+/** The newest token that `maxRows` newer rows follow. */
+async function readBeyond(
+  session: Session,
+  stream: string,
+  maxRows: number,
+): Promise<number> {
+  let edge = Number.MAX_SAFE_INTEGER;
+  let rows = 0;
+  while (true) {
+    const page = await session.rows(READ_NEWEST, [stream, edge]);
+    for (const [token, count] of page) {
+      if (rows >= maxRows) return Number(token);
+      rows += Number(count);
+      edge = Number(token);
+    }
+    if (page.length < RETENTION_CHUNK_RECORDS) return TOKEN_ZERO;
+  }
+}
+
+/** The oldest records, as far as they are old enough. */
+function takeWhileDue(
+  chunk: readonly SqlValue[][],
+  oldestMs: number,
+): readonly SqlValue[][] {
+  const end = chunk.findIndex(([, committedMs]) =>
+    Number(committedMs) >= oldestMs
+  );
+  return end < 0 ? chunk : chunk.slice(0, end);
+}
+
+function requirePolicy(
+  stream: string,
+  { maxAgeMs, maxRows }: RetentionPolicy,
+): void {
+  const refuse = (problem: string) => {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot retain stream "${stream}": ${problem}`,
+    );
+  };
+  if (maxAgeMs === undefined && maxRows === undefined) {
+    refuse('give maxAgeMs, maxRows, or "forever"');
+  }
+  if (maxAgeMs !== undefined && !(Number.isFinite(maxAgeMs) && maxAgeMs >= 0)) {
+    refuse(`maxAgeMs is ${maxAgeMs}; give a number of ms`);
+  }
+  if (
+    maxRows !== undefined && !(Number.isSafeInteger(maxRows) && maxRows >= 0)
+  ) {
+    refuse(`maxRows is ${maxRows}; give a number of rows`);
+  }
+}

@@ -1,0 +1,324 @@
+/**
+ * Projections that catch up, in a process of their own or beside others.
+ *
+ * @module
+ */
+
+import type { Engine } from "../database/engine.ts";
+import {
+  type DatabaseOptions,
+  openDatabase,
+} from "../database/open_database.ts";
+import { migrate } from "../database/migrator.ts";
+import { EVENTS_STREAM, LOG_MIGRATIONS } from "../log/log_schema.ts";
+import { requireBounds } from "../runtime/bounds.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import {
+  LEASE_MS,
+  MAX_BATCH_EVENTS,
+  MAX_TRIES,
+  PROJECTION_POLL_MS,
+  WAIT_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
+import { requestRebuild, requestRetry } from "./administer.ts";
+import { readProjection } from "./checkpoint.ts";
+import { type ParkedEvent, readParked } from "./parked.ts";
+import type { Projection } from "./projection.ts";
+import { ProjectionWorker } from "./projection_worker.ts";
+
+/** Options of `ProjectionRunner.open`. */
+export interface ProjectionRunnerOptions<Database> extends DatabaseOptions {
+  /** The database of the log, which the tables are made in, too. */
+  readonly database: string;
+  /** What to run. */
+  readonly projections: readonly Projection<Database>[];
+  /**
+   * How often to look for events, in ms, where nobody pokes.
+   *
+   * @default {100}
+   */
+  readonly pollIntervalMs?: number | undefined;
+  /**
+   * How long a projection stays this runner's without a sign of life, in ms.
+   *
+   * @default {15000}
+   */
+  readonly leaseMs?: number | undefined;
+  /**
+   * Events taken in by one transaction, about.
+   *
+   * @default {500}
+   */
+  readonly maxBatchEvents?: number | undefined;
+  /**
+   * Attempts at an event before it is parked.
+   *
+   * @default {5}
+   */
+  readonly maxTries?: number | undefined;
+  /** @default {nothing is said} */
+  readonly logger?: Logger | undefined;
+}
+
+/** How far a projection has got. */
+export interface ProjectionProgress {
+  readonly name: string;
+  /** The token up to which its tables contain events. */
+  readonly position: Token;
+  /** Events that are behind it. */
+  readonly done: number;
+  /** All events there are. */
+  readonly total: number;
+  /** Events a second, while this runner had any to take in. */
+  readonly rowsPerSecond: number;
+  /** How long the rest will take at that rate, in seconds; 0 if there is none, or no rate yet. */
+  readonly secondsLeft: number;
+  /** Events that it could not take in. */
+  readonly parked: number;
+  /** Whether new tables are being built. */
+  readonly isRebuilding: boolean;
+  /** Whether it is this runner that has it. */
+  readonly isHolding: boolean;
+  /** What it failed with last; `undefined` while all goes well. */
+  readonly error: string | undefined;
+}
+
+interface Waiter {
+  readonly isDone: () => boolean;
+  readonly resolve: () => void;
+}
+
+/**
+ * Runs projections: exactly once in effect, one runner at a time for each.
+ *
+ * @example Usage
+ * ```ts
+ * import { ProjectionRunner } from "headwater/projections";
+ * import { counts } from "./projections.ts";
+ *
+ * await using runner = await ProjectionRunner.open<Database>({
+ *   database: "sqlite:app.db",
+ *   projections: [counts],
+ * });
+ * await runner.whenCaughtUp(commit);
+ * ```
+ */
+export class ProjectionRunner<Database> {
+  readonly #engine: Engine<Database>;
+  readonly #workers: readonly ProjectionWorker<Database>[];
+  readonly #waiters = new Set<Waiter>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    engine: Engine<Database>,
+    options: ProjectionRunnerOptions<Database>,
+  ) {
+    this.#engine = engine;
+    const holder = systemRandom.id();
+    this.#workers = options.projections.map((projection) =>
+      new ProjectionWorker<Database>({
+        engine,
+        projection,
+        holder,
+        leaseMs: options.leaseMs ?? LEASE_MS,
+        pollIntervalMs: options.pollIntervalMs ?? PROJECTION_POLL_MS,
+        maxBatchEvents: options.maxBatchEvents ?? MAX_BATCH_EVENTS,
+        maxTries: options.maxTries ?? MAX_TRIES,
+        clock: systemClock,
+        logger: options.logger ?? silentLogger,
+        moved: () => this.#wake(),
+      })
+    );
+  }
+
+  /**
+   * Opens the database, and begins to run.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be, or
+   *   two projections of one name; else as `WriterStore.open`.
+   */
+  static async open<Database>(
+    options: ProjectionRunnerOptions<Database>,
+  ): Promise<ProjectionRunner<Database>> {
+    requireBounds("run projections", options);
+    const names = options.projections.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot run projection "${twice}" twice; give each a name of its own`,
+      );
+    }
+    const engine = openDatabase<Database>(
+      options.database,
+      systemClock,
+      options,
+    );
+    try {
+      await engine.transaction("open", (session) => {
+        const now = Math.round(systemClock.wallMs());
+        return migrate(session, LOG_MIGRATIONS, now, options.schema);
+      });
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+    return new ProjectionRunner(engine, options);
+  }
+
+  /** How far a projection has got. */
+  async progress(name: string): Promise<ProjectionProgress> {
+    const worker = this.#worker(name);
+    const record = await readProjection(this.#engine.session, name);
+    const position = record?.position ?? parseToken(0);
+    const [row] = await this.#engine.session.rows(
+      `SELECT coalesce(sum(row_count), 0) FROM headwater_log
+      WHERE stream = '${EVENTS_STREAM}' AND token > ?`,
+      [position],
+    );
+    const left = Number(row?.[0] ?? 0);
+    const done = record?.done ?? 0;
+    const { rowsPerSecond } = worker;
+    return {
+      name,
+      position: worker.reached > position ? worker.reached : position,
+      done,
+      total: done + left,
+      rowsPerSecond,
+      secondsLeft: left === 0 || rowsPerSecond === 0 ? 0 : left / rowsPerSecond,
+      parked: record?.parked ?? 0,
+      isRebuilding: record?.rebuild !== undefined,
+      isHolding: worker.isHolding,
+      error: worker.error,
+    };
+  }
+
+  /**
+   * Waits until every projection has taken in a token.
+   *
+   * @param target A commit, or a token; tokens come from one sequence.
+   * @param options How long; 10,000 ms by default.
+   * @throws {HeadwaterError} `WAIT_TIMEOUT`, `CLOSED`.
+   * @throws The signal's reason, once it is aborted.
+   */
+  async whenCaughtUp(
+    target: number | { readonly token: number },
+    options: WaitOptions = {},
+  ): Promise<void> {
+    const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
+    const token = parseToken(
+      typeof target === "number" ? target : target?.token,
+    );
+    const isDone = () => this.#workers.every(({ reached }) => reached >= token);
+    if (isDone()) return;
+    signal?.throwIfAborted();
+    if (this.#closing !== undefined) throw closedError();
+    this.poke();
+    let waiter: Waiter | undefined;
+    let cancel = () => {};
+    let abort = () => {};
+    try {
+      await new Promise<void>((resolve, reject) => {
+        waiter = { isDone, resolve };
+        this.#waiters.add(waiter);
+        abort = () => reject(signal?.reason);
+        signal?.addEventListener("abort", abort);
+        cancel = systemClock.schedule(
+          () => reject(this.#timeoutError(token, timeoutMs)),
+          timeoutMs,
+        );
+      });
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", abort);
+      if (waiter !== undefined) this.#waiters.delete(waiter);
+    }
+    if (!isDone()) throw closedError();
+  }
+
+  /** Has every projection look for events now: after a commit in this process. */
+  poke(): void {
+    for (const worker of this.#workers) worker.poke();
+  }
+
+  /** Has a projection rebuilt from zero; its tables serve until the new ones take their place. */
+  async rebuild(name: string): Promise<void> {
+    const worker = this.#worker(name);
+    await requestRebuild(this.#engine, name);
+    worker.poke();
+  }
+
+  /** The events that a projection could not take in, the oldest 1,000. */
+  async parked(name: string): Promise<ParkedEvent[]> {
+    this.#worker(name);
+    return await readParked(this.#engine.session, name);
+  }
+
+  /** Has a projection try its parked events again. */
+  async retryParked(name: string): Promise<number> {
+    const worker = this.#worker(name);
+    const count = await requestRetry(this.#engine, name);
+    worker.poke();
+    return count;
+  }
+
+  /** Stops after what is under way, and closes the database. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Closes it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+    for (const { resolve } of this.#waiters) resolve();
+    await this.#engine.close();
+  }
+
+  #wake(): void {
+    for (const { isDone, resolve } of this.#waiters) if (isDone()) resolve();
+  }
+
+  #worker(name: string): ProjectionWorker<Database> {
+    const worker = this.#workers.find(({ projection }) =>
+      projection.name === name
+    );
+    if (worker !== undefined) return worker;
+    throw new HeadwaterError(
+      "PROJECTION_UNKNOWN",
+      `Cannot use projection ${quote(String(name))}: this runner has ${
+        this.#workers.map(({ projection }) => projection.name).join(", ")
+      }`,
+    );
+  }
+
+  #timeoutError(token: Token, timeoutMs: number): HeadwaterError {
+    const behind = this.#workers.filter(({ reached }) => reached < token)
+      .map(({ projection, reached, error }) =>
+        `"${projection.name}" has come to ${reached}${
+          error === undefined ? "" : ` and fails: ${error}`
+        }`
+      );
+    return new HeadwaterError(
+      "WAIT_TIMEOUT",
+      `Cannot wait any longer for token ${token}: after ${timeoutMs} ms ` +
+        behind.join(", "),
+    );
+  }
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    "Cannot wait: the projection runner is closed; open another",
+  );
+}

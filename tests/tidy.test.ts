@@ -69,6 +69,11 @@ const LAWS: Readonly<Record<string, Law>> = {
   },
   writer: { floor: 5, folders: STORES, packages: ["kysely"] },
   slaved: { floor: 5, folders: STORES, packages: ["kysely"] },
+  admin: {
+    floor: 5,
+    folders: [...REPLICATION_AND_BELOW, "events", "projections", "store"],
+    packages: [],
+  },
   cli: {
     floor: 6,
     folders: [],

@@ -41,6 +41,8 @@ export interface Session {
 
 /** A session in a transaction that it can end. */
 export interface CommitSession extends Session {
+  /** Has something called, in the same turn, if the transaction is rolled back. */
+  onRollback(callback: () => void): void;
   /**
    * Runs a last query and commits, in one round trip where there is one to be
    * made. Nothing may be run after it.
@@ -72,6 +74,13 @@ export interface TransactionOptions<Value> {
    * @default {"read committed"}
    */
   readonly isolation?: Isolation | undefined;
+  /**
+   * SQLite: whether it may be committed together with others, and so be rolled
+   * back, to be run again alone, if theirs or the common commit fails.
+   *
+   * @default {false}
+   */
+  readonly mayShare?: boolean | undefined;
 }
 
 /** A database that can be read. */

@@ -50,17 +50,38 @@ export class PostgresConnection implements Session {
   #hasWritten = false;
   readonly dialect = "postgres";
 
-  private constructor(sql: ReservedSql, rename: Rename) {
+  readonly #client: PostgresPool;
+  #onLost: () => void = () => {};
+
+  private constructor(client: PostgresPool, sql: ReservedSql, rename: Rename) {
+    this.#client = client;
     this.#sql = sql;
     this.#rename = rename;
   }
 
-  /** Waits for a free connection of the pool. */
-  static async reserve(
-    pool: PostgresPool,
+  /** Makes the connection of a client that has one. */
+  static async open(
+    client: PostgresPool,
     rename: Rename,
   ): Promise<PostgresConnection> {
-    return new PostgresConnection(await pool.reserve(), rename);
+    try {
+      const sql = await client.reserve();
+      return new PostgresConnection(client, sql, rename);
+    } catch (error) {
+      await client.end({ timeout: 0 });
+      throw error;
+    }
+  }
+
+  /** Has something called when the connection is lost. */
+  onLost(callback: () => void): void {
+    this.#onLost = callback;
+  }
+
+  /** Closes the connection. */
+  async close(): Promise<void> {
+    this.#lost ??= closedError();
+    await this.#client.end({ timeout: 0 });
   }
 
   /** Whether a statement said that it changed something. */
@@ -75,6 +96,7 @@ export class PostgresConnection implements Session {
 
   /** Begins a transaction, with the next statement. A failure shows there. */
   begin(mode: string): void {
+    this.#hasWritten = false;
     const options = {
       // Called as it is sent. The socket alone tells of its end while idle.
       onexecute: (socket: Socket) => {
@@ -125,12 +147,6 @@ export class PostgresConnection implements Session {
     } catch {
       // The connection is gone, and the transaction with it.
     }
-  }
-
-  /** Gives the connection back to the pool. */
-  release(): void {
-    // One that is lost must not be given back: the pool would use it.
-    if (!this.isLost) this.#sql.release();
   }
 
   async run(sql: string, parameters: readonly SqlParameter[]): Promise<number> {
@@ -215,9 +231,13 @@ export class PostgresConnection implements Session {
   }
 
   #lose(error: unknown): void {
-    this.#lost ??= error;
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
     for (const reject of this.#pending) reject(error);
     this.#pending.clear();
+    // It would connect again, for nobody.
+    this.#client.end({ timeout: 0 }).catch(() => {});
+    this.#onLost();
   }
 }
 
@@ -245,6 +265,13 @@ export function postgresRenamer(rename: Rename): Rename {
     }
     return text;
   };
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    "Cannot use this connection: its store is closed; open another",
+  );
 }
 
 function unknownError(cause: unknown): HeadwaterError {

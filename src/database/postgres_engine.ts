@@ -8,7 +8,6 @@ import type { ReadonlyKysely } from "kysely/readonly";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { Gate } from "../runtime/gate.ts";
 import {
   MAX_QUEUED_TRANSACTIONS,
   MAX_WRITE_CONNECTIONS,
@@ -22,15 +21,16 @@ import type {
   TransactionOptions,
   WriteSession,
 } from "./engine.ts";
+import { PostgresClients } from "./postgres_clients.ts";
 import {
   kyselyConnection,
-  PostgresConnection,
+  type PostgresConnection,
   postgresRenamer,
 } from "./postgres_connection.ts";
 import { describePostgresError } from "./postgres_errors.ts";
-import { hideSecrets, openPool, type PostgresPool } from "./postgres_pool.ts";
+import { hideSecrets } from "./postgres_pool.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
-import { type Rename, renamer } from "./table_names.ts";
+import { renamer } from "./table_names.ts";
 import { inertDriver, WriteKysely } from "./write_kysely.ts";
 
 /** What {@linkcode PostgresEngine} takes. */
@@ -42,7 +42,9 @@ export interface PostgresEngineOptions extends PostgresReadsOptions {
   readonly queueTimeoutMs?: number | undefined;
 }
 
-const CLOSE_TIMEOUT_S = 5;
+/** Kysely asks it for how to write SQL, never for a connection. */
+const INERT_POSTGRES = (() => {}) as never;
+
 /** Whether a transaction that gave no sign of it has changed anything. */
 const HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL";
 
@@ -50,12 +52,9 @@ const HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL";
 export class PostgresEngine<Database> implements Engine<Database> {
   readonly dialect = "postgres";
   readonly #where: string;
-  readonly #rename: Rename;
-  readonly #pool: PostgresPool;
+  readonly #clients: PostgresClients;
   readonly #reads: PostgresReads<Database>;
   readonly #writes: WriteKysely<Database>;
-  readonly #gate: Gate;
-  readonly #permits: number;
   #disconnections = 0;
   #closing: Promise<void> | undefined;
 
@@ -63,28 +62,24 @@ export class PostgresEngine<Database> implements Engine<Database> {
   constructor(options: PostgresEngineOptions) {
     const { clock, maxWriteConnections = MAX_WRITE_CONNECTIONS } = options;
     this.#where = hideSecrets(options.url);
-    this.#rename = postgresRenamer(renamer(options));
-    this.#permits = maxWriteConnections;
-    this.#pool = openPool({
+    this.#clients = new PostgresClients({
       ...options,
+      subject: "a write connection",
       maxConnections: maxWriteConnections,
+      maxQueued: options.maxQueuedTransactions ?? MAX_QUEUED_TRANSACTIONS,
+      queueTimeoutMs: options.queueTimeoutMs ?? QUEUE_TIMEOUT_MS,
       readOnly: false,
+      rename: postgresRenamer(renamer(options)),
+      clock,
       disconnected: () => this.#disconnections += 1,
     });
     this.#reads = new PostgresReads(options);
-    const dialect = new PostgresJSDialect({ postgres: this.#pool });
+    const dialect = new PostgresJSDialect({ postgres: INERT_POSTGRES });
     this.#writes = new WriteKysely({
       createDriver: inertDriver,
       createAdapter: () => dialect.createAdapter(),
       createQueryCompiler: () => dialect.createQueryCompiler(),
       createIntrospector: (db) => dialect.createIntrospector(db),
-    });
-    this.#gate = new Gate({
-      subject: "a write connection",
-      permits: maxWriteConnections,
-      maxQueued: options.maxQueuedTransactions ?? MAX_QUEUED_TRANSACTIONS,
-      timeoutMs: options.queueTimeoutMs ?? QUEUE_TIMEOUT_MS,
-      clock,
     });
   }
 
@@ -105,14 +100,16 @@ export class PostgresEngine<Database> implements Engine<Database> {
     work: (session: WriteSession<Database>) => Promise<Value>,
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
-    await this.#gate.enter(name);
     try {
       if (this.#closing !== undefined) throw this.#closedError(name);
-      return await this.#run(name, work, options);
+      const connection = await this.#clients.take(name);
+      try {
+        return await this.#run(name, work, options, connection);
+      } finally {
+        this.#clients.give(connection);
+      }
     } catch (error) {
       throw describePostgresError(`run "${name}" on "${this.#where}"`, error);
-    } finally {
-      this.#gate.leave();
     }
   }
 
@@ -125,11 +122,8 @@ export class PostgresEngine<Database> implements Engine<Database> {
     name: string,
     work: (session: WriteSession<Database>) => Promise<Value>,
     { isolation = "read committed", committed }: TransactionOptions<Value>,
+    connection: PostgresConnection,
   ): Promise<Value> {
-    const connection = await PostgresConnection.reserve(
-      this.#pool,
-      this.#rename,
-    );
     const { db, end } = this.#writes.begin(name, kyselyConnection(connection));
     const session = new PostgresWriteSession(connection, db);
     try {
@@ -141,21 +135,16 @@ export class PostgresEngine<Database> implements Engine<Database> {
       return value;
     } catch (error) {
       end();
+      session.rolledBack();
       if (!session.isCommitted) await connection.rollBack();
       throw error;
-    } finally {
-      connection.release();
     }
   }
 
   async #close(): Promise<void> {
     // After the transactions that came first; those behind are refused.
-    for (let left = this.#permits; left > 0; left -= 1) {
-      await this.#gate.enterLast("close");
-    }
+    await this.#clients.close();
     await this.#reads.close();
-    await this.#pool.end({ timeout: CLOSE_TIMEOUT_S });
-    for (let left = this.#permits; left > 0; left -= 1) this.#gate.leave();
   }
 
   #closedError(name: string): HeadwaterError {
@@ -170,6 +159,7 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "postgres";
   readonly db: WriteSession<Database>["db"];
   readonly #connection: PostgresConnection;
+  readonly #onRollback: (() => void)[] = [];
   #isCommitted = false;
 
   constructor(
@@ -182,6 +172,14 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
 
   get isCommitted(): boolean {
     return this.#isCommitted;
+  }
+
+  onRollback(callback: () => void): void {
+    this.#onRollback.push(callback);
+  }
+
+  rolledBack(): void {
+    for (const callback of this.#onRollback) callback();
   }
 
   async hasWritten(): Promise<boolean> {

@@ -6,7 +6,6 @@
 
 import postgres from "postgres";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
-import type { SqlValue } from "./engine.ts";
 
 /** Options of a PostgreSQL database. */
 export interface PostgresOptions {
@@ -33,15 +32,17 @@ export interface PostgresOptions {
 /** What postgres.js gives. */
 export type PostgresPool = postgres.Sql;
 
-/** How a pool is opened. */
-export interface PoolOptions extends PostgresOptions {
+/** How a connection is made. */
+export interface ClientOptions extends PostgresOptions {
   readonly url: string;
-  readonly maxConnections: number;
   readonly readOnly: boolean;
   /** What the server's administrator sees in `pg_stat_activity`. */
   readonly applicationName: string;
-  /** Called with the end of each connection. */
-  readonly disconnected?: (() => void) | undefined;
+}
+
+/** How a pool is opened. */
+export interface PoolOptions extends ClientOptions {
+  readonly maxConnections: number;
 }
 
 const INT8 = 20;
@@ -53,17 +54,32 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for a URL that can't be read.
  */
 export function openPool(options: PoolOptions): PostgresPool {
-  const { url, readOnly, applicationName, maxConnections } = options;
+  return open(options, { max: options.maxConnections });
+}
+
+/**
+ * Opens a client of one connection, which is for its holder to end.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a URL that can't be read.
+ */
+export function openClient(options: ClientOptions): PostgresPool {
+  return open(options, { max: 1, max_lifetime: null });
+}
+
+function open(
+  options: ClientOptions,
+  pool: { max: number; max_lifetime?: null },
+): PostgresPool {
+  const { url, readOnly, applicationName } = options;
   const { statementTimeoutMs = 0 } = options;
   const { databaseConnectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   try {
     return postgres(url, {
-      max: maxConnections,
+      ...pool,
       connect_timeout: databaseConnectTimeoutMs / 1000,
       // A server that comes back is tried soon; its own pauses are too long.
       backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
       onnotice: () => {},
-      onclose: () => options.disconnected?.(),
       types: { bigint: INTEGERS },
       connection: {
         application_name: applicationName,
@@ -102,9 +118,4 @@ export function hideSecrets(url: string): string {
 export function numberParameters(sql: string): string {
   let count = 0;
   return sql.replace(/\?/g, () => `$${count += 1}`);
-}
-
-/** The values of a row as the library takes them. */
-export function toValues(rows: readonly unknown[][]): SqlValue[][] {
-  return rows as SqlValue[][];
 }

@@ -14,10 +14,19 @@ import {
 import type { ReadonlyKysely } from "kysely/readonly";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import { assert, HeadwaterError } from "../runtime/errors.ts";
-import { MAX_READ_CONNECTIONS } from "../runtime/limits.ts";
+import { systemClock } from "../runtime/clock.ts";
+import {
+  MAX_QUEUED_TRANSACTIONS,
+  MAX_READ_CONNECTIONS,
+  QUEUE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
 import type { ReadEngine, Session, SqlParameter, SqlValue } from "./engine.ts";
-import { PostgresConnection, postgresRenamer } from "./postgres_connection.ts";
-import { describePostgresError } from "./postgres_errors.ts";
+import { PostgresClients } from "./postgres_clients.ts";
+import {
+  type PostgresConnection,
+  postgresRenamer,
+} from "./postgres_connection.ts";
+import { describePostgresError, postgresCodeOf } from "./postgres_errors.ts";
 import {
   hideSecrets,
   openPool,
@@ -34,7 +43,9 @@ export interface PostgresReadsOptions
 }
 
 const PREPARED = { prepare: true, simple: false } as const;
-const CLOSE_TIMEOUT_S = 5;
+/** A connection whose end nobody saw yet, and one whose client forgot to. */
+const LOST =
+  /^(?:57P0[123]|CONNECTION_CLOSED|CONNECTION_ENDED|ECONNRESET|EPIPE)$/;
 
 /**
  * The reads of a store: a pool whose sessions are read-only. Every statement
@@ -46,24 +57,43 @@ export class PostgresReads<Database> implements ReadEngine<Database> {
   readonly db: ReadonlyKysely<Database>;
   readonly session: Session;
   readonly #pool: PostgresPool;
+  readonly #clients: PostgresClients;
   #isClosed = false;
 
   /** Opens the pool; no connection is made before the first query. */
   constructor(options: PostgresReadsOptions) {
     const { url, maxReadConnections = MAX_READ_CONNECTIONS } = options;
     const rename = postgresRenamer(renamer(options));
-    this.#pool = openPool({
+    const shared = {
       ...options,
       maxConnections: maxReadConnections,
       readOnly: true,
       applicationName: "headwater reads",
+    };
+    this.#pool = openPool(shared);
+    this.#clients = new PostgresClients({
+      ...shared,
+      subject: "a read connection",
+      maxQueued: MAX_QUEUED_TRANSACTIONS,
+      queueTimeoutMs: QUEUE_TIMEOUT_MS,
+      rename,
+      clock: systemClock,
+      disconnected: () => {},
     });
     const where = hideSecrets(url);
     const requireOpen = () => {
       if (this.#isClosed) throw closedError();
     };
+    const query: RunQuery = (sql, parameters) =>
+      again(
+        () => this.#pool.unsafe(sql, parameters as never[], PREPARED),
+        maxReadConnections,
+      );
     this.session = poolSession(this.#pool, rename, where, requireOpen);
-    const driver = readDriver(this.#pool, rename, where, requireOpen);
+    const driver = readDriver(
+      { query, clients: this.#clients, where },
+      requireOpen,
+    );
     const dialect = new PostgresJSDialect({ postgres: this.#pool });
     const kysely = new Kysely<Database>({
       dialect: {
@@ -79,12 +109,37 @@ export class PostgresReads<Database> implements ReadEngine<Database> {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#pool.end({ timeout: CLOSE_TIMEOUT_S });
+    await this.#clients.close();
+    // Whoever reads now has not waited for it.
+    await this.#pool.end({ timeout: 0 });
+  }
+}
+
+type RunQuery = (
+  sql: string,
+  parameters: readonly unknown[],
+) => Promise<unknown[]>;
+
+/**
+ * Runs a read again where its connection was lost. postgres.js (3.4.9) fails the
+ * first query on each connection that it makes anew with the error that ended
+ * the old one.
+ */
+async function again<Result>(
+  read: () => PromiseLike<Result>,
+  connections: number,
+): Promise<Result> {
+  for (let left = connections;; left -= 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (left === 0 || !LOST.test(postgresCodeOf(error))) throw error;
+    }
   }
 }
 
 /** A session whose every statement goes to whichever connection is free. */
-export function poolSession(
+function poolSession(
   pool: PostgresPool,
   rename: Rename,
   where: string,
@@ -92,9 +147,12 @@ export function poolSession(
 ): Session {
   const send = async (sql: string, parameters: readonly SqlParameter[]) => {
     requireOpen();
+    const text = rename(sql);
     try {
-      const query = pool.unsafe(rename(sql), parameters as never[], PREPARED);
-      return await query.values();
+      return await again(
+        () => pool.unsafe(text, parameters as never[], PREPARED).values(),
+        pool.options.max,
+      );
     } catch (error) {
       throw describePostgresError(`read "${where}"`, error);
     }
@@ -107,17 +165,20 @@ export function poolSession(
   };
 }
 
+/** Where a store's reads go. */
+interface ReadTarget {
+  readonly query: RunQuery;
+  readonly clients: PostgresClients;
+  readonly where: string;
+}
+
 /** One holder's connection: any of the pool, or its own while it needs one. */
 class ReadConnection implements DatabaseConnection {
-  readonly #pool: PostgresPool;
-  readonly #rename: Rename;
-  readonly #where: string;
+  readonly #target: ReadTarget;
   #own: PostgresConnection | undefined;
 
-  constructor(pool: PostgresPool, rename: Rename, where: string) {
-    this.#pool = pool;
-    this.#rename = rename;
-    this.#where = where;
+  constructor(target: ReadTarget) {
+    this.#target = target;
   }
 
   async executeQuery<Row>(
@@ -127,14 +188,10 @@ class ReadConnection implements DatabaseConnection {
       if (this.#own !== undefined) {
         return await this.#own.execute<Row>(sql, parameters);
       }
-      const rows = await this.#pool.unsafe(
-        sql,
-        parameters as never[],
-        PREPARED,
-      );
+      const rows = await this.#target.query(sql, parameters);
       return { rows: Array.from(rows) as Row[] };
     } catch (error) {
-      throw describePostgresError(`read "${this.#where}"`, error);
+      throw this.#describe(error);
     }
   }
 
@@ -148,7 +205,7 @@ class ReadConnection implements DatabaseConnection {
       yield* (this.#own as PostgresConnection)
         .stream<Row>(sql, parameters, chunkSize);
     } catch (error) {
-      throw describePostgresError(`read "${this.#where}"`, error);
+      throw this.#describe(error);
     } finally {
       if (own === undefined) await this.end();
     }
@@ -156,9 +213,9 @@ class ReadConnection implements DatabaseConnection {
 
   async begin(mode: string): Promise<void> {
     try {
-      this.#own = await PostgresConnection.reserve(this.#pool, this.#rename);
+      this.#own = await this.#target.clients.take("read transaction");
     } catch (error) {
-      throw describePostgresError(`read "${this.#where}"`, error);
+      throw this.#describe(error);
     }
     this.#own.begin(mode);
   }
@@ -168,16 +225,15 @@ class ReadConnection implements DatabaseConnection {
     assert(connection !== undefined, "a read transaction to end");
     this.#own = undefined;
     await connection.rollBack();
-    connection.release();
+    this.#target.clients.give(connection);
+  }
+
+  #describe(error: unknown): unknown {
+    return describePostgresError(`read "${this.#target.where}"`, error);
   }
 }
 
-function readDriver(
-  pool: PostgresPool,
-  rename: Rename,
-  where: string,
-  requireOpen: () => void,
-): Driver {
+function readDriver(target: ReadTarget, requireOpen: () => void): Driver {
   return {
     init: () => Promise.resolve(),
     acquireConnection() {
@@ -186,7 +242,7 @@ function readDriver(
       } catch (error) {
         return Promise.reject(error);
       }
-      return Promise.resolve(new ReadConnection(pool, rename, where));
+      return Promise.resolve(new ReadConnection(target));
     },
     beginTransaction: (connection, { isolationLevel }) =>
       (connection as ReadConnection).begin(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SharedRollbackError } from "./commit_group.ts";
 import { isConflict, isDisconnection } from "./postgres_errors.ts";
 
 /** Why a transaction may be run again; `undefined` if that would not help. */
@@ -14,6 +15,7 @@ export type RetryReason = "conflict" | "disconnected" | undefined;
  * succeeded (`COMMIT_UNKNOWN`) is never run again.
  */
 export function retryReason(error: unknown): RetryReason {
+  if (error instanceof SharedRollbackError) return "conflict";
   if (isConflict(error)) return "conflict";
   if (isDisconnection(error)) return "disconnected";
   return undefined;

@@ -9,6 +9,12 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_STATEMENTS } from "../runtime/limits.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
+import {
+  bindable,
+  givesRows,
+  returnArrays,
+  toArray,
+} from "./sqlite_statement.ts";
 import type { Rename } from "./table_names.ts";
 
 /** How a connection is opened. */
@@ -41,8 +47,8 @@ interface Prepared {
   readonly endsTransaction: boolean;
 }
 
+const RELEASE_SAVEPOINT = "RELEASE headwater_member";
 const READ_SCHEMA = "SELECT name FROM sqlite_schema LIMIT 1";
-const READS = /^\s*(?:select|with|values|pragma|explain)\b|\breturning\b/i;
 const WRITES = /\b(?:insert|update|delete|replace|returning)\b/i;
 const ENDS_TRANSACTION =
   /^\s*(?:begin|commit|end|rollback(?!\s+(?:transaction\s+)?to\b))\b/i;
@@ -66,6 +72,10 @@ export class SqliteConnection implements Session {
   readonly #iterations = new Set<object>();
   #schemaVersion: SqlValue | undefined;
   #hasWritten = false;
+  /** Whether the library's own statements changed something. */
+  #hasOwnWrites = false;
+  #isShared = false;
+  #savepoint: "none" | "set" = "none";
   #isInTransaction = false;
   /** The error after which SQLite ended the transaction by itself. */
   #fatal: unknown;
@@ -103,6 +113,40 @@ export class SqliteConnection implements Session {
     this.#hasWritten = false;
     this.run("BEGIN IMMEDIATE", []);
     this.#isInTransaction = true;
+    this.#isShared = false;
+    this.#savepoint = "none";
+  }
+
+  /**
+   * Begins another transaction within the one that is open, to be committed
+   * with it: a savepoint, set before the user's first statement.
+   */
+  beginShared(): void {
+    this.#hasWritten = false;
+    this.#hasOwnWrites = false;
+    this.#isShared = true;
+    this.#savepoint = "none";
+  }
+
+  /** Ends what {@linkcode beginShared} began. */
+  releaseShared(): void {
+    this.endIterations();
+    if (this.#savepoint === "set") this.run(RELEASE_SAVEPOINT, []);
+    this.#savepoint = "none";
+  }
+
+  /**
+   * Takes back what {@linkcode beginShared} began.
+   *
+   * @returns Whether that could be done, and the others' part stands.
+   */
+  rollBackShared(): boolean {
+    if (this.#fatal !== undefined || !this.#isShared) return false;
+    if (this.#savepoint === "none") return !this.#hasOwnWrites;
+    this.run("ROLLBACK TO headwater_member", []);
+    this.run(RELEASE_SAVEPOINT, []);
+    this.#savepoint = "none";
+    return true;
   }
 
   /**
@@ -139,7 +183,9 @@ export class SqliteConnection implements Session {
         statement = this.#prepareAnew(this.#rename(sql));
         remember(this.#own, sql, statement);
       }
-      return Number(statement.run(...parameters as SqlValue[]).changes);
+      const { changes } = statement.run(...parameters as SqlValue[]);
+      if (changes > 0) this.#hasOwnWrites = true;
+      return Number(changes);
     } catch (error) {
       this.#noticeEnd(error);
       throw error;
@@ -170,6 +216,7 @@ export class SqliteConnection implements Session {
    */
   execute(sql: string, parameters: readonly unknown[]): SqliteOutcome {
     this.#requireTransaction();
+    this.#setSavepoint();
     try {
       return this.#execute(this.#prepare(sql), sql, parameters);
     } catch (error) {
@@ -205,6 +252,7 @@ export class SqliteConnection implements Session {
     parameters: readonly unknown[],
   ): Generator<unknown, void, undefined> {
     this.#requireTransaction();
+    this.#setSavepoint();
     if (sql.includes("*")) this.#noticeSchema();
     // Not from the kept ones: a second use would reset the first's place.
     const rows = this.#prepareAnew(sql).iterate(...parameters.map(bindable));
@@ -279,6 +327,12 @@ export class SqliteConnection implements Session {
     return true;
   }
 
+  #setSavepoint(): void {
+    if (!this.#isShared || this.#savepoint === "set") return;
+    this.run("SAVEPOINT headwater_member", []);
+    this.#savepoint = "set";
+  }
+
   #requireTransaction(): void {
     if (this.#fatal !== undefined) throw this.#fatal;
   }
@@ -320,46 +374,6 @@ function remember<Value>(
   return value;
 }
 
-/** Came with Node 22.16; before that rows are objects, their columns in order. */
-function returnArrays(statement: StatementSync): void {
-  const { setReturnArrays } = statement as {
-    setReturnArrays?: (enabled: boolean) => void;
-  };
-  setReturnArrays?.call(statement, true);
-}
-
-function toArray(row: unknown): SqlValue[] {
-  return Array.isArray(row) ? row : Object.values(row as object);
-}
-
-/** `columns()` came with Node 22.16; before that the text must tell. */
-function givesRows(statement: StatementSync, sql: string): boolean {
-  const { columns } = statement as { columns?: () => unknown[] };
-  return columns === undefined
-    ? READS.test(sql)
-    : columns.call(statement).length > 0;
-}
-
-function bindable(value: unknown): SqlValue {
-  switch (typeof value) {
-    case "string":
-    case "number":
-    case "bigint":
-      return value;
-    case "boolean":
-      return value ? 1 : 0;
-    case "object":
-      if (value === null || value instanceof Uint8Array) {
-        return value as SqlValue;
-      }
-  }
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot bind a ${describeType(value)} to an SQLite parameter: ` +
-      "give a string, number, bigint, boolean, null or Uint8Array",
-  );
-}
-
 function closedError(): HeadwaterError {
   return new HeadwaterError(
     "CLOSED",
@@ -383,9 +397,4 @@ function iterationEndedError(): HeadwaterError {
     "Cannot read on in a streamed query: its transaction has ended, or its " +
       "store is closed; read it to its end before",
   );
-}
-
-function describeType(value: unknown): string {
-  if (typeof value !== "object" || value === null) return typeof value;
-  return value.constructor?.name ?? "object";
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DatabaseConnection, Transaction } from "kysely";
+import type { DatabaseConnection } from "kysely";
 import type { ReadonlyKysely } from "kysely/readonly";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
@@ -17,21 +17,21 @@ import {
   MAX_TURN_MS,
   QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
+import { type CommitGroup, createMember, rejectGroup } from "./commit_group.ts";
 import type {
   Engine,
   Session,
-  SqlParameter,
-  SqlValue,
   TransactionOptions,
   WriteSession,
 } from "./engine.ts";
 import { SqliteCheckpointer } from "./sqlite_checkpointer.ts";
-import { SqliteConnection } from "./sqlite_connection.ts";
+import type { SqliteConnection } from "./sqlite_connection.ts";
 import { sqliteDialect, writeConnection } from "./sqlite_dialect.ts";
 import { describeSqliteError, isBusy } from "./sqlite_errors.ts";
 import { SqliteDurability } from "./sqlite_durability.ts";
 import { SqliteReads } from "./sqlite_reads.ts";
-import { type Rename, renamer, type TableNameOptions } from "./table_names.ts";
+import { openForWriting, SqliteWriteSession } from "./sqlite_write.ts";
+import { renamer, type TableNameOptions } from "./table_names.ts";
 import { inertDriver, WriteKysely } from "./write_kysely.ts";
 
 /**
@@ -108,6 +108,11 @@ export class SqliteEngine<Database> implements Engine<Database> {
   readonly #gate: Gate;
   readonly #writes: WriteKysely<Database>;
   readonly #closed: (() => void) | undefined;
+  /** Names of transactions that take long: they share no commit. */
+  readonly #slow = new Set<string>();
+  #group: CommitGroup | undefined;
+  #awaited: CommitGroup | undefined;
+  #isRunning = false;
   #turnBeganMs = 0;
   #isClosed = false;
 
@@ -125,7 +130,12 @@ export class SqliteEngine<Database> implements Engine<Database> {
     const rename = renamer(options);
     this.#busyTimeoutMs = busyTimeoutMs;
     this.#closed = options.closed;
-    this.#connection = openForWriting(options, busyTimeoutMs, rename);
+    this.#connection = openForWriting({
+      path,
+      synchronous: options.synchronous ?? "full",
+      busyTimeoutMs,
+      rename,
+    });
     this.#kyselyConnection = writeConnection(this.#connection);
     this.#writes = new WriteKysely(sqliteDialect(inertDriver()));
     this.#durability = options.synchronous === "normal"
@@ -172,19 +182,27 @@ export class SqliteEngine<Database> implements Engine<Database> {
   ): Promise<Value> {
     await this.#gate.enter(name);
     let value: Value;
-    let durable: Promise<void> | undefined;
+    let settled: Promise<void>;
     try {
       if (this.#isClosed) throw this.#closedError(name);
-      value = await this.#run(name, work);
-      // Noted in the commit's own turn: what follows comes in commit order.
-      durable = this.#durability?.press(() => options.committed?.(value));
-      if (durable === undefined) options.committed?.(value);
+      const mayShare = options.mayShare === true && !this.#slow.has(name);
+      const group = await this.#enterGroup(name, mayShare);
+      const session = this.#begin(name);
+      value = await this.#run(name, work, group, session);
+      const member = createMember(
+        name,
+        () => options.committed?.(value),
+        () => session.rolledBack(),
+      );
+      settled = member.settled.promise;
+      group.members.push(member);
+      this.#leaveGroup(group, mayShare);
       await this.#checkpointer.committed();
       await this.#yieldTurn();
     } finally {
       this.#gate.leave();
     }
-    await durable;
+    await settled;
     return value;
   }
 
@@ -194,6 +212,7 @@ export class SqliteEngine<Database> implements Engine<Database> {
     await this.#gate.enterLast("close");
     try {
       if (this.#isClosed) return;
+      this.#commitGroup();
       this.#isClosed = true;
       await this.#durability?.close();
       await this.#checkpointer.close();
@@ -205,39 +224,133 @@ export class SqliteEngine<Database> implements Engine<Database> {
     }
   }
 
+  /** The group that a transaction belongs to: the open one, or one of its own. */
+  async #enterGroup(
+    name: string,
+    mayShare: boolean,
+  ): Promise<CommitGroup> {
+    if (this.#group !== undefined) {
+      if (mayShare) {
+        this.#connection.beginShared();
+        return this.#group;
+      }
+      this.#commitGroup();
+    }
+    await this.#lock(name);
+    this.#group = { members: [], beganMs: this.#clock.monotonicMs() };
+    return this.#group;
+  }
+
+  #begin(name: string): SqliteWriteSession<Database> {
+    const { db, end } = this.#writes.begin(name, this.#kyselyConnection);
+    return new SqliteWriteSession(this.#connection, db, end);
+  }
+
   async #run<Value>(
     name: string,
     work: (session: WriteSession<Database>) => Promise<Value>,
+    group: CommitGroup,
+    session: SqliteWriteSession<Database>,
   ): Promise<Value> {
-    const connection = this.#connection;
-    const { db, end } = this.#writes.begin(name, this.#kyselyConnection);
-    const session = new SqliteWriteSession(connection, db);
+    const beganMs = this.#clock.monotonicMs();
+    this.#isRunning = true;
     try {
-      await this.#begin();
       const value = await work(session);
-      end();
-      if (!session.isCommitted) connection.commit();
+      session.end();
+      this.#connection.releaseShared();
       return value;
     } catch (error) {
-      end();
-      connection.endIterations();
-      this.#rollBack();
-      throw describeSqliteError(`run "${name}" on "${this.#path}"`, error);
+      session.end();
+      session.rolledBack();
+      this.#rollBackMember(group, error);
+      throw this.#describe(name, error);
+    } finally {
+      this.#isRunning = false;
+      this.#noteTime(name, this.#clock.monotonicMs() - beganMs);
     }
   }
 
+  /** A failing transaction fails alone, if its part can be taken back by itself. */
+  #rollBackMember(group: CommitGroup, error: unknown): void {
+    this.#connection.endIterations();
+    if (group.members.length > 0 && this.#connection.rollBackShared()) {
+      this.#commitSoon(group);
+      return;
+    }
+    this.#group = undefined;
+    this.#rollBack();
+    const members = [...group.members, NOBODY];
+    rejectGroup({ ...group, members }, error, () => error);
+  }
+
+  #leaveGroup(group: CommitGroup, mayShare: boolean): void {
+    const isFull = !mayShare || group.members.length >= MAX_GROUP ||
+      this.#clock.monotonicMs() - group.beganMs >= MAX_TURN_MS;
+    if (isFull) this.#commitGroup();
+    else this.#commitSoon(group);
+  }
+
+  /** Leaves the commit to the next in line, if there is one. */
+  #commitSoon(group: CommitGroup): void {
+    if (this.#gate.queued === 0) {
+      this.#commitGroup();
+      return;
+    }
+    if (this.#awaited === group) return;
+    this.#awaited = group;
+    // Should the next have given up waiting, nobody else would.
+    this.#clock.nextTurn(() => {
+      if (this.#group === group && !this.#isRunning) this.#commitGroup();
+    });
+  }
+
+  #commitGroup(): void {
+    const group = this.#group;
+    if (group === undefined) return;
+    this.#group = undefined;
+    try {
+      this.#connection.commit();
+    } catch (error) {
+      this.#rollBack();
+      rejectGroup(group, error, (name) => this.#describe(name, error));
+      return;
+    }
+    const { members } = group;
+    const durable = () => {
+      for (const { committed, settled } of members) {
+        committed();
+        settled.resolve();
+      }
+    };
+    if (this.#durability === undefined) return durable();
+    this.#durability.press(durable).catch((error) => {
+      for (const { settled } of members) settled.reject(error);
+    });
+  }
+
+  /** A function that waits for something else would keep those before it waiting. */
+  #noteTime(name: string, ms: number): void {
+    if (ms < SLOW_MS) return;
+    if (this.#slow.size >= MAX_SLOW_NAMES) this.#slow.clear();
+    this.#slow.add(name);
+  }
+
   /** Takes the write lock; waits for another process's without blocking this one. */
-  async #begin(): Promise<void> {
+  async #lock(name: string): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + this.#busyTimeoutMs;
     for (let delayMs = 1;; delayMs = Math.min(delayMs * 2, MAX_BUSY_PAUSE_MS)) {
       try {
         return this.#connection.begin();
       } catch (error) {
         const isOver = this.#clock.monotonicMs() >= deadlineMs;
-        if (isOver || !isBusy(error)) throw error;
+        if (isOver || !isBusy(error)) throw this.#describe(name, error);
       }
       await pause(this.#clock, delayMs);
     }
+  }
+
+  #describe(name: string, error: unknown): unknown {
+    return describeSqliteError(`run "${name}" on "${this.#path}"`, error);
   }
 
   #rollBack(): void {
@@ -268,75 +381,15 @@ export class SqliteEngine<Database> implements Engine<Database> {
   }
 }
 
+/** Transactions that share a commit, at most. */
+const MAX_GROUP = 32;
+
+/** How long, in ms, a transaction's function takes that shares no commit the next time. */
+const SLOW_MS = 5;
+const MAX_SLOW_NAMES = 1_000;
+
+/** The transaction that failed is told by its own error. */
+const NOBODY = createMember("", () => {}, () => {});
+
 /** The longest pause, in ms, between two looks at another process's lock. */
 const MAX_BUSY_PAUSE_MS = 10;
-
-function openForWriting(
-  { path, synchronous = "full" }: SqliteEngineOptions,
-  busyTimeoutMs: number,
-  rename: Rename,
-): SqliteConnection {
-  if (synchronous !== "full" && synchronous !== "normal") {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot open database "${path}": synchronous is ${
-        JSON.stringify(synchronous)
-      }; give "full" or "normal"`,
-    );
-  }
-  const connection = new SqliteConnection({
-    path,
-    readOnly: false,
-    busyTimeoutMs,
-    rename,
-  });
-  try {
-    connection.script(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = normal; " +
-        // The checkpointer does it, on a thread of its own.
-        "PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 0",
-    );
-    return connection;
-  } catch (error) {
-    connection.close();
-    throw describeSqliteError(`open database "${path}" for writing`, error);
-  }
-}
-
-class SqliteWriteSession<Database> implements WriteSession<Database> {
-  readonly dialect = "sqlite";
-  readonly db: Transaction<Database>;
-  readonly #connection: SqliteConnection;
-  #isCommitted = false;
-
-  constructor(connection: SqliteConnection, db: Transaction<Database>) {
-    this.#connection = connection;
-    this.db = db;
-  }
-
-  get isCommitted(): boolean {
-    return this.#isCommitted;
-  }
-
-  hasWritten(): boolean {
-    return this.#connection.hasWritten;
-  }
-
-  run(sql: string, parameters: readonly SqlParameter[]): number {
-    return this.#connection.run(sql, parameters);
-  }
-
-  rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
-    return this.#connection.rows(sql, parameters);
-  }
-
-  commit(
-    sql: string,
-    parameters: readonly SqlParameter[],
-  ): Promise<SqlValue[][]> {
-    const rows = this.#connection.rows(sql, parameters);
-    this.#connection.commit();
-    this.#isCommitted = true;
-    return Promise.resolve(rows);
-  }
-}

@@ -66,7 +66,7 @@ export async function readHorizon(
  * Waits until every transaction that may be inserting into the log now has
  * ended. PostgreSQL only; SQLite has one writer, who holds its lock.
  */
-export async function waitForWriters(
+async function waitForWriters(
   session: Session,
   { clock, signal }: HorizonOptions,
 ): Promise<void> {

@@ -12,8 +12,9 @@ import {
   type ProcessIdentity,
   thisProcess,
 } from "../runtime/processes.ts";
+import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
+import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { waitForWriters } from "./horizon.ts";
 import { readLastToken } from "./read.ts";
 
 /** The right to write under an instance name. */
@@ -73,6 +74,15 @@ const TAKE = `INSERT INTO headwater_instances
     expires_ms = excluded.expires_ms, holder = excluded.holder`;
 const TERMINATE = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
   WHERE application_name = ? AND pid <> pg_backend_pid()`;
+
+/** Its transactions that may have inserted into the log; where names are hidden, anybody's. */
+const COUNT_OPEN = `SELECT count(*) FROM pg_locks l
+  LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+  WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+    AND l.relation = 'headwater_log'::regclass
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND coalesce(nullif(a.application_name, ''), ?) = ?`;
+const LOOK_INTERVAL_MS = 5;
 
 /** The time of the clock that leases run by: the server's, or the machine's. */
 export async function readNow(session: Session, clock: Clock): Promise<number> {
@@ -156,10 +166,16 @@ async function settlePrevious(
   { previous }: TakenName,
   clock: Clock,
 ): Promise<void> {
-  if (session.dialect === "sqlite") return;
+  if (session.dialect === "sqlite" || !previous) return;
   // It can't commit any more, but might keep what it has inserted waiting.
-  if (previous) await session.rows(TERMINATE, [previous]);
-  await waitForWriters(session, { clock });
+  await session.rows(TERMINATE, [previous]);
+  const deadlineMs = clock.monotonicMs() + SETTLE_TIMEOUT_MS;
+  while (true) {
+    const [row] = await session.rows(COUNT_OPEN, [previous, previous]);
+    if (Number(row?.[0]) === 0) return;
+    if (clock.monotonicMs() >= deadlineMs) throw stuckError(previous);
+    await pause(clock, LOOK_INTERVAL_MS);
+  }
 }
 
 /**
@@ -266,6 +282,15 @@ async function readHolder(
     startedMs: Number(startedMs),
     expiresMs: Number(expiresMs),
   };
+}
+
+function stuckError(holder: string): HeadwaterError {
+  return new HeadwaterError(
+    "DATABASE_BUSY",
+    `Cannot take the name over: a transaction of the holder before, "${holder}", ` +
+      "has not ended on the server; end it with pg_terminate_backend, as a " +
+      "user that may",
+  );
 }
 
 function heldError(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Session } from "../database/engine.ts";
+import type { CommitSession } from "../database/engine.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
@@ -59,14 +59,12 @@ export class LogAppender {
   readonly #lease: Lease;
   #lastTaken: Token;
   #reserved: Token;
-  #reserving: Token;
 
   /** Constructs an appender that goes on where the instance ended. */
   constructor(lease: Lease) {
     this.#lease = lease;
     this.#lastTaken = lease.lastReserved;
     this.#reserved = lease.lastReserved;
-    this.#reserving = lease.lastReserved;
   }
 
   /** The last token that was taken, committed or not. */
@@ -82,7 +80,7 @@ export class LogAppender {
    * @returns The transaction's token.
    * @throws {HeadwaterError} `LEASE_LOST` if this process may not write any more.
    */
-  async append(session: Session, entry: LogEntry): Promise<Token> {
+  async append(session: CommitSession, entry: LogEntry): Promise<Token> {
     const { instance } = this.#lease;
     const { commitId, committedMs } = entry;
     const common = [instance, commitId, committedMs] as const;
@@ -107,13 +105,8 @@ export class LogAppender {
     return token;
   }
 
-  /** Tells that the transaction of the last {@linkcode append} is durable. */
-  committed(): void {
-    this.#reserved = this.#reserving;
-  }
-
   async #appendFirst(
-    session: Session,
+    session: CommitSession,
     common: readonly [string, string, number],
     [stream, lines]: readonly [string, readonly string[]],
   ): Promise<Token> {
@@ -148,14 +141,15 @@ export class LogAppender {
     throw await leaseLostError(session, this.#lease);
   }
 
-  async #reserve(session: Session, token: Token): Promise<void> {
-    this.#reserving = this.#reserved;
+  async #reserve(session: CommitSession, token: Token): Promise<void> {
     if (token <= this.#reserved) return;
     const { instance, fence } = this.#lease;
     const end = Math.min(token + RESERVED_TOKENS - 1, Number.MAX_SAFE_INTEGER);
     const changed = await session.run(RESERVE, [end, instance, fence]);
     if (changed === 0) throw await leaseLostError(session, this.#lease);
-    this.#reserving = parseToken(end);
+    const before = this.#reserved;
+    session.onRollback(() => this.#reserved = before);
+    this.#reserved = parseToken(end);
   }
 }
 

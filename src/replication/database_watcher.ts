@@ -24,7 +24,7 @@ export interface DatabaseWatcherOptions {
   /** Applies what an instance has written up to a token that is complete. */
   readonly follow: (
     instance: string,
-    base: Token,
+    base: Token | undefined,
     upTo: Token,
   ) => Promise<void>;
   readonly intervalMs: number;
@@ -43,19 +43,16 @@ export class DatabaseWatcher {
   readonly #options: DatabaseWatcherOptions;
   readonly #closing = new AbortController();
   readonly #cancelTimer: CancelTimer;
-  #linear: Token;
-  #hasLooked = false;
+  #linear: Token | undefined;
   #looking: Promise<void> | undefined;
 
   /**
    * Begins to watch.
    *
    * @param options What to work with.
-   * @param base The horizon when nothing had been read or cached yet.
    */
-  constructor(options: DatabaseWatcherOptions, base: Token) {
+  constructor(options: DatabaseWatcherOptions) {
     this.#options = options;
-    this.#linear = base;
     this.#cancelTimer = options.clock.repeat(
       () => void this.look(),
       options.intervalMs,
@@ -67,7 +64,7 @@ export class DatabaseWatcher {
    * never moves back.
    */
   get linear(): Token {
-    return this.#linear;
+    return this.#linear ?? TOKEN_ZERO;
   }
 
   /** Ends watching, once what is under way is done. */
@@ -94,8 +91,7 @@ export class DatabaseWatcher {
     const { session, isConnected, isApplied, follow, clock } = this.#options;
     const { signal } = this.#closing;
     const horizon = await readHorizon(session, { clock, signal });
-    if (horizon === this.#linear && this.#hasLooked) return;
-    this.#hasLooked = true;
+    if (horizon === this.#linear) return;
     const base = this.#linear;
     let isComplete = true;
     for (const { name } of await readInstances(session)) {
@@ -105,6 +101,7 @@ export class DatabaseWatcher {
       isComplete &&= last === TOKEN_ZERO || isApplied(name, last);
     }
     // Behind it the log was rewound: `follow` has seen to the caches.
-    if (isComplete || horizon < base) this.#linear = horizon;
+    const isRewound = base !== undefined && horizon < base;
+    if (isComplete || isRewound) this.#linear = horizon;
   }
 }

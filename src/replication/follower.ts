@@ -172,17 +172,23 @@ export class Follower implements Receiver {
    * Applies what an instance has written that nobody tells of.
    *
    * @param instance Who wrote; it isn't connected.
-   * @param base Where to begin if it was never heard of: nothing that it wrote
-   *   up to there was cached in another state.
+   * @param base Where to begin if it was never heard of: all that was written up
+   *   to there is contained in what is cached. `undefined` if nobody knows.
    * @param upTo A token that nothing can appear below any more.
    */
-  async follow(instance: string, base: Token, upTo: Token): Promise<void> {
+  async follow(
+    instance: string,
+    base: Token | undefined,
+    upTo: Token,
+  ): Promise<void> {
     const { session, position, history } = this.#options;
     const reached = position.get(instance);
     const last = await readLastToken(session, instance, upTo);
-    if (reached === undefined) {
-      if (last > base) {
-        await this.#catchUp({ instance, after: base, upTo: last });
+    if (reached === undefined && base === undefined && last > 0) {
+      this.#reset(instance, last, "first position of the instance");
+    } else if (reached === undefined) {
+      if (last > (base ?? last)) {
+        await this.#catchUp({ instance, after: base as Token, upTo: last });
       }
       position.advance(instance, last);
     } else if (

@@ -319,8 +319,6 @@ export class SlavedStore<Database> extends EventReads {
     const { pollIntervalMs = POLL_INTERVAL_MS, signal, logger } = options;
     const { session } = this.#engine;
     const clock = systemClock;
-    // Before anything is cached: whoever is not heard of begins from here.
-    const base = await readHorizon(session, { clock, signal });
     for (const { client } of this.#links) client.open();
     for (const link of this.#links) {
       await this.#waitUntilLive(link, options, deadlineMs);
@@ -336,8 +334,9 @@ export class SlavedStore<Database> extends EventReads {
       intervalMs: pollIntervalMs,
       clock,
       logger: logger ?? silentLogger,
-    }, base);
-    await this.#watcher.look();
+    });
+    // Not waited for: a commit that hangs on the server would hold it up.
+    void this.#watcher.look();
   }
 
   async #waitUntilLive(

@@ -94,7 +94,6 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
     },
     committed({ token, entry }) {
       position = token as Token;
-      appender.committed();
       publish(toTransaction(lease.instance, position, entry));
     },
     abandoned() {},

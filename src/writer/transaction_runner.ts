@@ -148,6 +148,7 @@ export class TransactionRunner<Database> {
           },
           {
             isolation,
+            mayShare: attempt === 1,
             committed: (done) => this.#committed(name, done, state.ticket),
           },
         );

@@ -50,7 +50,6 @@ export function append(
   return engine.transaction(
     "append",
     (session) => appender.append(session, entry),
-    { committed: () => appender.committed() },
   );
 }
 

@@ -1,0 +1,104 @@
+/**
+ * Connections that one caller holds at a time.
+ *
+ * @module
+ */
+
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { Gate } from "../runtime/gate.ts";
+import { PostgresConnection } from "./postgres_connection.ts";
+import { type ClientOptions, openClient } from "./postgres_pool.ts";
+import type { Rename } from "./table_names.ts";
+
+/** What {@linkcode PostgresClients} works with. */
+export interface PostgresClientsOptions extends ClientOptions {
+  /** What is waited for, as it stands in errors: "a write connection". */
+  readonly subject: string;
+  readonly maxConnections: number;
+  readonly maxQueued: number;
+  readonly queueTimeoutMs: number;
+  readonly rename: Rename;
+  readonly clock: Clock;
+  /** Called with the end of each connection. */
+  readonly disconnected: () => void;
+}
+
+/**
+ * Each connection is a client of postgres.js by itself, and is thrown away once
+ * it is lost: in a pool of its own making (3.4.9) a reserved connection that is
+ * lost during a query would never come back.
+ */
+export class PostgresClients {
+  readonly #options: PostgresClientsOptions;
+  readonly #gate: Gate;
+  readonly #idle: PostgresConnection[] = [];
+  #isClosed = false;
+
+  /** Constructs one without connections. */
+  constructor(options: PostgresClientsOptions) {
+    this.#options = options;
+    const { subject, maxConnections, maxQueued, queueTimeoutMs, clock } =
+      options;
+    this.#gate = new Gate({
+      subject,
+      permits: maxConnections,
+      maxQueued,
+      timeoutMs: queueTimeoutMs,
+      clock,
+    });
+  }
+
+  /**
+   * Waits for a connection, to be given back.
+   *
+   * @param name Who wants it, for the errors of others.
+   */
+  async take(name: string): Promise<PostgresConnection> {
+    await this.#gate.enter(name);
+    try {
+      if (this.#isClosed) throw closedError(name);
+      let connection = this.#idle.pop();
+      while (connection?.isLost) connection = this.#idle.pop();
+      return connection ?? await this.#connect();
+    } catch (error) {
+      this.#gate.leave();
+      throw error;
+    }
+  }
+
+  /** Gives a connection back; one that is lost is forgotten. */
+  give(connection: PostgresConnection): void {
+    if (!connection.isLost) this.#idle.push(connection);
+    this.#gate.leave();
+  }
+
+  /** Waits for those who hold any, and closes all. */
+  async close(): Promise<void> {
+    const { maxConnections } = this.#options;
+    for (let left = maxConnections; left > 0; left -= 1) {
+      await this.#gate.enterLast("close");
+    }
+    this.#isClosed = true;
+    await Promise.all(this.#idle.map((connection) => connection.close()));
+    this.#idle.length = 0;
+    for (let left = maxConnections; left > 0; left -= 1) this.#gate.leave();
+  }
+
+  async #connect(): Promise<PostgresConnection> {
+    const client = openClient(this.#options);
+    const connection = await PostgresConnection.open(
+      client,
+      this.#options.rename,
+    );
+    connection.onLost(this.#options.disconnected);
+    return connection;
+  }
+}
+
+function closedError(name: string): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    `Cannot run "${name}": the database is closed; open it again`,
+  );
+}

@@ -1,0 +1,192 @@
+// Transactions that share one commit of SQLite's: each fails alone, none is
+// told of before it is durable, and order is kept.
+
+import fs from "node:fs";
+import t, { type Test } from "tap";
+import { SqliteDurability } from "../../src/database/sqlite_durability.ts";
+import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
+import { temporaryDatabase, temporaryFolder } from "../support/folders.ts";
+
+interface Database {
+  things: { id: number; name: string };
+  parts: { id: number; thing: number };
+}
+
+async function openWriter(
+  t: Test,
+  options: Partial<WriterStoreOptions> = {},
+): Promise<WriterStore<Database>> {
+  const writer = await WriterStore.open<Database>({
+    database: temporaryDatabase(t),
+    ...options,
+  });
+  t.teardown(() => writer.close());
+  await writer.transaction("create", async ({ db }) => {
+    await db.schema.createTable("things")
+      .addColumn("id", "integer", (column) => column.primaryKey())
+      .addColumn("name", "text", (column) => column.notNull()).execute();
+    await db.schema.createTable("parts")
+      .addColumn("id", "integer", (column) => column.primaryKey())
+      .addColumn("thing", "integer", (column) =>
+        column.references("things.id")
+          .onDelete("restrict").notNull())
+      .execute();
+  });
+  return writer;
+}
+
+async function idsOf(writer: WriterStore<Database>): Promise<number[]> {
+  const { result } = await writer.transaction(
+    "look",
+    async ({ db }) =>
+      await db.selectFrom("things").select("id").orderBy("id").execute(),
+  );
+  return result.map(({ id }) => id);
+}
+
+const numbers = (count: number) =>
+  Array.from({ length: count }, (_, index) => index + 1);
+
+t.test("of many at once, those that fail fail alone", async (t) => {
+  for (const synchronous of ["full", "normal"] as const) {
+    const writer = await openWriter(t, { synchronous });
+    const ended: string[] = [];
+    const outcomes = await Promise.allSettled(
+      numbers(100).map((id) =>
+        writer.transaction("add", async (txn) => {
+          txn.afterCommit(() => ended.push(`commit ${id}`));
+          txn.afterRollback(() => ended.push(`rollback ${id}`));
+          await txn.db.insertInto("things").values({ id, name: "x" }).execute();
+          txn.invalidate("byId", [id]);
+          // A constraint, an error of the user's own, and one that was caught.
+          if (id % 10 === 3) {
+            await txn.db.insertInto("things").values({ id, name: "y" })
+              .execute();
+          }
+          if (id % 10 === 5) throw new RangeError("no");
+          if (id % 10 === 7) {
+            await txn.db.insertInto("things").values({ id, name: "y" })
+              .execute().catch(() => {});
+          }
+        })
+      ),
+    );
+    const isGood = (id: number) => id % 10 !== 3 && id % 10 !== 5;
+    t.same(
+      outcomes.map(({ status }) => status === "fulfilled"),
+      numbers(100).map(isGood),
+    );
+    t.same(await idsOf(writer), numbers(100).filter(isGood));
+    t.same(
+      ended.filter((text) => text.startsWith("commit")),
+      numbers(100).filter(isGood).map((id) => `commit ${id}`),
+      "told of in the order of the calls",
+    );
+    t.equal(ended.length, 100);
+    const tokens = outcomes.flatMap((outcome) =>
+      outcome.status === "fulfilled" ? [outcome.value.token] : []
+    );
+    t.same(tokens, tokens.toSorted((a, b) => a - b));
+    t.equal(new Set(tokens).size, tokens.length);
+    const { rows } = await writer.readRows("caches", { limit: 1_000 });
+    t.equal(rows.length, tokens.length, "a log row for each, and no other");
+  }
+});
+
+t.test("a common commit that fails is made again, one by one", async (t) => {
+  const writer = await openWriter(t);
+  const outcomes = await Promise.allSettled(
+    numbers(20).map((id) =>
+      writer.transaction("add", async ({ db }) => {
+        await db.insertInto("things").values({ id, name: "x" }).execute();
+        if (id !== 7) return;
+        // Found out by COMMIT only, which all twenty share.
+        const { sql } = await import("kysely");
+        await sql`PRAGMA defer_foreign_keys = ON`.execute(db);
+        await db.insertInto("parts").values({ id, thing: 999 }).execute();
+      })
+    ),
+  );
+  const failed = outcomes.flatMap((outcome, index) =>
+    outcome.status === "rejected" ? [index + 1] : []
+  );
+  t.same(failed, [7]);
+  t.match(outcomes[6], { reason: { message: /FOREIGN KEY/ } });
+  t.same(await idsOf(writer), numbers(20).filter((id) => id !== 7));
+  const attempts = outcomes.map((outcome) =>
+    outcome.status === "fulfilled" ? outcome.value.attempts : 0
+  );
+  t.ok(Math.max(...attempts) <= 2, `${attempts}`);
+});
+
+t.test("a statement that ends the transaction for all harms its own only", async (t) => {
+  const writer = await openWriter(t);
+  await writer.transaction(
+    "one",
+    ({ db }) => db.insertInto("things").values({ id: 0, name: "x" }).execute(),
+  );
+  const { sql } = await import("kysely");
+  const outcomes = await Promise.allSettled(
+    numbers(20).map((id) =>
+      writer.transaction("add", async ({ db }) => {
+        await db.insertInto("things").values({ id, name: "x" }).execute();
+        if (id === 9) {
+          await sql`INSERT OR ROLLBACK INTO things VALUES (0, 'y')`.execute(db);
+        }
+      })
+    ),
+  );
+  const failed = outcomes.flatMap((outcome, index) =>
+    outcome.status === "rejected" ? [index + 1] : []
+  );
+  t.same(failed, [9]);
+  t.same(await idsOf(writer), [0, ...numbers(20).filter((id) => id !== 9)]);
+});
+
+t.test("one that waits for something else holds nobody's commit up twice", async (t) => {
+  const writer = await openWriter(t);
+  const slow = () =>
+    writer.transaction("slow", async ({ db }) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await db.selectFrom("things").select("id").execute();
+    });
+  await slow();
+  const order: string[] = [];
+  const quick = writer.transaction("quick", (txn) => {
+    txn.invalidateAll("byId");
+    return Promise.resolve();
+  }).then(() => order.push("quick"));
+  const second = slow().then(() => order.push("slow"));
+  await Promise.all([quick, second]);
+  t.same(order, ["quick", "slow"], "committed before the slow one began");
+});
+
+t.test("nothing is told of before the disk has it", async (t) => {
+  const path = `${temporaryFolder(t)}/test.db`;
+  fs.writeFileSync(`${path}-wal`, "log");
+  const durability = new SqliteDurability(path);
+  t.teardown(() => durability.close());
+  const told: number[] = [];
+  const presses = numbers(5).map((id) => durability.press(() => told.push(id)));
+  t.same(told, [], "not in the turn of the commit");
+  await Promise.all(presses);
+  t.same(told, numbers(5));
+  const later = durability.press(() => told.push(6));
+  t.equal(told.length, 5);
+  await later;
+  t.equal(told.length, 6);
+});
+
+t.test("a disk that can't be pressed is told, and nothing more is acknowledged", async (t) => {
+  // There is no such file, as when a disk has gone away.
+  const durability = new SqliteDurability(`${temporaryFolder(t)}/none.db`);
+  const told: number[] = [];
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    await t.rejects(durability.press(() => told.push(attempt)), {
+      code: "DATABASE_UNAVAILABLE",
+      message: /^Cannot press database ".*none.db" on the disk: .*; what was/,
+    });
+  }
+  t.same(told, []);
+  await durability.close();
+});

@@ -91,6 +91,12 @@ export interface ReadEngine<Database> {
   readonly db: ReadonlyKysely<Database>;
   /** A read-only session for the library's own queries. */
   readonly session: Session;
+  /**
+   * Opens the database anew if its files are others by now, as after a restore.
+   *
+   * @returns Whether they were.
+   */
+  reopenIfReplaced(): boolean;
   /** Closes every connection. May be called again. */
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type { ReservedSql } from "postgres";
 import type { CompiledQuery, DatabaseConnection, QueryResult } from "kysely";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
-import { postgresCodeOf } from "./postgres_errors.ts";
+import { CommitUnknownError, postgresCodeOf } from "./postgres_errors.ts";
 import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
 import type { Rename } from "./table_names.ts";
 
@@ -21,6 +21,11 @@ interface Result extends Array<unknown> {
 /** What postgres.js calls with the connection that a query went to. */
 interface Socket {
   onclose: ((error: unknown) => void) | null;
+}
+
+/** What postgres.js notes of a query that it has sent. */
+interface Sent {
+  readonly state?: { readonly pid?: number };
 }
 
 const PREPARED = { prepare: true, simple: false } as const;
@@ -47,6 +52,7 @@ export class PostgresConnection implements Session {
   readonly #rename: Rename;
   readonly #pending = new Set<(error: unknown) => void>();
   #lost: unknown;
+  #backend: number | undefined;
   #hasWritten = false;
   readonly dialect = "postgres";
 
@@ -104,8 +110,10 @@ export class PostgresConnection implements Session {
         return true;
       },
     };
-    this.#send(this.#sql.unsafe(`BEGIN ${mode}`, [], options as object))
-      .catch((error) => this.#lose(error));
+    const query = this.#sql.unsafe(`BEGIN ${mode}`, [], options as object);
+    this.#send(query).then(() => {
+      this.#backend = (query as unknown as Sent).state?.pid;
+    }, (error) => this.#lose(error));
   }
 
   /**
@@ -132,7 +140,7 @@ export class PostgresConnection implements Session {
       rows = await last;
       result = await committed;
     } catch (error) {
-      if (this.isLost) throw unknownError(error);
+      if (this.isLost) throw new CommitUnknownError(this.#backend, error);
       throw postgresCodeOf(error) === IN_FAILED ? rolledBackError() : error;
     }
     if (result.command === "ROLLBACK") throw rolledBackError();
@@ -271,15 +279,6 @@ function closedError(): HeadwaterError {
   return new HeadwaterError(
     "CLOSED",
     "Cannot use this connection: its store is closed; open another",
-  );
-}
-
-function unknownError(cause: unknown): HeadwaterError {
-  return new HeadwaterError(
-    "COMMIT_UNKNOWN",
-    "Cannot tell whether the transaction was committed: the connection was " +
-      "lost before the server's answer came; read what it wrote, and decide anew",
-    { cause },
   );
 }
 

@@ -113,6 +113,10 @@ export class PostgresEngine<Database> implements Engine<Database> {
     }
   }
 
+  reopenIfReplaced(): boolean {
+    return this.#reads.reopenIfReplaced();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

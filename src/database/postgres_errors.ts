@@ -57,6 +57,23 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
+/** A commit whose answer was lost with the connection. */
+export class CommitUnknownError extends HeadwaterError {
+  /** The server's process that was to commit; it may yet do so. */
+  readonly backend: number | undefined;
+
+  /** Made where the connection is lost. */
+  constructor(backend: number | undefined, cause: unknown) {
+    super(
+      "COMMIT_UNKNOWN",
+      "Cannot tell whether the transaction was committed: the connection was " +
+        "lost before the server's answer came; read what it wrote, and decide anew",
+      { cause },
+    );
+    this.backend = backend;
+  }
+}
+
 /** Serialization failure and deadlock: the same again, a moment later, may do. */
 const CONFLICT = /^40(?:001|P01)$/;
 

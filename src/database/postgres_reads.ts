@@ -106,6 +106,11 @@ export class PostgresReads<Database> implements ReadEngine<Database> {
     this.db = kysely as unknown as ReadonlyKysely<Database>;
   }
 
+  /** A server is asked by name: it has no files that could be others. */
+  reopenIfReplaced(): boolean {
+    return false;
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -6,13 +6,14 @@
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
-import { MAX_STATEMENTS } from "../runtime/limits.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
 import {
   bindable,
   givesRows,
+  remember,
   returnArrays,
+  type SqliteOutcome,
   toArray,
 } from "./sqlite_statement.ts";
 import type { Rename } from "./table_names.ts";
@@ -27,16 +28,6 @@ export interface SqliteConnectionOptions {
   readonly busyTimeoutMs: number;
   /** Gives the library's tables the names that they have there. */
   readonly rename?: Rename | undefined;
-}
-
-/** What a statement did. */
-export interface SqliteOutcome {
-  /** The rows it gave, as objects; empty where it gives none. */
-  readonly rows: unknown[];
-  /** The number of rows it changed. */
-  readonly changes: bigint;
-  /** The rowid of the last insert, where it was one. */
-  readonly insertId: bigint | undefined;
 }
 
 interface Prepared {
@@ -75,6 +66,7 @@ export class SqliteConnection implements Session {
   /** Whether the library's own statements changed something. */
   #hasOwnWrites = false;
   #isShared = false;
+  #isUsed = false;
   #savepoint: "none" | "set" = "none";
   #isInTransaction = false;
   /** The error after which SQLite ended the transaction by itself. */
@@ -103,6 +95,11 @@ export class SqliteConnection implements Session {
     this.#database = database;
   }
 
+  /** Whether it has not been closed. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Whether anything was changed since {@linkcode forgetWrites}. */
   get hasWritten(): boolean {
     return this.#hasWritten;
@@ -124,8 +121,14 @@ export class SqliteConnection implements Session {
   beginShared(): void {
     this.#hasWritten = false;
     this.#hasOwnWrites = false;
+    this.#isUsed = false;
     this.#isShared = true;
     this.#savepoint = "none";
+  }
+
+  /** Whether anything was run since {@linkcode beginShared}. */
+  get isUsed(): boolean {
+    return this.#isUsed;
   }
 
   /** Ends what {@linkcode beginShared} began. */
@@ -177,6 +180,7 @@ export class SqliteConnection implements Session {
   /** Runs the library's own statement. */
   run(sql: string, parameters: readonly SqlParameter[]): number {
     this.#requireTransaction();
+    this.#isUsed = true;
     try {
       let statement = this.#own.get(sql);
       if (statement === undefined) {
@@ -194,6 +198,7 @@ export class SqliteConnection implements Session {
 
   /** Runs the library's own query; rows come as arrays, the cheapest form. */
   rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
+    this.#isUsed = true;
     try {
       let statement = this.#arrays.get(sql);
       if (statement === undefined) {
@@ -328,6 +333,7 @@ export class SqliteConnection implements Session {
   }
 
   #setSavepoint(): void {
+    this.#isUsed = true;
     if (!this.#isShared || this.#savepoint === "set") return;
     this.run("SAVEPOINT headwater_member", []);
     this.#savepoint = "set";
@@ -359,19 +365,6 @@ export class SqliteConnection implements Session {
     this.#database.exec("ROLLBACK");
     return false;
   }
-}
-
-function remember<Value>(
-  kept: Map<string, Value>,
-  sql: string,
-  value: Value,
-): Value {
-  if (kept.size >= MAX_STATEMENTS) {
-    const oldest = kept.keys().next();
-    if (!oldest.done) kept.delete(oldest.value);
-  }
-  kept.set(sql, value);
-  return value;
 }
 
 function closedError(): HeadwaterError {

@@ -4,12 +4,10 @@
  * @module
  */
 
-import type { DatabaseConnection } from "kysely";
 import type { ReadonlyKysely } from "kysely/readonly";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { Gate } from "../runtime/gate.ts";
-import { pause } from "../runtime/waiting.ts";
 import {
   BUSY_TIMEOUT_MS,
   MAX_QUEUED_TRANSACTIONS,
@@ -17,7 +15,6 @@ import {
   MAX_TURN_MS,
   QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import { type CommitGroup, createMember, rejectGroup } from "./commit_group.ts";
 import type {
   Engine,
   Session,
@@ -26,13 +23,11 @@ import type {
 } from "./engine.ts";
 import { SqliteCheckpointer } from "./sqlite_checkpointer.ts";
 import type { SqliteConnection } from "./sqlite_connection.ts";
-import { sqliteDialect, writeConnection } from "./sqlite_dialect.ts";
-import { describeSqliteError, isBusy } from "./sqlite_errors.ts";
 import { SqliteDurability } from "./sqlite_durability.ts";
 import { SqliteReads } from "./sqlite_reads.ts";
-import { openForWriting, SqliteWriteSession } from "./sqlite_write.ts";
+import { type Ran, SqliteTransactions } from "./sqlite_transactions.ts";
+import { openForWriting } from "./sqlite_write.ts";
 import { renamer, type TableNameOptions } from "./table_names.ts";
-import { inertDriver, WriteKysely } from "./write_kysely.ts";
 
 /**
  * How hard a commit is pressed on the disk. `"full"`: an acknowledged write
@@ -99,20 +94,13 @@ export class SqliteEngine<Database> implements Engine<Database> {
   readonly disconnections = 0;
   readonly #path: string;
   readonly #clock: Clock;
-  readonly #busyTimeoutMs: number;
   readonly #connection: SqliteConnection;
-  readonly #kyselyConnection: DatabaseConnection;
   readonly #durability: SqliteDurability | undefined;
   readonly #checkpointer: SqliteCheckpointer;
   readonly #reads: SqliteReads<Database>;
   readonly #gate: Gate;
-  readonly #writes: WriteKysely<Database>;
+  readonly #transactions: SqliteTransactions<Database>;
   readonly #closed: (() => void) | undefined;
-  /** Names of transactions that take long: they share no commit. */
-  readonly #slow = new Set<string>();
-  #group: CommitGroup | undefined;
-  #awaited: CommitGroup | undefined;
-  #isRunning = false;
   #turnBeganMs = 0;
   #isClosed = false;
 
@@ -128,7 +116,6 @@ export class SqliteEngine<Database> implements Engine<Database> {
     this.#path = path;
     this.#clock = clock;
     const rename = renamer(options);
-    this.#busyTimeoutMs = busyTimeoutMs;
     this.#closed = options.closed;
     this.#connection = openForWriting({
       path,
@@ -136,8 +123,6 @@ export class SqliteEngine<Database> implements Engine<Database> {
       busyTimeoutMs,
       rename,
     });
-    this.#kyselyConnection = writeConnection(this.#connection);
-    this.#writes = new WriteKysely(sqliteDialect(inertDriver()));
     this.#durability = options.synchronous === "normal"
       ? undefined
       : new SqliteDurability(path);
@@ -165,6 +150,14 @@ export class SqliteEngine<Database> implements Engine<Database> {
       timeoutMs: options.queueTimeoutMs ?? QUEUE_TIMEOUT_MS,
       clock,
     });
+    this.#transactions = new SqliteTransactions({
+      path,
+      connection: this.#connection,
+      durability: this.#durability,
+      busyTimeoutMs,
+      clock,
+      queued: () => this.#gate.queued,
+    });
   }
 
   get db(): ReadonlyKysely<Database> {
@@ -181,29 +174,21 @@ export class SqliteEngine<Database> implements Engine<Database> {
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
     await this.#gate.enter(name);
-    let value: Value;
-    let settled: Promise<void>;
+    let ran: Ran<Value>;
     try {
       if (this.#isClosed) throw this.#closedError(name);
-      const mayShare = options.mayShare === true && !this.#slow.has(name);
-      const group = await this.#enterGroup(name, mayShare);
-      const session = this.#begin(name);
-      value = await this.#run(name, work, group, session);
-      const member = createMember(
-        name,
-        () => options.committed?.(value),
-        () => session.rolledBack(),
-      );
-      settled = member.settled.promise;
-      group.members.push(member);
-      this.#leaveGroup(group, mayShare);
+      ran = await this.#transactions.run(name, work, options);
       await this.#checkpointer.committed();
       await this.#yieldTurn();
     } finally {
       this.#gate.leave();
     }
-    await settled;
-    return value;
+    await ran.settled;
+    return ran.value;
+  }
+
+  reopenIfReplaced(): boolean {
+    return this.#reads.reopenIfReplaced();
   }
 
   async close(): Promise<void> {
@@ -212,7 +197,7 @@ export class SqliteEngine<Database> implements Engine<Database> {
     await this.#gate.enterLast("close");
     try {
       if (this.#isClosed) return;
-      this.#commitGroup();
+      this.#transactions.commit();
       this.#isClosed = true;
       await this.#durability?.close();
       await this.#checkpointer.close();
@@ -221,143 +206,6 @@ export class SqliteEngine<Database> implements Engine<Database> {
       this.#closed?.();
     } finally {
       this.#gate.leave();
-    }
-  }
-
-  /** The group that a transaction belongs to: the open one, or one of its own. */
-  async #enterGroup(
-    name: string,
-    mayShare: boolean,
-  ): Promise<CommitGroup> {
-    if (this.#group !== undefined) {
-      if (mayShare) {
-        this.#connection.beginShared();
-        return this.#group;
-      }
-      this.#commitGroup();
-    }
-    await this.#lock(name);
-    this.#group = { members: [], beganMs: this.#clock.monotonicMs() };
-    return this.#group;
-  }
-
-  #begin(name: string): SqliteWriteSession<Database> {
-    const { db, end } = this.#writes.begin(name, this.#kyselyConnection);
-    return new SqliteWriteSession(this.#connection, db, end);
-  }
-
-  async #run<Value>(
-    name: string,
-    work: (session: WriteSession<Database>) => Promise<Value>,
-    group: CommitGroup,
-    session: SqliteWriteSession<Database>,
-  ): Promise<Value> {
-    const beganMs = this.#clock.monotonicMs();
-    this.#isRunning = true;
-    try {
-      const value = await work(session);
-      session.end();
-      this.#connection.releaseShared();
-      return value;
-    } catch (error) {
-      session.end();
-      session.rolledBack();
-      this.#rollBackMember(group, error);
-      throw this.#describe(name, error);
-    } finally {
-      this.#isRunning = false;
-      this.#noteTime(name, this.#clock.monotonicMs() - beganMs);
-    }
-  }
-
-  /** A failing transaction fails alone, if its part can be taken back by itself. */
-  #rollBackMember(group: CommitGroup, error: unknown): void {
-    this.#connection.endIterations();
-    if (group.members.length > 0 && this.#connection.rollBackShared()) {
-      this.#commitSoon(group);
-      return;
-    }
-    this.#group = undefined;
-    this.#rollBack();
-    const members = [...group.members, NOBODY];
-    rejectGroup({ ...group, members }, error, () => error);
-  }
-
-  #leaveGroup(group: CommitGroup, mayShare: boolean): void {
-    const isFull = !mayShare || group.members.length >= MAX_GROUP ||
-      this.#clock.monotonicMs() - group.beganMs >= MAX_TURN_MS;
-    if (isFull) this.#commitGroup();
-    else this.#commitSoon(group);
-  }
-
-  /** Leaves the commit to the next in line, if there is one. */
-  #commitSoon(group: CommitGroup): void {
-    if (this.#gate.queued === 0) {
-      this.#commitGroup();
-      return;
-    }
-    if (this.#awaited === group) return;
-    this.#awaited = group;
-    // Should the next have given up waiting, nobody else would.
-    this.#clock.nextTurn(() => {
-      if (this.#group === group && !this.#isRunning) this.#commitGroup();
-    });
-  }
-
-  #commitGroup(): void {
-    const group = this.#group;
-    if (group === undefined) return;
-    this.#group = undefined;
-    try {
-      this.#connection.commit();
-    } catch (error) {
-      this.#rollBack();
-      rejectGroup(group, error, (name) => this.#describe(name, error));
-      return;
-    }
-    const { members } = group;
-    const durable = () => {
-      for (const { committed, settled } of members) {
-        committed();
-        settled.resolve();
-      }
-    };
-    if (this.#durability === undefined) return durable();
-    this.#durability.press(durable).catch((error) => {
-      for (const { settled } of members) settled.reject(error);
-    });
-  }
-
-  /** A function that waits for something else would keep those before it waiting. */
-  #noteTime(name: string, ms: number): void {
-    if (ms < SLOW_MS) return;
-    if (this.#slow.size >= MAX_SLOW_NAMES) this.#slow.clear();
-    this.#slow.add(name);
-  }
-
-  /** Takes the write lock; waits for another process's without blocking this one. */
-  async #lock(name: string): Promise<void> {
-    const deadlineMs = this.#clock.monotonicMs() + this.#busyTimeoutMs;
-    for (let delayMs = 1;; delayMs = Math.min(delayMs * 2, MAX_BUSY_PAUSE_MS)) {
-      try {
-        return this.#connection.begin();
-      } catch (error) {
-        const isOver = this.#clock.monotonicMs() >= deadlineMs;
-        if (isOver || !isBusy(error)) throw this.#describe(name, error);
-      }
-      await pause(this.#clock, delayMs);
-    }
-  }
-
-  #describe(name: string, error: unknown): unknown {
-    return describeSqliteError(`run "${name}" on "${this.#path}"`, error);
-  }
-
-  #rollBack(): void {
-    try {
-      this.#connection.rollBack();
-    } catch {
-      // SQLite has rolled back by itself: a COMMIT that failed.
     }
   }
 
@@ -380,16 +228,3 @@ export class SqliteEngine<Database> implements Engine<Database> {
     );
   }
 }
-
-/** Transactions that share a commit, at most. */
-const MAX_GROUP = 32;
-
-/** How long, in ms, a transaction's function takes that shares no commit the next time. */
-const SLOW_MS = 5;
-const MAX_SLOW_NAMES = 1_000;
-
-/** The transaction that failed is told by its own error. */
-const NOBODY = createMember("", () => {}, () => {});
-
-/** The longest pause, in ms, between two looks at another process's lock. */
-const MAX_BUSY_PAUSE_MS = 10;

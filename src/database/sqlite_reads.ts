@@ -11,6 +11,7 @@ import {
   Kysely,
   type QueryResult,
 } from "kysely";
+import { statSync } from "node:fs";
 import type { ReadonlyKysely } from "kysely/readonly";
 import { systemClock } from "../runtime/clock.ts";
 import { assert, HeadwaterError } from "../runtime/errors.ts";
@@ -55,8 +56,12 @@ export interface SqliteReadsOptions {
 export class SqliteReads<Database> implements ReadEngine<Database> {
   readonly dialect = "sqlite";
   readonly db: ReadonlyKysely<Database>;
-  readonly #shared: SqliteConnection;
+  readonly session: Session;
+  readonly #path: string;
+  readonly #open: () => SqliteConnection;
   readonly #pool: ConnectionPool;
+  #shared: SqliteConnection;
+  #files: string;
   #isClosed = false;
 
   /**
@@ -72,17 +77,34 @@ export class SqliteReads<Database> implements ReadEngine<Database> {
       maxReadConnections = MAX_READ_CONNECTIONS,
       rename,
     } = options;
-    const open = () =>
+    this.#path = path;
+    this.#open = () =>
       new SqliteConnection({ path, readOnly: true, busyTimeoutMs, rename });
-    this.#shared = open();
-    this.#pool = new ConnectionPool(open, maxReadConnections);
-    const driver = readDriver(path, this.#shared, this.#pool);
+    this.#shared = this.#open();
+    this.#files = identify(path);
+    this.#pool = new ConnectionPool(this.#open, maxReadConnections);
+    this.session = {
+      dialect: "sqlite",
+      run: (sql, parameters) => this.#shared.run(sql, parameters),
+      rows: (sql, parameters) => this.#shared.rows(sql, parameters),
+    };
+    const driver = readDriver(path, () => this.#shared, this.#pool);
     const kysely = new Kysely<Database>({ dialect: sqliteDialect(driver) });
     this.db = kysely as unknown as ReadonlyKysely<Database>;
   }
 
-  get session(): Session {
-    return this.#shared;
+  /**
+   * An open connection goes on reading the files that it was opened with, be
+   * they deleted. Transactions and streams that are open then fail.
+   */
+  reopenIfReplaced(): boolean {
+    if (this.#isClosed || identify(this.#path) === this.#files) return false;
+    // All first: connections of a process share what they know of a file.
+    this.#pool.discardAll();
+    this.#shared.close();
+    this.#shared = this.#open();
+    this.#files = identify(this.#path);
+    return true;
   }
 
   close(): Promise<void> {
@@ -130,7 +152,7 @@ class ConnectionPool {
 
   give(connection: SqliteConnection): void {
     this.#busy.delete(connection);
-    if (!this.#isClosed) this.#idle.push(connection);
+    if (!this.#isClosed && connection.isOpen) this.#idle.push(connection);
     this.#gate.leave();
   }
 
@@ -138,6 +160,12 @@ class ConnectionPool {
     this.#busy.delete(connection);
     connection.close();
     this.#gate.leave();
+  }
+
+  /** Closes every connection; others are opened when they are needed. */
+  discardAll(): void {
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close();
+    this.#idle.length = 0;
   }
 
   close(): void {
@@ -151,11 +179,15 @@ class ConnectionPool {
 /** One holder's connection: the shared one, or its own while it needs one. */
 class ReadConnection implements DatabaseConnection {
   readonly #path: string;
-  readonly #shared: SqliteConnection;
+  readonly #shared: () => SqliteConnection;
   readonly #pool: ConnectionPool;
   #own: SqliteConnection | undefined;
 
-  constructor(path: string, shared: SqliteConnection, pool: ConnectionPool) {
+  constructor(
+    path: string,
+    shared: () => SqliteConnection,
+    pool: ConnectionPool,
+  ) {
     this.#path = path;
     this.#shared = shared;
     this.#pool = pool;
@@ -163,7 +195,7 @@ class ReadConnection implements DatabaseConnection {
 
   executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     try {
-      const connection = this.#own ?? this.#shared;
+      const connection = this.#own ?? this.#shared();
       return Promise.resolve(executeCompiled<Row>(connection, query));
     } catch (error) {
       return Promise.reject(describeSqliteError(`read "${this.#path}"`, error));
@@ -206,7 +238,7 @@ class ReadConnection implements DatabaseConnection {
 
 function readDriver(
   path: string,
-  shared: SqliteConnection,
+  shared: () => SqliteConnection,
   pool: ConnectionPool,
 ): Driver {
   return {
@@ -222,6 +254,14 @@ function readDriver(
     releaseConnection: () => Promise.resolve(),
     destroy: () => Promise.resolve(),
   };
+}
+
+/** Which files a database consists of: its own, and the index of its log. */
+function identify(path: string): string {
+  return [path, `${path}-shm`].map((file) => {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    return stat === undefined ? "none" : `${stat.dev}:${stat.ino}`;
+  }).join(" ");
 }
 
 function closedError(): HeadwaterError {

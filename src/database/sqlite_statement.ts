@@ -6,7 +6,18 @@
 
 import type { StatementSync } from "node:sqlite";
 import { HeadwaterError } from "../runtime/errors.ts";
+import { MAX_STATEMENTS } from "../runtime/limits.ts";
 import type { SqlValue } from "./engine.ts";
+
+/** What a statement did. */
+export interface SqliteOutcome {
+  /** The rows it gave, as objects; empty where it gives none. */
+  readonly rows: unknown[];
+  /** The number of rows it changed. */
+  readonly changes: bigint;
+  /** The rowid of the last insert, where it was one. */
+  readonly insertId: bigint | undefined;
+}
 
 const READS = /^\s*(?:select|with|values|pragma|explain)\b|\breturning\b/i;
 
@@ -55,4 +66,18 @@ export function bindable(value: unknown): SqlValue {
 function describeType(value: unknown): string {
   if (typeof value !== "object" || value === null) return typeof value;
   return value.constructor?.name ?? "object";
+}
+
+/** Keeps a statement by its text; of too many, the oldest goes. */
+export function remember<Value>(
+  kept: Map<string, Value>,
+  sql: string,
+  value: Value,
+): Value {
+  if (kept.size >= MAX_STATEMENTS) {
+    const oldest = kept.keys().next();
+    if (!oldest.done) kept.delete(oldest.value);
+  }
+  kept.set(sql, value);
+  return value;
 }

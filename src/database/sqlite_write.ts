@@ -6,6 +6,7 @@
 
 import type { Transaction } from "kysely";
 import { HeadwaterError } from "../runtime/errors.ts";
+import { SharedRollbackError } from "./commit_group.ts";
 import type { SqlParameter, SqlValue, WriteSession } from "./engine.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
@@ -65,6 +66,7 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   readonly end: () => void;
   readonly #connection: SqliteConnection;
   readonly #onRollback: (() => void)[] = [];
+  #isEvicted = false;
 
   /** Constructs a view of the connection, which has begun. */
   constructor(
@@ -75,6 +77,17 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
     this.#connection = connection;
     this.db = db;
     this.end = end;
+  }
+
+  /** Whether it has been taken back while it ran. */
+  get isEvicted(): boolean {
+    return this.#isEvicted;
+  }
+
+  /** Cuts it off, for it has been taken back: it is to be run again. */
+  evict(): void {
+    this.#isEvicted = true;
+    this.end();
   }
 
   onRollback(callback: () => void): void {
@@ -91,10 +104,12 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   }
 
   run(sql: string, parameters: readonly SqlParameter[]): number {
+    this.#requireIn();
     return this.#connection.run(sql, parameters);
   }
 
   rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
+    this.#requireIn();
     return this.#connection.rows(sql, parameters);
   }
 
@@ -103,6 +118,12 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
     sql: string,
     parameters: readonly SqlParameter[],
   ): Promise<SqlValue[][]> {
-    return Promise.resolve(this.#connection.rows(sql, parameters));
+    return Promise.resolve(this.rows(sql, parameters));
+  }
+
+  #requireIn(): void {
+    if (this.#isEvicted) {
+      throw new SharedRollbackError("it has been taken back");
+    }
   }
 }

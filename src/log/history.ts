@@ -12,8 +12,16 @@ export interface HistoryMark {
   readonly token: Token;
   /** The transaction's random mark; `undefined` while it isn't known. */
   readonly commitId: string | undefined;
-  /** The fence of the holder that was writing then. */
+  /** Who was writing then; `undefined` while it isn't known. */
+  readonly holder: HolderMark | undefined;
+}
+
+/** A process that holds, or held, an instance's name. */
+export interface HolderMark {
+  /** Counts holders. A log that was restored gives the same number again. */
   readonly fence: number;
+  /** The process's random id. */
+  readonly holder: string;
 }
 
 /** The token of a transaction, by its random mark; `undefined` if it isn't in the log. */
@@ -44,20 +52,21 @@ export async function readCommitId(
   return row === undefined ? undefined : String(row[0]);
 }
 
-/** The fence of whoever holds an instance's name, or held it last; 0 if nobody did. */
-export async function readFence(
+/** Whoever holds an instance's name, or held it last; `undefined` if nobody did. */
+export async function readHolderMark(
   session: Session,
   instance: string,
-): Promise<number> {
+): Promise<HolderMark | undefined> {
   const [row] = await session.rows(
-    "SELECT max(fence) FROM headwater_holders WHERE instance = ?",
+    `SELECT fence, holder FROM headwater_holders
+    WHERE instance = ? ORDER BY fence DESC LIMIT 1`,
     [instance],
   );
-  return Number(row?.[0] ?? 0);
+  return row && { fence: Number(row[0]), holder: String(row[1]) };
 }
 
 const READ_LATER_STARTS =
-  `SELECT coalesce(max(CASE WHEN fence = ? THEN 1 ELSE 0 END), 0),
+  `SELECT coalesce(max(CASE WHEN fence = ? AND holder = ? THEN 1 ELSE 0 END), 0),
     min(CASE WHEN fence > ? THEN start_token END)
   FROM headwater_holders WHERE instance = ? AND fence >= ?`;
 
@@ -82,13 +91,14 @@ const READ_LATER_STARTS =
 export async function isInHistory(
   session: Session,
   instance: string,
-  { token, commitId, fence }: HistoryMark,
+  { token, commitId, holder: mark }: HistoryMark,
   floor: Token,
 ): Promise<boolean> {
-  if (fence > 0) {
+  if (mark !== undefined) {
+    const { fence, holder } = mark;
     const [row] = await session.rows(
       READ_LATER_STARTS,
-      [fence, fence, instance, fence],
+      [fence, holder, fence, instance, fence],
     );
     const [isKnown, lowestStart] = row ?? [];
     if (Number(isKnown) !== 1) return false;

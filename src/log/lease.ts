@@ -27,6 +27,8 @@ export interface Lease {
   readonly lastToken: Token;
   /** SQLite: a token that none given before is beyond, in this database. */
   readonly lastReserved: Token;
+  /** The random id of this process. */
+  readonly holder: string;
 }
 
 /** What {@linkcode takeLease} is asked for. */
@@ -82,6 +84,8 @@ const COUNT_OPEN = `SELECT count(*) FROM pg_locks l
     AND l.relation = 'headwater_log'::regclass
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND coalesce(nullif(a.application_name, ''), ?) = ?`;
+const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid = ? AND application_name = ?`;
 const LOOK_INTERVAL_MS = 5;
 
 /** The time of the clock that leases run by: the server's, or the machine's. */
@@ -179,6 +183,24 @@ async function settlePrevious(
 }
 
 /**
+ * PostgreSQL: ends one of this process's own connections on the server, and
+ * waits until it is gone.
+ */
+export async function endBackend(
+  session: Session,
+  { holder }: Lease,
+  backend: number,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<void> {
+  while (true) {
+    signal.throwIfAborted();
+    const rows = await session.rows(END_BACKEND, [backend, holder]);
+    if (rows.length === 0) return;
+    await pause(clock, LOOK_INTERVAL_MS, signal);
+  }
+}
+
+/**
  * Notes where the log ends as a holder begins, in the caller's transaction.
  *
  * Promise 7: the tokens of an earlier holder beyond that end are not part of
@@ -201,7 +223,8 @@ async function beginHolding(
       await readNow(session, request.clock),
     ],
   );
-  return { instance, fence, lastToken, lastReserved };
+  const { holder } = request;
+  return { instance, fence, lastToken, lastReserved, holder };
 }
 
 /**

@@ -29,6 +29,8 @@ import type { TransactionApplier } from "./transaction_applier.ts";
 export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
+  /** Has the database opened anew if it was replaced. */
+  readonly refresh: () => void;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -144,11 +146,12 @@ export class Follower implements Receiver {
 
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { position, history, live } = this.#options;
+    const { position, history, live, refresh } = this.#options;
     await this.#untilDone(
       "cannot adopt a position, trying again",
       instance,
       async () => {
+        refresh();
         const reached = position.get(instance);
         if (reached === undefined) {
           // What is cached was loaded at a position nobody knows.

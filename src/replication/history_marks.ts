@@ -9,8 +9,8 @@ import {
   type HistoryMark,
   isInHistory,
   readCommitId,
-  readFence,
   readFloor,
+  readHolderMark,
 } from "../log/history.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
@@ -53,11 +53,11 @@ export class HistoryMarks {
   /** Begins anew, as the instance's position has been adopted from a connection. */
   async connect(instance: string): Promise<void> {
     const { session, position } = this.#options;
-    const fence = await readFence(session, instance);
+    const holder = await readHolderMark(session, instance);
     const token = position.get(instance);
     if (token === undefined) return;
     const commitId = await readCommitId(session, instance, token);
-    this.#marks.set(instance, { token, commitId, fence });
+    this.#marks.set(instance, { token, commitId, holder });
   }
 
   /**
@@ -73,7 +73,7 @@ export class HistoryMarks {
     const here = {
       token: reached,
       commitId: mark?.token === reached ? mark.commitId : undefined,
-      fence: mark?.fence ?? 0,
+      holder: mark?.holder,
     };
     if (!await isInHistory(session, instance, here, floor)) return false;
     return mark === undefined || mark.token >= reached ||
@@ -98,7 +98,7 @@ export class HistoryMarks {
         if (commitId === undefined) continue;
         // A mark that was set meanwhile knows more.
         if (this.#marks.get(instance) !== mark) continue;
-        this.#marks.set(instance, { token, commitId, fence: mark.fence });
+        this.#marks.set(instance, { token, commitId, holder: mark.holder });
       }
     } catch {
       // The database can't be read now: the mark before is as good.

@@ -153,6 +153,7 @@ export class SlavedStore<Database> extends EventReads {
     );
     const following = {
       session: engine.session,
+      refresh: () => void engine.reopenIfReplaced(),
       applier: this.#applier,
       caches: this.#caches,
       position: this.#position,

@@ -8,7 +8,7 @@
 import type { CommitSession, Session } from "../database/engine.ts";
 import { findCommit, readCommitId, readFloor } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
-import type { Lease } from "../log/lease.ts";
+import { endBackend, type Lease } from "../log/lease.ts";
 import { appendAndCommit } from "../log/postgres_append.ts";
 import type { LogEntry } from "../log/record.ts";
 import { LogAppender } from "../log/sqlite_append.ts";
@@ -52,8 +52,14 @@ export interface Recorder {
   /**
    * Finds out about one whose commit was not answered. Resolves to whether it
    * was committed, once that is certain.
+   *
+   * @param backend The server's process that was to commit it.
    */
-  settle(ticket: Ticket, signal: AbortSignal): Promise<boolean>;
+  settle(
+    ticket: Ticket,
+    backend: number | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean>;
   /** Whether the last transaction of this process is still in the log. */
   isInHistory(): Promise<boolean>;
 }
@@ -145,16 +151,22 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     committed: (ticket) => committed(ticket, ticket.token as Token),
     abandoned: ({ flight }) => order.abandoned(flight as Flight),
     async isInHistory() {
-      if (lastCommitId === undefined) return true;
-      const found = await readCommitId(lookup, instance, lastTaken);
-      return found === lastCommitId ||
-        (found === undefined && lastTaken <= await readFloor(lookup));
+      // As they are now: others commit while this one asks.
+      const [token, commitId] = [lastTaken, lastCommitId];
+      if (commitId === undefined) return true;
+      const found = await readCommitId(lookup, instance, token);
+      return found === commitId ||
+        (found === undefined && token <= await readFloor(lookup));
     },
-    async settle(ticket, signal) {
+    async settle(ticket, backend, signal) {
       const { commitId } = ticket.entry;
       const after = tracker.position;
       for (let delayMs = MIN_BACKOFF_MS;; delayMs = nextDelay(delayMs)) {
         try {
+          // The request may not even have been read by then.
+          if (backend !== undefined) {
+            await endBackend(lookup, lease, backend, { clock, signal });
+          }
           // Once nobody has anything open, what is not there will never be.
           await readHorizon(lookup, { clock, signal });
           const token = await findCommit(lookup, instance, after, commitId);

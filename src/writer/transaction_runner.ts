@@ -5,6 +5,7 @@
  */
 
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
+import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
 import { isAppendConflict } from "../log/postgres_append.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
@@ -217,13 +218,13 @@ export class TransactionRunner<Database> {
     name: string,
     { outcome }: Done<Result>,
     ticket: Ticket,
-    error: unknown,
+    error: CommitUnknownError,
   ): Promise<boolean> {
     const { recorder, clock, logger } = this.#options;
     logger("warn", "commit not answered: looking for it in the log", {
       transaction: name,
     });
-    const settled = recorder.settle(ticket, this.#closing.signal)
+    const settled = recorder.settle(ticket, error.backend, this.#closing.signal)
       .then((isCommitted) => {
         if (!isCommitted) return false;
         this.#commits += 1;
@@ -323,8 +324,8 @@ export class TransactionRunner<Database> {
 
 const CONFLICT_PAUSE_MS = 5;
 
-function isUnknown(error: unknown): boolean {
-  return error instanceof HeadwaterError && error.code === "COMMIT_UNKNOWN";
+function isUnknown(error: unknown): error is CommitUnknownError {
+  return error instanceof CommitUnknownError;
 }
 
 function reasonOf(error: unknown): RetryReason {

@@ -161,6 +161,36 @@ t.test("one that waits for something else holds nobody's commit up twice", async
   t.same(order, ["quick", "slow"], "committed before the slow one began");
 });
 
+t.test("one that waits for another's acknowledgement gets it", async (t) => {
+  const writer = await openWriter(t);
+  const write = (name: string, id: number) =>
+    writer.transaction(name, async ({ db }) => {
+      await db.insertInto("things").values({ id, name }).execute();
+    });
+  for (const isUsed of [false, true]) {
+    const base = isUsed ? 100 : 200;
+    for (const name of ["write", "wait"]) await write(name, base + name.length);
+    const first = write("write", base + 10);
+    const second = write("write", base + 11);
+    let runs = 0;
+    const third = writer.transaction("wait", async ({ db }) => {
+      runs += 1;
+      if (isUsed) await db.selectFrom("things").select("id").execute();
+      await second;
+      await db.insertInto("things").values({ id: base + 12, name: "x" })
+        .execute();
+    });
+    const fourth = write("write", base + 13);
+    await Promise.all([first, second, third, fourth]);
+    const ids = (await idsOf(writer)).filter((id) => id >= base + 10);
+    t.same(
+      ids.filter((id) => id < base + 20),
+      [10, 11, 12, 13].map((id) => base + id),
+    );
+    t.equal(runs, isUsed ? 2 : 1, "run again only if it had used the database");
+  }
+});
+
 t.test("nothing is told of before the disk has it", async (t) => {
   const path = `${temporaryFolder(t)}/test.db`;
   fs.writeFileSync(`${path}-wal`, "log");

@@ -1,0 +1,172 @@
+// Promise 7: a reader whose position is not part of the log's history any more
+// flushes and starts over. The database is restored under live readers.
+
+import { copyFileSync, renameSync, rmSync } from "node:fs";
+import t, { type Test } from "tap";
+import { SlavedStore, WriterStore } from "../../mod.ts";
+import { until } from "../support/conditions.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { freePort } from "../support/ports.ts";
+import { sharedPostgres } from "../support/postgres.ts";
+import {
+  createUsers,
+  saveUser,
+  type TestDatabase,
+  Users,
+} from "../support/stores.ts";
+
+/** A database that can be put back to what it was. */
+interface Restorable {
+  readonly url: string;
+  /** Keeps what is there; nobody may be writing. */
+  backUp(): Promise<void>;
+  restore(): Promise<void>;
+}
+
+function sqliteFile(t: Test): Promise<Restorable> {
+  const file = `${temporaryFolder(t)}/test.db`;
+  const saved = `${file}.saved`;
+  return Promise.resolve({
+    url: `sqlite:${file}`,
+    backUp: () => Promise.resolve(copyFileSync(file, saved)),
+    restore() {
+      for (const end of ["-wal", "-shm"]) rmSync(file + end, { force: true });
+      // A file of its own takes the place: copying over the one that readers
+      // have open would hand them a mixture.
+      copyFileSync(saved, `${file}.new`);
+      renameSync(`${file}.new`, file);
+      return Promise.resolve();
+    },
+  });
+}
+
+async function postgresDatabase(t: Test): Promise<Restorable> {
+  const server = await sharedPostgres();
+  const url = await server.createDatabase();
+  const name = new URL(url).pathname.slice(1);
+  const copy = `${name}_saved`;
+  const end = (database: string) =>
+    server.run(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${database}'`,
+    );
+  t.teardown(async () => {
+    for (const each of [name, copy]) {
+      await server.run(`drop database if exists ${each} with (force)`);
+    }
+  });
+  return {
+    url,
+    async backUp() {
+      // Readers keep their connections; a copy needs them gone for a moment.
+      await server.run(`alter database ${name} allow_connections false`);
+      await end(name);
+      await server.run(`create database ${copy} template ${name}`);
+      await server.run(`alter database ${name} allow_connections true`);
+    },
+    async restore() {
+      await server.run(`drop database ${name} with (force)`);
+      await server.run(`create database ${name} template ${copy}`);
+    },
+  };
+}
+
+async function openWriter(
+  database: string,
+  port: number,
+): Promise<WriterStore<TestDatabase>> {
+  return await WriterStore.open<TestDatabase>({
+    database,
+    listen: `tcp://127.0.0.1:${port}`,
+  });
+}
+
+for (
+  const [engine, open] of [
+    ["SQLite", sqliteFile],
+    ["PostgreSQL", postgresDatabase],
+  ] as const
+) {
+  t.test(`a log that was restored is noticed (${engine})`, async (t) => {
+    for (const written of [0, 1, 5, 9]) {
+      await t.test(`and has ${written} new commits by then`, async (t) => {
+        const database = await open(t);
+        const port = await freePort();
+        let writer = await openWriter(database.url, port);
+        await createUsers(writer);
+        await saveUser(writer, { id: "1", name: "kept", version: 1 });
+        await saveUser(writer, { id: "2", name: "kept", version: 1 });
+        await writer.close();
+        await database.backUp();
+
+        writer = await openWriter(database.url, port);
+        const slaved = await SlavedStore.connect<TestDatabase>({
+          database: database.url,
+          replicate: `tcp://127.0.0.1:${port}`,
+          minBackoffMs: 10,
+          maxBackoffMs: 50,
+        });
+        t.teardown(() => slaved.close());
+        const users = slaved.attach(Users);
+        let commit;
+        for (let version = 2; version < 7; version += 1) {
+          const lost = { id: "1", name: "lost", version };
+          commit = await saveUser(writer, lost);
+        }
+        await slaved.waitFor(commit as NonNullable<typeof commit>);
+        t.match(await users.getUserById("1"), { name: "lost" });
+        t.match(await users.getUserById("2"), { name: "kept" });
+        const { flushes } = slaved.stats;
+        await writer.close();
+        await database.restore();
+
+        // As many commits as were lost, fewer, and more: the same tokens again.
+        writer = await openWriter(database.url, port);
+        t.teardown(() => writer.close());
+        let last = writer.position;
+        for (let version = 2; version < 2 + written; version += 1) {
+          await saveUser(writer, { id: "3", name: "new", version });
+          last = writer.position;
+        }
+        await until(
+          "it has started over",
+          () => slaved.stats.flushes > flushes,
+        );
+        await slaved.waitFor(last);
+        t.match(await users.getUserById("1"), { name: "kept", version: 1 });
+        if (written > 0) {
+          t.match(await users.getUserById("3"), { version: written + 1 });
+        }
+        // And goes on right.
+        await slaved.waitFor(
+          await saveUser(writer, { id: "1", name: "again", version: 50 }),
+        );
+        t.match(await users.getUserById("1"), { name: "again" });
+      });
+    }
+  });
+
+  t.test(`a writer that was only restarted is no reason to flush (${engine})`, async (t) => {
+    const database = await open(t);
+    const port = await freePort();
+    let writer = await openWriter(database.url, port);
+    await createUsers(writer);
+    t.teardown(() => writer.close());
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database: database.url,
+      replicate: `tcp://127.0.0.1:${port}`,
+      minBackoffMs: 10,
+      maxBackoffMs: 50,
+    });
+    t.teardown(() => slaved.close());
+    const before = slaved.stats.flushes;
+    for (let round = 1; round <= 3; round += 1) {
+      await saveUser(writer, { id: "1", name: `round ${round}`, version: 1 });
+      await writer.close();
+      writer = await openWriter(database.url, port);
+      const commit = await saveUser(writer, { id: "2", name: "x", version: 1 });
+      await slaved.waitFor(commit);
+    }
+    t.equal(slaved.stats.flushes, before);
+    t.match(await slaved.attach(Users).getUserById("1"), { name: "round 3" });
+  });
+}

@@ -1,0 +1,243 @@
+// Deleting what a log need not keep: nobody is held up, nobody steps over it.
+
+import t, { type Test } from "tap";
+import { z } from "zod";
+import {
+  defineStream,
+  SlavedStore,
+  WriterStore,
+  type WriterStoreOptions,
+} from "../../mod.ts";
+import { openDatabase } from "../../src/database/open_database.ts";
+import { retainStream, type RetentionPolicy } from "../../src/log/retention.ts";
+import { ProjectionRunner } from "../../src/projections/mod.ts";
+import { defineProjection } from "../../src/projections/mod.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { until } from "../support/conditions.ts";
+import { onEachEngine } from "../support/databases.ts";
+import {
+  createUsers,
+  saveUser,
+  type TestDatabase,
+  Users,
+} from "../support/stores.ts";
+
+const notes = defineStream("notes", z.object({ n: z.int() }));
+
+async function openWriter(
+  t: Test,
+  database: string,
+  options: Partial<WriterStoreOptions> = {},
+): Promise<WriterStore<TestDatabase>> {
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+    streams: [notes],
+    ...options,
+  });
+  t.teardown(() => writer.close());
+  return writer;
+}
+
+/** Cuts a stream, as another process may. */
+async function retain(
+  database: string,
+  stream: string,
+  policy: RetentionPolicy,
+  clock: Clock = systemClock,
+): ReturnType<typeof retainStream> {
+  const engine = openDatabase(database, systemClock, {});
+  try {
+    return await retainStream(engine, stream, policy, { clock });
+  } finally {
+    await engine.close();
+  }
+}
+
+function write(writer: WriterStore<TestDatabase>, n: number) {
+  return writer.transaction("note", (txn) => {
+    for (let row = 0; row < n % 3 + 1; row += 1) txn.write(notes, { n });
+    return Promise.resolve();
+  });
+}
+
+async function readNotes(
+  writer: WriterStore<TestDatabase>,
+): Promise<number[]> {
+  const { rows } = await writer.readRows(notes, { limit: 100_000 });
+  return rows.map(([, { n }]) => n);
+}
+
+onEachEngine(
+  t,
+  "by count: the newest rows stay, whole tokens",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    for (let n = 0; n < 30; n += 1) await write(writer, n);
+    const kept = await retain(database, "notes", { maxRows: 10 });
+    const left = await readNotes(writer);
+    t.ok(left.length >= 10 && left.length < 13, `${left.length} rows`);
+    t.same(left, left.toSorted((a, b) => a - b));
+    t.equal(left.at(-1), 29);
+    t.ok(kept.deleted > 20);
+    t.match(await retain(database, "notes", { maxRows: 10 }), {
+      deleted: 0,
+      floor: kept.floor,
+    });
+    t.match(await retain(database, "notes", { maxRows: 0 }), { deleted: 5 });
+    t.same(await readNotes(writer), []);
+  },
+);
+
+onEachEngine(
+  t,
+  "by age: what is younger stays, and other streams",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    await createUsers(writer);
+    await write(writer, 1);
+    await saveUser(writer, { id: "1", name: "x", version: 1 });
+    const day = 86_400_000;
+    t.match(await retain(database, "notes", { maxAgeMs: day }), { deleted: 0 });
+    await until("a moment has passed", () => true);
+    t.match(await retain(database, "notes", { maxAgeMs: 0 }), { deleted: 1 });
+    t.same(await readNotes(writer), []);
+    t.equal((await writer.readRows("caches")).rows.length, 3);
+  },
+);
+
+onEachEngine(
+  t,
+  "a reader that comes back later clears its caches",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    await createUsers(writer);
+    await saveUser(writer, { id: "1", name: "old", version: 1 });
+    const listen = writer.url as string;
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database,
+      replicate: listen,
+      minBackoffMs: 10,
+      maxBackoffMs: 20,
+    });
+    t.teardown(() => slaved.close());
+    const users = slaved.attach(Users);
+    t.match(await users.getUserById("1"), { name: "old" });
+    const { flushes } = slaved.stats;
+    await writer.close();
+    // While it is cut off, much is written, and deleted again.
+    const other = await openWriter(t, database, {
+      listen: "tcp://127.0.0.1:0",
+    });
+    await saveUser(other, { id: "1", name: "new", version: 2 });
+    const commit = await saveUser(other, { id: "2", name: "new", version: 2 });
+    await retain(database, "caches", { maxRows: 1 });
+    await other.close();
+    const again = await openWriter(t, database, { listen });
+    await slaved.waitFor(commit);
+    t.ok(slaved.stats.flushes > flushes, "it was told");
+    t.match(await users.getUserById("1"), { name: "new" });
+    t.ok(again.url);
+  },
+);
+
+onEachEngine(t, "writers and readers go on meanwhile", async (t, database) => {
+  const writer = await openWriter(t, database);
+  await Promise.all(
+    Array.from({ length: 3_000 }, (_, n) => write(writer, n)),
+  );
+  let isDone = false;
+  const writing = (async () => {
+    let n = 3_000;
+    while (!isDone) await write(writer, n++);
+    return n;
+  })();
+  const { deleted } = await retain(database, "notes", { maxRows: 100 });
+  isDone = true;
+  const last = await writing;
+  t.ok(deleted > 2_000);
+  const left = await readNotes(writer);
+  t.ok(left.length >= 100);
+  t.equal(left.at(-1), last - 1);
+  // Those of one caller have tokens in the order of the calls.
+  const late = [...new Set(left.filter((n) => n >= 3_000))];
+  t.equal(late.length, last - (late[0] as number), "no hole");
+});
+
+onEachEngine(
+  t,
+  "events that a projection has yet to take are kept",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const add = (n: number) =>
+      writer.transaction(
+        "add",
+        (txn) => txn.append("a:1", [{ type: "added", data: n }]),
+      );
+    const seen: number[] = [];
+    const projection = defineProjection<TestDatabase>({
+      name: "sums",
+      tables: [],
+      create: () => Promise.resolve(),
+      handle: ({ data }) => void seen.push(data as number),
+    });
+    const open = () =>
+      ProjectionRunner.open({
+        database,
+        projections: [projection],
+        pollIntervalMs: 10,
+      });
+    const runner = await open();
+    await runner.whenCaughtUp(await add(1));
+    await runner.close();
+    for (let n = 2; n <= 5; n += 1) await add(n);
+    t.match(await retain(database, "events", { maxRows: 0 }), { deleted: 1 });
+    const next = await open();
+    t.teardown(() => next.close());
+    await next.whenCaughtUp(await add(6));
+    t.same(seen, [1, 2, 3, 4, 5, 6]);
+    await next.rebuild("sums");
+    await until(
+      "it is told that it can't be rebuilt",
+      async () =>
+        /events up to \d+ were deleted/.test(
+          (await next.progress("sums")).error ?? "",
+        ),
+    );
+  },
+);
+
+onEachEngine(
+  t,
+  "a writer keeps its log short by itself",
+  async (t, database) => {
+    const writer = await openWriter(t, database, {
+      retention: { notes: { maxRows: 5 } },
+      retentionIntervalMs: 10,
+    });
+    for (let n = 0; n < 20; n += 1) await write(writer, n);
+    await until(
+      "the old ones are gone",
+      async () => (await readNotes(writer)).length < 10,
+    );
+    t.equal((await readNotes(writer)).at(-1), 19);
+  },
+);
+
+t.test("policies that can't be are refused", async (t) => {
+  for (
+    const [policy, message] of [
+      [{}, /give maxAgeMs, maxRows, or "forever"/],
+      [{ maxAgeMs: -1 }, /maxAgeMs is -1/],
+      [{ maxRows: 1.5 }, /maxRows is 1.5/],
+    ] as const
+  ) {
+    await t.rejects(
+      WriterStore.open({
+        database: "sqlite::memory:",
+        retention: { notes: policy },
+      }),
+      { code: "INVALID_ARGUMENT", message },
+    );
+  }
+});

@@ -1,0 +1,353 @@
+// Projections: in the append's transaction, or catching up, each event's effects
+// once, whatever happens.
+
+import t, { type Test } from "tap";
+import { WriterStore } from "../../mod.ts";
+import {
+  defineProjection,
+  type Projection,
+  ProjectionRunner,
+  type ProjectionRunnerOptions,
+} from "../../src/projections/mod.ts";
+import { until } from "../support/conditions.ts";
+import { onEachEngine } from "../support/databases.ts";
+
+interface Database {
+  totals: { type: string; amount: number; events: number };
+}
+
+/** What a projection's handler is to do wrong. */
+interface Mood {
+  failAt?: number | undefined;
+  seen: number[];
+}
+
+/** Adds up amounts by type; a version adds them up times that version. */
+function totals(
+  mood: Mood = { seen: [] },
+  options: Partial<Projection<Database>> = {},
+): Projection<Database> {
+  const { version = 1 } = options;
+  return defineProjection<Database>({
+    name: "totals",
+    tables: ["totals"],
+    async create({ db, table }) {
+      await db.schema.createTable(table("totals"))
+        .addColumn("type", "text", (column) => column.primaryKey())
+        .addColumn("amount", "integer", (column) => column.notNull())
+        .addColumn("events", "integer", (column) => column.notNull()).execute();
+    },
+    async handle({ type, data }, { db, table }) {
+      const { amount } = data as { amount: number };
+      mood.seen.push(amount);
+      const name = table("totals");
+      await db.insertInto(name)
+        .values({ type, amount: amount * version, events: 1 })
+        .onConflict((conflict) =>
+          conflict.column("type").doUpdateSet((eb) => ({
+            amount: eb(`${name}.amount`, "+", amount * version),
+            events: eb(`${name}.events`, "+", 1),
+          }))
+        ).execute();
+      // After its effects: they must be undone.
+      if (amount === mood.failAt) throw new RangeError(`no ${amount}`);
+    },
+    ...options,
+  });
+}
+
+async function openWriter(
+  t: Test,
+  database: string,
+): Promise<WriterStore<Database>> {
+  const writer = await WriterStore.open<Database>({ database });
+  t.teardown(() => writer.close());
+  return writer;
+}
+
+async function openRunner(
+  t: Test,
+  database: string,
+  projection: Projection<Database>,
+  options: Partial<ProjectionRunnerOptions<Database>> = {},
+): Promise<ProjectionRunner<Database>> {
+  const runner = await ProjectionRunner.open<Database>({
+    database,
+    projections: [projection],
+    pollIntervalMs: 10,
+    ...options,
+  });
+  t.teardown(() => runner.close());
+  return runner;
+}
+
+/** Appends amounts, each in a transaction of its own. */
+async function append(
+  writer: WriterStore<Database>,
+  from: number,
+  to: number,
+): Promise<{ token: number }> {
+  let commit = { token: 0 };
+  for (let amount = from; amount <= to; amount += 1) {
+    const type = amount % 2 === 0 ? "even" : "odd";
+    commit = await writer.transaction(
+      "append",
+      (txn) =>
+        txn.append(`account:${amount % 5}`, [{ type, data: { amount } }]),
+    );
+  }
+  return commit;
+}
+
+async function read(
+  writer: WriterStore<Database>,
+): Promise<Record<string, [number, number]>> {
+  const { result } = await writer.transaction(
+    "read",
+    async ({ db }) => await db.selectFrom("totals").selectAll().execute(),
+  );
+  return Object.fromEntries(
+    result.map(({ type, amount, events }) => [type, [amount, events]]),
+  );
+}
+
+/** What must stand there for the amounts from 1 on. */
+function expected(to: number, times = 1): Record<string, [number, number]> {
+  const sums: Record<string, [number, number]> = {};
+  for (let amount = 1; amount <= to; amount += 1) {
+    const sum = sums[amount % 2 === 0 ? "even" : "odd"] ??= [0, 0];
+    sum[0] += amount * times;
+    sum[1] += 1;
+  }
+  return sums;
+}
+
+onEachEngine(t, "inline, it changes with the append", async (t, database) => {
+  const writer = await openWriter(t, database);
+  await append(writer, 1, 10);
+  const mood: Mood = { seen: [] };
+  await writer.project(totals(mood));
+  t.same(await read(writer), expected(10), "made of what was there");
+  await append(writer, 11, 20);
+  t.same(await read(writer), expected(20));
+
+  mood.failAt = 21;
+  await t.rejects(append(writer, 21, 21), { message: "no 21" });
+  t.same(await read(writer), expected(20), "and fails with it");
+  const versions = [];
+  for await (const { version } of writer.readAggregate("account:1")) {
+    versions.push(version);
+  }
+  t.same(versions, [1, 2, 3, 4]);
+
+  const again = await WriterStore.open<Database>({ database, instance: "two" });
+  t.teardown(() => again.close());
+  await again.project(totals());
+  t.same(await read(again), expected(20), "not made twice");
+  await t.rejects(again.project(totals(undefined, { version: 2 })), {
+    code: "INVALID_ARGUMENT",
+    message: /its tables are of version 1, and this is 2/,
+  });
+});
+
+onEachEngine(
+  t,
+  "catching up, each event is taken in once",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    await append(writer, 1, 100);
+    const runner = await openRunner(t, database, totals(), {
+      maxBatchEvents: 7,
+    });
+    await runner.whenCaughtUp(await append(writer, 101, 130));
+    t.same(await read(writer), expected(130));
+    t.match(await runner.progress("totals"), {
+      name: "totals",
+      done: 130,
+      total: 130,
+      secondsLeft: 0,
+      parked: 0,
+      isRebuilding: false,
+      isHolding: true,
+      error: undefined,
+    });
+    await runner.close();
+    // The next goes on from the checkpoint.
+    const mood: Mood = { seen: [] };
+    const next = await openRunner(t, database, totals(mood));
+    await next.whenCaughtUp(await append(writer, 131, 140));
+    t.same(await read(writer), expected(140));
+    t.same(mood.seen, Array.from({ length: 10 }, (_, index) => index + 131));
+  },
+);
+
+onEachEngine(
+  t,
+  "of two runners one works, and the other takes over",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const moods: Mood[] = [{ seen: [] }, { seen: [] }];
+    const [first, second] = [
+      await openRunner(t, database, totals(moods[0])),
+      await openRunner(t, database, totals(moods[1])),
+    ];
+    const commit = await append(writer, 1, 50);
+    await Promise.race([
+      first.whenCaughtUp(commit),
+      second.whenCaughtUp(commit),
+    ]);
+    t.same(await read(writer), expected(50));
+    const workers = moods.filter(({ seen }) => seen.length > 0);
+    t.equal(workers.length, 1, "one alone has worked");
+    const [working, idle] = moods[0]?.seen.length
+      ? [first, second]
+      : [second, first];
+    await working.close();
+    await idle.whenCaughtUp(await append(writer, 51, 60));
+    t.same(await read(writer), expected(60));
+  },
+);
+
+onEachEngine(
+  t,
+  "a poison event is parked, seen, and tried again",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const mood: Mood = { seen: [], failAt: 13 };
+    const runner = await openRunner(t, database, totals(mood), { maxTries: 3 });
+    await runner.whenCaughtUp(await append(writer, 1, 30));
+    const without = expected(30);
+    without.odd = [(without.odd?.[0] ?? 0) - 13, (without.odd?.[1] ?? 0) - 1];
+    t.same(await read(writer), without, "the others went on");
+    t.equal(mood.seen.filter((amount) => amount === 13).length, 3);
+    t.match(await runner.parked("totals"), [
+      { projection: "totals", ordinal: 0, attempts: 3, error: "no 13" },
+    ]);
+
+    await runner.retryParked("totals");
+    await until(
+      "it failed again",
+      async () =>
+        (await runner.parked("totals"))[0]?.attempts === 3 &&
+        mood.seen.filter((amount) => amount === 13).length === 4,
+    );
+    t.same(await read(writer), without);
+    mood.failAt = undefined;
+    await runner.retryParked("totals");
+    await until(
+      "it was taken in",
+      async () => (await runner.parked("totals")).length === 0,
+    );
+    t.same(await read(writer), expected(30));
+  },
+);
+
+onEachEngine(
+  t,
+  "several events of a token: one is parked, the others stay",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const mood: Mood = { seen: [], failAt: 2 };
+    const runner = await openRunner(t, database, totals(mood), { maxTries: 2 });
+    const commit = await writer.transaction("append", (txn) =>
+      txn.append(
+        "account:1",
+        [1, 2, 3].map((amount) => ({
+          type: "all",
+          data: { amount },
+        })),
+      ));
+    await runner.whenCaughtUp(commit);
+    t.same(await read(writer), { all: [4, 2] });
+    t.match(await runner.parked("totals"), [{
+      token: commit.token,
+      ordinal: 1,
+    }]);
+  },
+);
+
+onEachEngine(
+  t,
+  "it is rebuilt from zero while its table serves",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const runner = await openRunner(t, database, totals());
+    await runner.whenCaughtUp(await append(writer, 1, 60));
+    await writer.transaction("spoil", async ({ db }) => {
+      await db.updateTable("totals").set({ amount: -1 }).execute();
+    });
+    await runner.rebuild("totals");
+    await until(
+      "it is done",
+      async () => !(await runner.progress("totals")).isRebuilding,
+    );
+    t.same(await read(writer), expected(60));
+    await runner.whenCaughtUp(await append(writer, 61, 70));
+    t.same(await read(writer), expected(70));
+    await runner.close();
+
+    // Another version of its code has it rebuilt, too.
+    const next = await openRunner(
+      t,
+      database,
+      totals(undefined, { version: 3 }),
+    );
+    const reads: Awaited<ReturnType<typeof read>>[] = [];
+    await until("it is done", async () => {
+      reads.push(await read(writer));
+      return (reads.at(-1)?.even?.[0] ?? 0) > (expected(70).even?.[0] ?? 0);
+    });
+    t.same(reads[0], expected(70), "the old table served");
+    await next.whenCaughtUp(await append(writer, 71, 80));
+    t.same(await read(writer), expected(80, 3));
+  },
+);
+
+onEachEngine(t, "it takes only what it wants", async (t, database) => {
+  const writer = await openWriter(t, database);
+  const mood: Mood = { seen: [] };
+  const wanted = { types: ["even"], aggregatePrefix: "account:4" };
+  const runner = await openRunner(t, database, totals(mood, wanted));
+  await runner.whenCaughtUp(await append(writer, 1, 40));
+  t.same(mood.seen, [4, 14, 24, 34]);
+});
+
+onEachEngine(t, "what can't be is told", async (t, database) => {
+  const writer = await openWriter(t, database);
+  const runner = await openRunner(t, database, totals({ seen: [], failAt: 1 }));
+  const commit = await append(writer, 1, 1);
+  await t.rejects(runner.whenCaughtUp(commit, { timeoutMs: 1 }), {
+    code: "WAIT_TIMEOUT",
+    message: /"totals" has come to \d+/,
+  });
+  await t.rejects(runner.progress("none"), {
+    code: "PROJECTION_UNKNOWN",
+    message: /"none": this runner has totals/,
+  });
+  await until(
+    "it has been claimed",
+    async () => (await runner.progress("totals")).isHolding,
+  );
+  await t.rejects(writer.project(totals()), {
+    code: "INVALID_ARGUMENT",
+    message: /it catches up, in a runner/,
+  });
+  const refused = t.rejects(runner.whenCaughtUp(1_000_000), {
+    code: "CLOSED",
+  });
+  await runner.close();
+  await refused;
+  for (
+    const [change, message] of [
+      [{ name: "" }, /give a letter/],
+      [{ name: "a b" }, /give a letter/],
+      [{ version: 0 }, /its version is 0/],
+      [{ tables: [5] }, /give the names of its tables/],
+    ] as const
+  ) {
+    t.throws(() => totals(undefined, change as never), {
+      code: "INVALID_ARGUMENT",
+      message,
+    });
+  }
+});

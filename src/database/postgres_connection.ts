@@ -71,6 +71,8 @@ export class PostgresConnection implements Session {
     rename: Rename,
   ): Promise<PostgresConnection> {
     try {
+      // To reserve a connection that isn't there yet takes for ever in 3.4.9.
+      await client.unsafe("SELECT 1");
       const sql = await client.reserve();
       return new PostgresConnection(client, sql, rename);
     } catch (error) {

@@ -5,6 +5,7 @@
  */
 
 import postgres from "postgres";
+import { arrayTypes, toInteger } from "./postgres_arrays.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 
 /** Options of a PostgreSQL database. */
@@ -80,7 +81,8 @@ function open(
       // A server that comes back is tried soon; its own pauses are too long.
       backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
       onnotice: () => {},
-      types: { bigint: INTEGERS },
+      fetch_types: false,
+      types: { bigint: INTEGERS, ...arrayTypes() },
       connection: {
         application_name: applicationName,
         statement_timeout: statementTimeoutMs,
@@ -102,10 +104,7 @@ const INTEGERS = {
   to: INT8,
   from: [INT8],
   serialize: String,
-  parse(text: string): number | bigint {
-    const value = Number(text);
-    return Number.isSafeInteger(value) ? value : BigInt(text);
-  },
+  parse: toInteger,
 };
 
 /** A URL without its password, for errors and logs. */

@@ -9,7 +9,12 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { HeadwaterError } from "../../mod.ts";
 import { followCommand } from "./follow.ts";
+import { logCommand } from "./log.ts";
+import { positionsCommand } from "./positions.ts";
+import { projectionsCommand } from "./projections.ts";
+import { retainCommand } from "./retain.ts";
 import { serveCommand } from "./serve.ts";
+import { verifyCommand } from "./verify.ts";
 
 const VERSION = "0.1.0";
 const WRONG_USAGE = 2;
@@ -20,7 +25,12 @@ export async function main(args: readonly string[]): Promise<void> {
     .description("A log of every write, and caches that follow it")
     .version(VERSION)
     .addCommand(serveCommand())
-    .addCommand(followCommand());
+    .addCommand(followCommand())
+    .addCommand(positionsCommand())
+    .addCommand(logCommand())
+    .addCommand(verifyCommand())
+    .addCommand(retainCommand())
+    .addCommand(projectionsCommand());
   for (const command of [program, ...program.commands]) {
     command.exitOverride().showSuggestionAfterError(false)
       .configureOutput({
@@ -29,7 +39,10 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   try {
     if (args.length === 0) {
-      program.error("error: missing command: give serve or follow, or --help");
+      const names = program.commands.map((command) => command.name());
+      program.error(
+        `error: missing command: give ${names.join(", ")} or --help`,
+      );
     }
     await program.parseAsync(args, { from: "user" });
   } catch (error) {

@@ -17,8 +17,12 @@ const CLOSE_GRACE_MS = 300;
 export interface Output {
   /** Writes a value as a line of JSON; waits while the reader is behind. */
   writeLine(value: unknown): void | Promise<void>;
+  /** Writes a line of text; waits while the reader is behind. */
+  writeText(line: string): void | Promise<void>;
   /** Resolves when whoever read it has had enough. */
   readonly gone: Promise<void>;
+  /** Lets go of it once the reader has taken everything, or is gone. */
+  finish(): Promise<void>;
   /** Lets go of it, soon: what a stuck reader has not taken is dropped. */
   close(): Promise<void>;
 }
@@ -26,24 +30,35 @@ export interface Output {
 /** Opens standard output. It is nobody else's from then on. */
 export function openOutput(): Output {
   const stream = openStream();
+  let isGone = false;
   const gone = new Promise<void>((resolve) => {
-    stream.on("error", () => resolve());
-    stream.on("close", () => resolve());
+    const leave = () => {
+      isGone = true;
+      resolve();
+    };
+    stream.on("error", leave);
+    stream.on("close", leave);
   });
+  const writeText = (line: string) => {
+    if (stream.write(`${line}\n`) || isGone) return;
+    return nextOf(stream, ["drain", "error", "close"]);
+  };
+  const end = () => {
+    const ended = new Promise<void>((resolve) => stream.end(() => resolve()));
+    return Promise.race([ended, gone]);
+  };
   return {
     gone,
-    writeLine(value) {
-      if (stream.write(`${JSON.stringify(value)}\n`)) return;
-      return Promise.race([
-        new Promise<void>((resolve) => stream.once("drain", () => resolve())),
-        gone,
-      ]);
+    writeText,
+    writeLine: (value) => writeText(JSON.stringify(value)),
+    async finish() {
+      await end();
+      stream.destroy();
     },
     async close() {
       let timer;
       await Promise.race([
-        new Promise<void>((resolve) => stream.end(() => resolve())),
-        gone,
+        end(),
         new Promise<void>((resolve) => {
           timer = setTimeout(resolve, CLOSE_GRACE_MS);
         }),
@@ -52,6 +67,17 @@ export function openOutput(): Output {
       stream.destroy();
     },
   };
+}
+
+/** Resolves at the first of the events, and leaves nothing behind. */
+function nextOf(stream: Writable, events: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of events) stream.off(event, done);
+      resolve();
+    };
+    for (const event of events) stream.on(event, done);
+  });
 }
 
 /**

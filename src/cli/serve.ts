@@ -9,26 +9,34 @@ import { Command, Option } from "commander";
 import { z } from "zod";
 import { defineStream, HeadwaterError, stderrLogger } from "../../mod.ts";
 import { WriterStore } from "../writer/mod.ts";
+import {
+  type DatabaseCommandOptions,
+  withTableNames,
+} from "./database_options.ts";
 import { createApp } from "./http.ts";
 import { type HttpServer, listenHttp } from "./http_server.ts";
 import { stopRequested } from "./signals.ts";
 
-interface ServeOptions {
+interface ServeOptions extends DatabaseCommandOptions {
   readonly database: string;
   readonly listen: string;
   readonly http?: string;
   readonly instance: string;
   readonly serverName: string;
   readonly stream: readonly string[];
+  readonly streamPrefix?: string;
   readonly synchronous: "full" | "normal";
   readonly verbose?: boolean;
 }
 
 /** The `serve` command. */
 export function serveCommand(): Command {
-  return new Command("serve")
+  const command = new Command("serve")
     .description("write a database's log, and serve it to readers")
-    .requiredOption("--database <url>", "sqlite:FILE or sqlite::memory:")
+    .requiredOption(
+      "--database <url>",
+      "sqlite:FILE, sqlite::memory: or postgres://USER@HOST/DATABASE",
+    )
     .requiredOption(
       "--listen <url>",
       "where readers connect: tcp://HOST:PORT; port 0 for any that is free",
@@ -42,15 +50,20 @@ export function serveCommand(): Command {
       (name, names: readonly string[]) => [...names, name],
       [] as readonly string[],
     )
+    .option(
+      "--stream-prefix <text>",
+      "what the built-in streams' names begin with on the wire",
+    )
     .addOption(
       new Option(
         "--synchronous <mode>",
-        "how hard commits are pressed on the disk",
+        "SQLite: how hard commits are pressed on the disk",
       )
         .choices(["full", "normal"]).default("full"),
     )
     .option("--verbose", "log what happens, not only what goes wrong")
     .action(serve);
+  return withTableNames(command);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -66,8 +79,11 @@ async function serve(options: ServeOptions): Promise<void> {
     instance: options.instance,
     serverName: options.serverName,
     synchronous: options.synchronous,
+    tablePrefix: options.tablePrefix,
+    schema: options.schema,
     // Any JSON: what is none, the writer refuses by itself.
     streams: options.stream.map((name) => defineStream(name, z.unknown())),
+    streamPrefix: options.streamPrefix,
     logger,
   });
   let http: HttpServer | undefined;

@@ -9,6 +9,7 @@ import { parseToken, type Token } from "../tokens/token.ts";
 
 /** What the database knows of a projection. */
 export interface ProjectionRecord {
+  /** The projection's name. */
   readonly name: string;
   /** The version of the code that made its tables. */
   readonly version: number;
@@ -22,6 +23,7 @@ export interface ProjectionRecord {
   readonly parked: number;
   /** When its runner's lease ends, in ms since 1970. */
   readonly expiresMs: number;
+  /** When any of this last changed, in ms since 1970. */
   readonly updatedMs: number;
 }
 

@@ -9,7 +9,9 @@ import { parseToken, type Token } from "../tokens/token.ts";
 
 /** An event that was set aside, so that those after it go on. */
 export interface ParkedEvent {
+  /** The name of the projection. */
   readonly projection: string;
+  /** The event's token. */
   readonly token: Token;
   /** Its place among the events of the token, from 0. */
   readonly ordinal: number;
@@ -17,6 +19,7 @@ export interface ParkedEvent {
   readonly attempts: number;
   /** What the last attempt failed with. */
   readonly error: string;
+  /** When it was set aside, in ms since 1970. */
   readonly parkedMs: number;
 }
 

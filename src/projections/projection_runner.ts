@@ -61,12 +61,17 @@ export interface ProjectionRunnerOptions<Database> extends DatabaseOptions {
    * @default {5}
    */
   readonly maxTries?: number | undefined;
-  /** @default {nothing is said} */
+  /**
+   * Where it says what fails and is tried again.
+   *
+   * @default {nothing is said}
+   */
   readonly logger?: Logger | undefined;
 }
 
 /** How far a projection has got. */
 export interface ProjectionProgress {
+  /** The projection. */
   readonly name: string;
   /** The token up to which its tables contain events. */
   readonly position: Token;

@@ -16,6 +16,7 @@ import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
+import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AcceptConnection } from "../transport/tcp_transport.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
@@ -55,6 +56,8 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
   readonly receiver: Receiver;
   /** What to be called in the writer's logs. */
   readonly name: string;
+  /** What streams are called on the wire; as everywhere by default. */
+  readonly wireNames?: WireNames | undefined;
   /** The name that the writer must have; any by default. */
   readonly serverName?: string | undefined;
   /** The first pause before connecting again, in ms. */
@@ -243,18 +246,18 @@ class Link implements ConnectionHandler {
   #readCommand(line: string): void | Promise<void> {
     const command = parseCommand(line);
     if (command === undefined) return;
-    const { receiver, logger, serverName } = this.#options;
+    const { receiver, logger, serverName, wireNames } = this.#options;
     switch (command.kind) {
       case "RDATA": {
         const { stream, instance, token, row } = command;
-        this.#stream = stream;
+        this.#stream = wireNames?.fromWire(stream) ?? stream;
         this.#instance = instance;
         this.#prefix = formatRdataPrefix(stream, instance, undefined);
-        return receiver.row(stream, instance, token, row);
+        return receiver.row(this.#stream, instance, token, row);
       }
       case "POSITION":
         return receiver.position(
-          command.stream,
+          wireNames?.fromWire(command.stream) ?? command.stream,
           command.instance,
           command.previous,
           command.token,

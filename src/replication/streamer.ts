@@ -15,6 +15,7 @@ import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
@@ -28,6 +29,8 @@ export interface StreamerOptions extends KeepAliveOptions {
   readonly serverName: string;
   /** The streams whose positions are told. */
   readonly streams: readonly string[];
+  /** What they are called on the wire. */
+  readonly wireNames: WireNames;
   /** The last token of the log, as the streamer begins. */
   readonly lastToken: Token;
   /** Bytes that may wait for one reader's socket. */
@@ -121,7 +124,8 @@ export class Streamer {
       return;
     }
     for (const { stream, rows } of cachesFirst(records)) {
-      this.#lines += formatRows(stream, transaction.instance, token, rows);
+      const name = this.#options.wireNames.toWire(stream);
+      this.#lines += formatRows(name, transaction.instance, token, rows);
       this.#told.set(stream, token);
       this.#lastStream = stream;
     }
@@ -175,16 +179,17 @@ export class Streamer {
     only?: string,
     isWanted: (told: Token) => boolean = () => true,
   ): string {
-    const { instance, clock } = this.#options;
+    const { instance, clock, wireNames } = this.#options;
     const token = this.#lastToken;
     let lines = "";
-    for (const [stream, previous] of this.#told) {
-      if (only !== undefined && stream !== only) continue;
+    for (const [own, previous] of this.#told) {
+      if (only !== undefined && own !== only) continue;
       if (!isWanted(previous)) continue;
+      const stream = wireNames.toWire(own);
       lines += `${
         formatCommand({ kind: "POSITION", stream, instance, previous, token })
       }\n`;
-      this.#told.set(stream, token);
+      this.#told.set(own, token);
     }
     if (only === undefined) this.#announcedMs = clock.monotonicMs();
     return lines;
@@ -193,12 +198,12 @@ export class Streamer {
   /** Answers REPLICATE: what comes after this is all that comes after the token. */
   #tellPositions(reader: Reader): void {
     this.#flush();
-    const { instance } = this.#options;
+    const { instance, wireNames } = this.#options;
     const token = this.#lastToken;
     for (const stream of this.#told.keys()) {
       reader.send({
         kind: "POSITION",
-        stream,
+        stream: wireNames.toWire(stream),
         instance,
         previous: token,
         token,

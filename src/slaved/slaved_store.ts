@@ -169,6 +169,7 @@ export class SlavedStore<Database> extends EventReads {
         connect: connector(url, clock, transport),
         receiver: follower,
         name: options.name ?? "slaved",
+        wireNames: parts.wireNames,
         serverName: options.serverName,
         minBackoffMs: options.minBackoffMs,
         maxBackoffMs: options.maxBackoffMs,
@@ -317,7 +318,7 @@ export class SlavedStore<Database> extends EventReads {
     options: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
-    const { pollIntervalMs = POLL_INTERVAL_MS, signal, logger } = options;
+    const { pollIntervalMs = POLL_INTERVAL_MS, logger } = options;
     const { session } = this.#engine;
     const clock = systemClock;
     for (const { client } of this.#links) client.open();

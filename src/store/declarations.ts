@@ -9,11 +9,21 @@ import { CacheRegistry } from "../caches/cache_registry.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
+import { createWireNames, type WireNames } from "../streams/wire_names.ts";
 
 /** What an application adds to the log: the same in every process. */
 export interface DeclarationOptions {
   /** Streams of your own. */
   readonly streams?: readonly Stream[] | undefined;
+
+  /**
+   * What the built-in streams' names, `caches` and `events`, begin with on the
+   * wire: the same in every process. For those who follow a server that has
+   * streams of these names, or whose readers do.
+   *
+   * @default {""}
+   */
+  readonly streamPrefix?: string | undefined;
 
   /** Cache groups. */
   readonly groups?: readonly CacheGroup[] | undefined;
@@ -29,18 +39,21 @@ export interface DeclarationOptions {
 /** Declarations, checked and by name. */
 export interface Declarations {
   readonly streams: StreamRegistry;
+  readonly wireNames: WireNames;
   readonly caches: CacheRegistry;
 }
 
 /**
  * Checks what an application declares, before anything is opened.
  *
- * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't be.
  */
 export function declare(options: DeclarationOptions): Declarations {
   const { streams = [], groups = [], logger = silentLogger } = options;
+  const names = new Set(streams.map(({ name }) => name));
   return {
     streams: new StreamRegistry(streams),
+    wireNames: createWireNames(options.streamPrefix ?? "", names),
     caches: new CacheRegistry(groups, logger),
   };
 }

@@ -131,6 +131,7 @@ export class WriterStore<Database> extends EventReads {
       instance: lease.instance,
       serverName: options.serverName ?? "headwater",
       streams: parts.streams.names,
+      wireNames: parts.wireNames,
       lastToken: lease.lastToken,
       maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
       maxConnections: options.maxConnections ?? MAX_CONNECTIONS,

@@ -137,6 +137,7 @@ export class WriterTransaction<Database> {
     events: readonly EventInputOf<Definitions>[],
     options?: AppendOptions,
   ): Promise<number>;
+  /** Appends events to any aggregate, by its id. */
   async append(
     aggregate: string,
     events: readonly EventInput[],

@@ -13,7 +13,10 @@ const { version }: { version: string } = JSON.parse(
 
 for (
   const [args, message] of [
-    [[], /missing command: give serve or follow/],
+    [
+      [],
+      /missing command: give serve, follow, positions, log, verify, retain, projections or --help$/m,
+    ],
     [["nonsense"], /unknown command 'nonsense'/],
     [["serve"], /required option '--database <url>' not specified/],
     [["serve", "--database", "sqlite::memory:"], /'--listen <url>'/],
@@ -29,6 +32,48 @@ for (
       ["serve", "--database", "sqlite::memory:", "--listen", "nowhere"],
       /"nowhere": give tcp/,
     ],
+    [
+      [
+        "serve",
+        "--database",
+        "sqlite::memory:",
+        "--listen",
+        "tcp://:0",
+        "--schema",
+        "log",
+      ],
+      /SQLite has no schemas/,
+    ],
+    [
+      [
+        "serve",
+        "--database",
+        "sqlite::memory:",
+        "--listen",
+        "tcp://:0",
+        "--table-prefix",
+        "a-b",
+      ],
+      /tablePrefix is "a-b"/,
+    ],
+    [["positions"], /missing required argument 'url'/],
+    [["positions", "sqlite::memory:"], /"sqlite::memory:": no other process/],
+    [["positions", "mysql:x"], /the schemes are sqlite:FILE/],
+    [["verify", "sqlite:x", "--schema", "log"], /SQLite has no schemas/],
+    [["log", "sqlite:x", "--after", "x"], /'--after <token>'.*'x' is invalid/],
+    [
+      ["log", "sqlite:x", "--upto", "1.5"],
+      /'--upto <token>'.*'1.5' is invalid/,
+    ],
+    [["retain", "sqlite:x", "--max-age", "7d"], /no stream is named/],
+    [["retain", "sqlite:x", "--stream", "a"], /give --max-age or --max-rows/],
+    [
+      ["retain", "sqlite:x", "--stream", "a", "--max-age", "7"],
+      /'--max-age <age>'.*'7' is invalid. Give an age such as 90s/,
+    ],
+    [["projections", "sqlite:x", "drop"], /'drop' is invalid.* list, rebuild/],
+    [["projections", "sqlite:x", "rebuild"], /none is named; give its name/],
+    [["projections", "sqlite:x", "list", "a"], /list takes no name/],
     [[
       "serve",
       "--database",
@@ -69,8 +114,12 @@ for (
 
 for (
   const [args, text] of [
-    [["--help"], /^Usage: headwater [^]*serve [^]*follow /],
-    [["serve", "--help"], /^Usage: headwater serve [^]*--http [^]*--stream /],
+    [["--help"], /^Usage: headwater [^]*serve [^]*follow [^]*projections /],
+    [
+      ["serve", "--help"],
+      /^Usage: headwater serve [^]*postgres:[^]*--http [^]*--table-prefix /,
+    ],
+    [["log", "--help"], /^Usage: headwater log [^]*--follow [^]*--json /],
     [["follow", "--help"], /^Usage: headwater follow [^]*--verbose /],
     [["--version"], new RegExp(`^${version.replaceAll(".", "\\.")}\n$`)],
   ] as const

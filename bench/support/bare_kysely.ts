@@ -1,11 +1,13 @@
 /**
- * Kysely over node:sqlite with nothing else: the baseline of transactions.
+ * Kysely with nothing else: the baseline of transactions.
  *
  * @module
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
+import { PostgresJSDialect } from "kysely-postgres-js";
+import postgres from "postgres";
 import type { Database } from "./store.ts";
 
 /** Opens a file as a careful user would: WAL, statements prepared once. */
@@ -32,6 +34,17 @@ export function openBareKysely(
         },
       },
     }),
+  });
+}
+
+/** Opens a pool of connections. */
+export function openBarePostgres(
+  url: string,
+  connections: number,
+): Kysely<Database> {
+  const pool = postgres(url, { max: connections, onnotice: () => {} });
+  return new Kysely<Database>({
+    dialect: new PostgresJSDialect({ postgres: pool }),
   });
 }
 

@@ -15,17 +15,19 @@ export interface Figure {
   readonly baseline: number;
   /** What the baseline is. */
   readonly against: string;
+  /** What the ratio, or the figure itself, is to be. */
+  readonly goal?: string | undefined;
   /** Median, least and greatest of the rounds' own ratios, ours over baseline. */
   readonly ratio: number;
   readonly ratioMin: number;
   readonly ratioMax: number;
 }
 
+/** What a figure is about. */
+export type Subject = Pick<Figure, "name" | "unit" | "against" | "goal">;
+
 /** What is measured: one round each of ours and of the baseline. */
-export interface Contest {
-  readonly name: string;
-  readonly unit: string;
-  readonly against: string;
+export interface Contest extends Subject {
   readonly rounds: number;
   readonly ours: () => Promise<number> | number;
   readonly baseline: () => Promise<number> | number;
@@ -33,10 +35,19 @@ export interface Contest {
 
 /** Runs a contest: a round to warm up, then rounds that change sides. */
 export async function compete(contest: Contest): Promise<Figure> {
-  const { name, unit, against, rounds, ours, baseline } = contest;
+  const { rounds, ours, baseline, ...subject } = contest;
+  return summarize(subject, await alternate(rounds, ours, baseline));
+}
+
+/** Runs both sides once to warm up, then in rounds that change sides. */
+export async function alternate<Result>(
+  rounds: number,
+  ours: () => Promise<Result> | Result,
+  baseline: () => Promise<Result> | Result,
+): Promise<[Result, Result][]> {
   await baseline();
   await ours();
-  const pairs: [number, number][] = [];
+  const pairs: [Result, Result][] = [];
   for (let round = 0; round < rounds; round += 1) {
     if (round % 2 === 0) {
       const first = await ours();
@@ -46,11 +57,17 @@ export async function compete(contest: Contest): Promise<Figure> {
       pairs.push([await ours(), first]);
     }
   }
+  return pairs;
+}
+
+/** The figure of some rounds, each ours and the baseline. */
+export function summarize(
+  subject: Subject,
+  pairs: readonly (readonly [number, number])[],
+): Figure {
   const ratios = pairs.map(([own, other]) => own / other);
   return {
-    name,
-    unit,
-    against,
+    ...subject,
     ours: median(pairs.map(([own]) => own)),
     baseline: median(pairs.map(([, other]) => other)),
     ratio: median(ratios),

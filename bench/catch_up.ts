@@ -1,0 +1,196 @@
+/**
+ * (g) Fetching the log from the database, beside the driver alone reading the
+ * same records.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type Token, WriterStore } from "headwater";
+import postgres from "postgres";
+import { openForReading } from "../src/database/open_database.ts";
+import type { Session } from "../src/database/engine.ts";
+import { catchUp } from "../src/replication/catch_up.ts";
+import { sharedPostgres } from "../tests/support/postgres.ts";
+import { compete, type Figure, perSecond } from "./support/measure.ts";
+import { keyOf } from "./support/store.ts";
+import type { Size } from "./main.ts";
+
+const PAGE = 1_000;
+
+/** The driver alone: reads a page of records after a token, as arrays. */
+interface Raw {
+  fill(records: readonly Record[]): Promise<void>;
+  page(after: number): Promise<readonly (readonly unknown[])[]>;
+  close(): Promise<void>;
+}
+
+interface Record {
+  readonly token: number;
+  readonly count: number;
+  readonly body: string;
+}
+
+/** Rows a second, in records of a hundred rows, and of one. */
+export async function benchCatchUp(size: Size): Promise<Figure[]> {
+  const server = await sharedPostgres();
+  const rows = size.isShort ? 20_000 : 200_000;
+  const figures: Figure[] = [];
+  for (const each of [100, 1]) {
+    const path = join(size.folder, `catch-up-${each}.db`);
+    const url = await server.createDatabase();
+    figures.push(
+      await measure(
+        "SQLite",
+        `sqlite:${path}`,
+        () => openSqlite(path),
+        rows,
+        each,
+        size,
+      ),
+      await measure(
+        "PostgreSQL",
+        url,
+        () => openPostgres(url),
+        rows,
+        each,
+        size,
+      ),
+    );
+  }
+  return figures;
+}
+
+async function measure(
+  where: string,
+  database: string,
+  openRaw: () => Raw,
+  rows: number,
+  each: number,
+  size: Size,
+): Promise<Figure> {
+  // Makes the tables.
+  await (await WriterStore.open({ database })).close();
+  const raw = openRaw();
+  await raw.fill(makeRecords(rows, each));
+  const engine = openForReading(database, {});
+  const figure = await compete({
+    name: `catch-up, ${where}, records of ${each}`,
+    unit: "rows/s",
+    against: "the driver's arrays of the same records, in pages of 1,000",
+    goal: "≥ 0.7",
+    rounds: size.isShort ? 3 : 9,
+    ours: () => timeOurs(engine.session, rows, each),
+    baseline: () => timeRaw(raw, rows, each),
+  });
+  await engine.close();
+  await raw.close();
+  return figure;
+}
+
+async function timeOurs(
+  session: Session,
+  rows: number,
+  each: number,
+): Promise<number> {
+  const range = {
+    instance: "master",
+    after: 0 as Token,
+    upTo: rows / each as Token,
+  };
+  let read = 0;
+  const began = performance.now();
+  for await (const transactions of catchUp(session, range)) {
+    for (const { records } of transactions) {
+      for (const record of records) read += record.rows.length;
+    }
+  }
+  const ms = performance.now() - began;
+  if (read !== rows) throw new Error(`${read} rows were read`);
+  return perSecond(rows, ms);
+}
+
+async function timeRaw(raw: Raw, rows: number, each: number): Promise<number> {
+  let read = 0;
+  let after = 0;
+  const began = performance.now();
+  for (;;) {
+    const page = await raw.page(after);
+    read += page.length;
+    after = Number(page.at(-1)?.[0]);
+    if (page.length < PAGE) break;
+  }
+  const ms = performance.now() - began;
+  if (read !== rows / each) throw new Error(`${read} records were read`);
+  return perSecond(rows, ms);
+}
+
+function makeRecords(rows: number, each: number): Record[] {
+  return Array.from({ length: rows / each }, (_, index) => ({
+    token: index + 1,
+    count: each,
+    body: Array.from(
+      { length: each },
+      (_, row) =>
+        `["get_user_by_id",["${keyOf(index * each + row)}"],1760000000000]`,
+    ).join("\n"),
+  }));
+}
+
+const COLUMNS =
+  "(token, stream, instance, commit_id, committed_ms, row_count, body)";
+const readPage = (one: string, two: string) =>
+  `SELECT token, stream, body FROM headwater_log
+  WHERE token > ${one} AND instance = ${two} ORDER BY token, stream LIMIT ${PAGE}`;
+
+function openSqlite(path: string): Raw {
+  const database = new DatabaseSync(path);
+  const read = database.prepare(readPage("?", "?"));
+  read.setReturnArrays(true);
+  return {
+    fill(records) {
+      const insert = database.prepare(
+        `INSERT INTO headwater_log ${COLUMNS}
+        VALUES (?, 'caches', 'master', 'commit', 1760000000000, ?, ?)`,
+      );
+      database.exec("BEGIN");
+      for (const { token, count, body } of records) {
+        insert.run(token, count, body);
+      }
+      database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
+      return Promise.resolve();
+    },
+    page: (after) =>
+      Promise.resolve(read.all(after, "master") as unknown as unknown[][]),
+    close: () => Promise.resolve(database.close()),
+  };
+}
+
+function openPostgres(url: string): Raw {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  return {
+    async fill(records) {
+      for (let from = 0; from < records.length; from += 10_000) {
+        const some = records.slice(from, from + 10_000);
+        await sql.unsafe(
+          `INSERT INTO headwater_log ${COLUMNS}
+          SELECT token, 'caches', 'master', 'commit', 1760000000000, count, body
+          FROM unnest($1::bigint[], $2::bigint[], $3::text[])
+            AS r (token, count, body)`,
+          [
+            some.map(({ token }) => token),
+            some.map(({ count }) => count),
+            some.map(({ body }) => body),
+          ],
+        );
+      }
+      await sql.unsafe("VACUUM ANALYZE headwater_log");
+    },
+    page: async (after) =>
+      await sql.unsafe(readPage("$1", "$2"), [after, "master"], {
+        prepare: true,
+      }).values(),
+    close: () => sql.end(),
+  };
+}

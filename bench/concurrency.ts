@@ -1,0 +1,108 @@
+/**
+ * (e) Many writers at a time: SQLite beside one writer through Kysely alone,
+ * PostgreSQL beside as many on connections of their own.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { WriterStore } from "headwater";
+import { sharedPostgres } from "../tests/support/postgres.ts";
+import { openBareKysely, openBarePostgres } from "./support/bare_kysely.ts";
+import { timeWriters } from "./support/load.ts";
+import { compete, type Figure, perSecond } from "./support/measure.ts";
+import {
+  createUsers,
+  nextVersion,
+  rename,
+  renameBare,
+} from "./support/rename.ts";
+import type { Database } from "./support/store.ts";
+import type { Size } from "./main.ts";
+
+const WRITERS = 64;
+
+/** Transactions a second. */
+export async function benchConcurrency(size: Size): Promise<Figure[]> {
+  return [...await benchSqlite(size), await benchPostgres(size)];
+}
+
+async function benchSqlite(size: Size): Promise<Figure[]> {
+  const path = (whose: string) => join(size.folder, `${whose}-64.db`);
+  await using writer = await WriterStore.open<Database>({
+    database: `sqlite:${path("ours")}`,
+  });
+  const bare = openBareKysely(path("bare"), "full");
+  await writer.transaction("create", ({ db }) => createUsers(db));
+  await createUsers(bare);
+  const writes: [string, string, () => Promise<void>][] = [
+    ["a row and an invalidation", "≥ 6", () => rename(writer)],
+    ["one event", "≥ 15", () => append(writer)],
+    ["one invalidation", "≥ 15", () => invalidate(writer)],
+  ];
+  const count = size.isShort ? 2_000 : 20_000;
+  const bareCount = count / 20;
+  const figures: Figure[] = [];
+  for (const [what, goal, write] of writes) {
+    figures.push(
+      await compete({
+        name: `${WRITERS} writers, SQLite, synchronous=full, ${what}`,
+        unit: "transactions/s",
+        against: "one row in a bare Kysely transaction, one by one",
+        goal,
+        rounds: size.isShort ? 3 : 9,
+        ours: async () =>
+          perSecond(count, await timeWriters(WRITERS, count, write)),
+        baseline: async () =>
+          perSecond(
+            bareCount,
+            await timeWriters(1, bareCount, () => renameBare(bare)),
+          ),
+      }),
+    );
+  }
+  await bare.destroy();
+  return figures;
+}
+
+async function benchPostgres(size: Size): Promise<Figure> {
+  const server = await sharedPostgres();
+  await using writer = await WriterStore.open<Database>({
+    database: await server.createDatabase(),
+    maxWriteConnections: WRITERS,
+  });
+  const bare = openBarePostgres(await server.createDatabase(), WRITERS);
+  await writer.transaction("create", ({ db }) => createUsers(db));
+  await createUsers(bare);
+  const count = size.isShort ? 1_000 : 10_000;
+  const rate = async (write: () => Promise<void>) =>
+    perSecond(count, await timeWriters(WRITERS, count, write));
+  const figure = await compete({
+    name: `${WRITERS} writers, PostgreSQL, a row and an invalidation`,
+    unit: "transactions/s",
+    against: "the same rows in as many bare Kysely transactions",
+    goal: "≥ 0.8",
+    rounds: size.isShort ? 3 : 9,
+    ours: () => rate(() => rename(writer)),
+    baseline: () => rate(() => renameBare(bare)),
+  });
+  await bare.destroy();
+  return figure;
+}
+
+async function append(writer: WriterStore<Database>): Promise<void> {
+  const version = nextVersion();
+  await writer.transaction("append", async (txn) => {
+    await txn.append(`user:${version % 1_000}`, [
+      { type: "renamed", data: { name: `name ${version}` } },
+    ]);
+  });
+}
+
+async function invalidate(writer: WriterStore<Database>): Promise<void> {
+  const version = nextVersion();
+  await writer.transaction("invalidate", (txn) => {
+    txn.invalidate("get_user_by_id", [version % 1_000]);
+    return Promise.resolve();
+  });
+}

@@ -1,0 +1,30 @@
+/**
+ * How late timers are: what node:perf_hooks tells of on Node alone.
+ *
+ * @module
+ */
+
+const INTERVAL_MS = 1;
+
+/**
+ * Samples the event loop's delay while something is done.
+ *
+ * @returns How late each timer was, in ms.
+ */
+export async function sampleDelays(
+  work: () => Promise<void>,
+): Promise<number[]> {
+  const delays: number[] = [];
+  let timer: ReturnType<typeof setTimeout>;
+  const arm = () => {
+    const dueMs = performance.now() + INTERVAL_MS;
+    timer = setTimeout(() => {
+      delays.push(Math.max(0, performance.now() - dueMs));
+      arm();
+    }, INTERVAL_MS);
+  };
+  arm();
+  await work();
+  clearTimeout(timer!);
+  return delays;
+}

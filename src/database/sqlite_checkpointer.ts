@@ -76,6 +76,7 @@ export class SqliteCheckpointer {
   /** Ends the thread. */
   async close(): Promise<void> {
     await this.#running;
+    this.#worker?.ref();
     await this.#worker?.terminate();
     this.#worker = undefined;
   }
@@ -127,14 +128,15 @@ function openWorker(path: string): Worker {
     `./checkpoint_thread${url.slice(url.lastIndexOf("."))}`,
     url,
   );
-  const worker = new Worker(file, { workerData: { path }, execArgv: [] });
-  worker.unref();
-  return worker;
+  return new Worker(file, { workerData: { path }, execArgv: [] });
 }
 
 function ask(worker: Worker): Promise<Checkpointed> {
   return new Promise((resolve, reject) => {
+    // Alone, the thread keeps no process alive; while it is waited for, it does.
+    worker.ref();
     const end = () => {
+      worker.unref();
       worker.off("message", answered);
       worker.off("error", failed);
     };

@@ -147,24 +147,23 @@ export class Follower implements Receiver {
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
     const { position, history, live, refresh } = this.#options;
+    const attempt = async () => {
+      refresh();
+      const reached = position.get(instance);
+      if (reached === undefined) {
+        // What is cached was loaded at a position nobody knows.
+        this.#reset(instance, token, "first position of the instance");
+      } else if (!await history.isInHistory(instance, reached)) {
+        this.#reset(instance, token, "the log was rewound");
+      } else if (token > reached) {
+        await this.#catchUp({ instance, after: reached, upTo: token });
+      }
+      await history.connect(instance);
+    };
     await this.#untilDone(
       "cannot adopt a position, trying again",
       instance,
-      async () => {
-        refresh();
-        const reached = position.get(instance);
-        if (reached === undefined) {
-          // What is cached was loaded at a position nobody knows.
-          this.#reset(instance, token, "first position of the instance");
-        } else if (
-          token < reached || !await history.isInHistory(instance, reached)
-        ) {
-          this.#reset(instance, token, "the log was rewound");
-        } else if (token > reached) {
-          await this.#catchUp({ instance, after: reached, upTo: token });
-        }
-        await history.connect(instance);
-      },
+      () => history.alone(instance, attempt),
     );
     if (this.#closing.signal.aborted) return;
     this.#connected.add(instance);
@@ -179,14 +178,24 @@ export class Follower implements Receiver {
    *   to there is contained in what is cached. `undefined` if nobody knows.
    * @param upTo A token that nothing can appear below any more.
    */
-  async follow(
+  follow(
+    instance: string,
+    base: Token | undefined,
+    upTo: Token,
+  ): Promise<void> {
+    const { history } = this.#options;
+    return history.alone(instance, () => this.#follow(instance, base, upTo));
+  }
+
+  async #follow(
     instance: string,
     base: Token | undefined,
     upTo: Token,
   ): Promise<void> {
     const { session, position, history } = this.#options;
-    const reached = position.get(instance);
     const last = await readLastToken(session, instance, upTo);
+    // It may have connected meanwhile, and be beyond what was read.
+    const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
       this.#reset(instance, last, "first position of the instance");
     } else if (reached === undefined) {
@@ -194,9 +203,7 @@ export class Follower implements Receiver {
         await this.#catchUp({ instance, after: base as Token, upTo: last });
       }
       position.advance(instance, last);
-    } else if (
-      last < reached || !await history.isInHistory(instance, reached)
-    ) {
+    } else if (!await history.isInHistory(instance, reached)) {
       this.#reset(instance, last, "the log was rewound");
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
@@ -240,6 +247,8 @@ export class Follower implements Receiver {
     this.#catchUps += 1;
     const after = position.get(instance) ?? range.after;
     if (!await isContained(session, { instance, after, upTo })) {
+      // Over another way it came in time.
+      if (position.contains(instance, upTo)) return;
       this.#reset(instance, upTo, "the log does not reach back");
       return;
     }

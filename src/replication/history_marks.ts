@@ -38,6 +38,7 @@ export interface HistoryMarksOptions {
 export class HistoryMarks {
   readonly #options: HistoryMarksOptions;
   readonly #marks = new Map<string, HistoryMark>();
+  readonly #busy = new Map<string, Promise<unknown>>();
   readonly #cancelTimer: CancelTimer;
   #isMarking = false;
 
@@ -48,6 +49,22 @@ export class HistoryMarks {
       () => void this.#mark(),
       MARK_INTERVAL_MS,
     );
+  }
+
+  /**
+   * Runs what compares an instance's position with the log, or adopts another
+   * one: one at a time, whatever connection it comes over. A position that
+   * moved while the mark stayed would look like a log that was rewound.
+   */
+  async alone(instance: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#busy.get(instance);
+    const turn = before === undefined ? work() : before.then(work, work);
+    this.#busy.set(instance, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#busy.get(instance) === turn) this.#busy.delete(instance);
+    }
   }
 
   /** Begins anew, as the instance's position has been adopted from a connection. */

@@ -4,6 +4,9 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import * as face from "../mod.ts";
+import * as admin from "../src/admin/mod.ts";
+import * as events from "../src/events/mod.ts";
+import * as projections from "../src/projections/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
 import * as writer from "../src/writer/mod.ts";
 import { readSource } from "./support/source_text.ts";
@@ -43,9 +46,20 @@ t.test("headwater/slaved", (t) => {
   t.end();
 });
 
+t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
+  t.same(Object.keys(events), ["defineAggregate"]);
+  t.same(Object.keys(projections).sort(), [
+    "ProjectionRunner",
+    "defineProjection",
+  ]);
+  t.same(Object.keys(admin), ["openAdmin"]);
+  t.end();
+});
+
 t.test("one thing has one identity, whichever door it is taken from", (t) => {
   t.equal(writer.WriterStore, face.WriterStore);
   t.equal(writer.VersionConflictError, face.VersionConflictError);
+  t.equal(events.defineAggregate, face.defineAggregate);
   t.equal(slaved.SlavedStore, face.SlavedStore);
   t.end();
 });

@@ -57,9 +57,13 @@ export interface StoredEvent<
   readonly aggregate: string;
   /** Its place among the aggregate's events: 1, 2, 3, … */
   readonly version: number;
+  /** What happened. */
   readonly type: Type;
+  /** Its id: the one that its writer gave it, else a random UUID. */
   readonly id: string;
+  /** What there is to know of it; `null` if nothing was given. */
   readonly data: Data;
+  /** Where it came from; `{}` if nothing was given. */
   readonly metadata: EventMetadata;
   /** When it was committed, by the writer's clock, in ms since 1970. */
   readonly committedMs: number;

@@ -55,6 +55,7 @@ export interface FoldOptions {
 
 /** An aggregate, folded. */
 export interface Folded<State> {
+  /** What the reducer has made of its events. */
   readonly state: State;
   /** The aggregate's version that it contains: what to expect when appending. */
   readonly version: number;

@@ -29,7 +29,11 @@ export interface ReadAggregateOptions {
    * @default {the last}
    */
   readonly to?: number | undefined;
-  /** @default {"forwards"} */
+  /**
+   * Which comes first: the oldest, or the newest.
+   *
+   * @default {"forwards"}
+   */
   readonly direction?: Direction | undefined;
   /**
    * How many at most.
@@ -63,7 +67,11 @@ export interface ReadEventsOptions {
   readonly since?: Date | number | undefined;
   /** Only those committed before that time. */
   readonly until?: Date | number | undefined;
-  /** @default {"forwards"} */
+  /**
+   * Which comes first: the oldest, or the newest.
+   *
+   * @default {"forwards"}
+   */
   readonly direction?: Direction | undefined;
   /**
    * How many at most.

@@ -207,7 +207,7 @@ export class SqliteConnection implements Session {
         remember(this.#arrays, sql, statement);
       }
       const rows: unknown[] = statement.all(...parameters as SqlValue[]);
-      return rows.map(toArray);
+      return Array.isArray(rows[0]) ? rows as SqlValue[][] : rows.map(toArray);
     } catch (error) {
       throw describeSqliteError(`read "${this.#path}"`, error);
     }

@@ -5,7 +5,11 @@
  */
 
 import type { Session, SqlValue } from "../database/engine.ts";
-import { PAGE_RECORDS } from "../runtime/limits.ts";
+import {
+  FIRST_PAGE_RECORDS,
+  MAX_PAGE_RECORDS,
+  PAGE_CHARS,
+} from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRecord } from "./record.ts";
@@ -34,40 +38,87 @@ export interface LogPage {
 
 const COLUMNS = "SELECT token, stream, body FROM headwater_log";
 const RANGE = "token > ? AND token <= ? AND instance = ?";
-const READ_PAGE =
-  `${COLUMNS} WHERE ${RANGE} ORDER BY token, stream LIMIT ${PAGE_RECORDS}`;
+const READ_PAGE = `${COLUMNS} WHERE ${RANGE} ORDER BY token, stream LIMIT ?`;
 const READ_STREAM_PAGE =
-  `${COLUMNS} WHERE ${RANGE} AND stream = ? ORDER BY token LIMIT ${PAGE_RECORDS}`;
+  `${COLUMNS} WHERE ${RANGE} AND stream = ? ORDER BY token LIMIT ?`;
 const READ_TOKEN =
   `${COLUMNS} WHERE token = ? AND instance = ? ORDER BY stream`;
 
 /**
- * Reads the beginning of a range; call again from `upTo` while it is limited.
+ * Reads a range page by page. No snapshot is held between pages.
+ *
+ * How many records a page has goes by the length of those before, so that
+ * small ones don't come in many pages, nor long ones in one that doesn't fit.
+ * While a page is being worked on, PostgreSQL fetches the next one.
  *
  * @param session Where to read.
  * @param range What to read.
  */
+export async function* readLogPages(
+  session: Session,
+  range: LogRange,
+): AsyncGenerator<LogPage> {
+  if (range.after >= range.upTo) return;
+  const read = (after: Token, size: number) =>
+    readLogPage(session, { ...range, after }, size);
+  const isAhead = session.dialect === "postgres";
+  let page = await read(range.after, FIRST_PAGE_RECORDS);
+  while (page.isLimited) {
+    const { upTo } = page;
+    const size = fittingSize(page);
+    const next = isAhead ? read(upTo, size) : undefined;
+    // Whoever stops here does not ask for it any more.
+    next?.catch(() => {});
+    yield page;
+    page = await (next ?? read(upTo, size));
+  }
+  yield page;
+}
+
+/**
+ * Reads the beginning of a range; go on from `upTo` while it is limited.
+ *
+ * @param size How many records at most; more only if one token has more.
+ */
 export async function readLogPage(
   session: Session,
   range: LogRange,
+  size: number,
 ): Promise<LogPage> {
   const { instance, after, upTo, stream } = range;
   const found = stream === undefined
-    ? await session.rows(READ_PAGE, [after, upTo, instance])
-    : await session.rows(READ_STREAM_PAGE, [after, upTo, instance, stream]);
-  if (found.length < PAGE_RECORDS) {
-    return { records: toRecords(found), upTo, isLimited: false };
+    ? await session.rows(READ_PAGE, [after, upTo, instance, size])
+    : await session.rows(
+      READ_STREAM_PAGE,
+      [after, upTo, instance, stream, size],
+    );
+  if (found.length < size) {
+    return { records: toRecords(found, found.length), upTo, isLimited: false };
   }
-  // The last token may go on beyond the page: leave it to the next one.
   const last = found.at(-1)?.[0];
-  const whole = found.filter(([token]) => token !== last);
-  if (whole.length === 0) {
+  let end = found.length;
+  if (stream === undefined) {
+    // The last token may go on beyond the page: leave it to the next one.
+    while (found[end - 1]?.[0] === last) end -= 1;
+  }
+  if (end === 0) {
     const all = await session.rows(READ_TOKEN, [last as SqlValue, instance]);
     const token = parseToken(Number(last));
-    return { records: toRecords(all), upTo: token, isLimited: token < upTo };
+    const records = toRecords(all, all.length);
+    return { records, upTo: token, isLimited: token < upTo };
   }
-  const reached = parseToken(Number(whole.at(-1)?.[0]));
-  return { records: toRecords(whole), upTo: reached, isLimited: true };
+  const reached = parseToken(Number(found[end - 1]?.[0]));
+  return { records: toRecords(found, end), upTo: reached, isLimited: true };
+}
+
+/** As many records of the length of these as a page should have. */
+function fittingSize({ records }: LogPage): number {
+  let chars = 0;
+  for (const { rows } of records) {
+    for (const row of rows) chars += row.length;
+  }
+  const size = Math.floor(PAGE_CHARS * records.length / Math.max(1, chars));
+  return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }
 
 // Not from the log's beginning: the instance may have been silent for long.
@@ -109,14 +160,20 @@ export async function hasRecord(
   return found.length > 0;
 }
 
-function toRecords(found: readonly SqlValue[][]): LogRecord[] {
+function toRecords(
+  found: readonly SqlValue[][],
+  end: number,
+): LogRecord[] {
   const records: LogRecord[] = [];
-  for (const [token, stream, body] of found) {
+  for (let index = 0; index < end; index += 1) {
+    const columns = found[index] as readonly [number, string, string];
+    const stream = columns[1];
     if (stream === NO_STREAM) continue;
+    const body = columns[2];
     records.push({
-      token: parseToken(Number(token)),
-      stream: String(stream),
-      rows: String(body).split(ROW_SEPARATOR),
+      token: parseToken(columns[0]),
+      stream,
+      rows: body.includes(ROW_SEPARATOR) ? body.split(ROW_SEPARATOR) : [body],
     });
   }
   return records;

@@ -6,7 +6,7 @@
 
 import type { Session } from "../database/engine.ts";
 import { readFloor } from "../log/history.ts";
-import { hasRecord, readLogPage } from "../log/read.ts";
+import { hasRecord, readLogPages } from "../log/read.ts";
 import type { LogRecord } from "../log/record.ts";
 import type { Token } from "../tokens/token.ts";
 import type { LoggedTransaction } from "./transaction.ts";
@@ -40,19 +40,15 @@ export async function isContained(
 /**
  * Fetches a range, page by page, whole transactions in token order.
  *
- * @param session Where to read. No snapshot is held between pages.
+ * @param session Where to read.
  * @param range The range.
  */
 export async function* catchUp(
   session: Session,
   range: CatchUpRange,
 ): AsyncGenerator<readonly LoggedTransaction[]> {
-  const { instance, upTo } = range;
-  let after = range.after;
-  while (after < upTo) {
-    const page = await readLogPage(session, { instance, after, upTo });
-    yield groupByToken(instance, page.records);
-    after = page.upTo;
+  for await (const { records } of readLogPages(session, range)) {
+    yield groupByToken(range.instance, records);
   }
 }
 
@@ -61,11 +57,12 @@ function groupByToken(
   records: readonly LogRecord[],
 ): LoggedTransaction[] {
   const transactions: (LoggedTransaction & { records: LogRecord[] })[] = [];
+  let token: Token | undefined;
   for (const record of records) {
-    const last = transactions.at(-1);
-    if (last?.token === record.token) last.records.push(record);
+    if (record.token === token) transactions.at(-1)?.records.push(record);
     else {
-      transactions.push({ instance, token: record.token, records: [record] });
+      token = record.token;
+      transactions.push({ instance, token, records: [record] });
     }
   }
   return transactions;

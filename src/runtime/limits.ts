@@ -107,8 +107,17 @@ export const POLL_INTERVAL_MS: number = 1_000;
 /** Callers that wait for a token at a time. One more is refused. */
 export const MAX_WAITERS: number = 100_000;
 
-/** Log records that catch-up and range reads hold at a time. */
+/** Log records that reads of events hold at a time. */
 export const PAGE_RECORDS: number = 256;
+
+/** Log records of the first page of a range, before it is known how long they are. */
+export const FIRST_PAGE_RECORDS: number = 256;
+
+/** Characters of the later pages of a range: catch-up holds two at a time. */
+export const PAGE_CHARS: number = MEBIBYTE;
+
+/** Log records of a page, however short they are. */
+export const MAX_PAGE_RECORDS: number = 1_024;
 
 /** Rows in one answer of `readRows`, unless told otherwise. */
 export const PAGE_ROWS: number = 1_000;

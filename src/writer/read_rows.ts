@@ -5,7 +5,7 @@
  */
 
 import type { Session } from "../database/engine.ts";
-import { readLogPage } from "../log/read.ts";
+import { readLogPages } from "../log/read.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { PAGE_ROWS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
@@ -70,8 +70,8 @@ export async function readStreamRows<Row>(
   const wanted = parseToken(options.upTo ?? last);
   const upTo = wanted < last ? wanted : last;
   const rows: (readonly [Token, Row])[] = [];
-  while (after < upTo) {
-    const page = await readLogPage(session, { instance, stream, after, upTo });
+  const range = { instance, stream, after, upTo };
+  for await (const page of readLogPages(session, range)) {
     for (const record of page.records) {
       for (const row of record.rows) rows.push([record.token, JSON.parse(row)]);
       after = record.token;

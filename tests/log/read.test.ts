@@ -7,9 +7,14 @@ import {
   type LogRange,
   readLastToken,
   readLogPage,
+  readLogPages,
 } from "../../src/log/read.ts";
 import type { LogRecord } from "../../src/log/record.ts";
-import { PAGE_RECORDS } from "../../src/runtime/limits.ts";
+import {
+  FIRST_PAGE_RECORDS as PAGE_RECORDS,
+  MAX_PAGE_RECORDS,
+  PAGE_CHARS,
+} from "../../src/runtime/limits.ts";
 import { parseToken } from "../../src/tokens/token.ts";
 import {
   append,
@@ -23,13 +28,14 @@ import { seeded } from "../support/seeded.ts";
 async function readAll(
   engine: TestEngine,
   range: LogRange,
+  size = PAGE_RECORDS,
 ): Promise<{ records: LogRecord[]; pages: number; wrong: string[] }> {
   const records: LogRecord[] = [];
   const wrong: string[] = [];
   let after = range.after;
   let pages = 0;
   while (true) {
-    const page = await readLogPage(engine.session, { ...range, after });
+    const page = await readLogPage(engine.session, { ...range, after }, size);
     pages += 1;
     for (const { token } of page.records) {
       if (token <= after || token > page.upTo) wrong.push(`${token}`);
@@ -43,6 +49,18 @@ async function readAll(
     if (page.upTo > range.upTo) wrong.push(`beyond at ${page.upTo}`);
     after = page.upTo;
   }
+}
+
+/** The same, as it is read in one go. */
+async function readPages(
+  { session }: TestEngine,
+  range: LogRange,
+): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  for await (const page of readLogPages(session, range)) {
+    records.push(...page.records);
+  }
+  return records;
 }
 
 /** A log of transactions with so many streams each, and what it holds. */
@@ -132,12 +150,14 @@ t.test("readLogPage() gives every range of a log of two instances", async (t) =>
       upTo: parseToken(Math.max(...bounds)),
       stream: random.pick([undefined, undefined, "s0000", "s0039", "none"]),
     };
-    const read = await readAll(engine, range);
+    const size = random.pick([1, 2, 39, 40, 41, PAGE_RECORDS]);
+    const read = await readAll(engine, range, size);
     pages += read.pages;
     if (
       read.wrong.length > 0 ||
-      !isDeepStrictEqual(read.records, expected(all, range))
-    ) wrong.push(JSON.stringify(range));
+      !isDeepStrictEqual(read.records, expected(all, range)) ||
+      !isDeepStrictEqual(await readPages(engine, range), read.records)
+    ) wrong.push(JSON.stringify({ range, size }));
   }
   t.same(wrong, []);
   t.ok(pages > 300, `${pages} pages were read`);
@@ -151,9 +171,40 @@ t.test("readLogPage() asks for a page at a time", async (t) => {
     after: parseToken(0),
     upTo: parseToken(600),
   };
-  const page = await readLogPage(engine.session, range);
+  const page = await readLogPage(engine.session, range, PAGE_RECORDS);
   t.equal(page.records.length, PAGE_RECORDS - 1);
   t.match(page, { isLimited: true, upTo: PAGE_RECORDS - 1 });
+});
+
+t.test("readLogPages() goes by the length of the records", async (t) => {
+  const engine = await openLog(t);
+  const { appender } = await openAppender(engine, "master");
+  const write = async (count: number, length: number) => {
+    const text = JSON.stringify("x".repeat(length));
+    for (let index = 0; index < count; index += 1) {
+      await append(engine, appender, { s: [text] });
+    }
+  };
+  await write(PAGE_RECORDS + 2_000, 10);
+  // A hundred of these are a page, their quotes included.
+  await write(1_500, Math.floor(PAGE_CHARS / 100) - 2);
+  const range = {
+    instance: "master",
+    after: parseToken(0),
+    upTo: await readLastToken(engine.session, "master"),
+  };
+  const sizes: number[] = [];
+  const chars: number[] = [];
+  for await (const { records } of readLogPages(engine.session, range)) {
+    sizes.push(records.length);
+    chars.push(records.reduce((sum, { rows }) => sum + String(rows).length, 0));
+  }
+  t.same(sizes.slice(0, 2), [PAGE_RECORDS - 1, MAX_PAGE_RECORDS - 1]);
+  t.ok(
+    sizes.includes(99),
+    `then a hundred at a time, the last apart: ${sizes}`,
+  );
+  t.ok(chars.slice(-5).every((count) => count <= PAGE_CHARS), `${chars}`);
 });
 
 t.test("readLastToken() and hasRecord() look at one instance", async (t) => {

@@ -21,8 +21,13 @@ registerHooks({
   load(url, context, next) {
     if (!isOwn(url)) return next(url, context);
     const built = dist + url.slice(root.length).replace(/ts$/, "js");
-    const source = readFileSync(new URL(built), "utf8")
-      .replace(/^(\/\/# sourceMappingURL=).*$/m, `$1${built}.map`);
+    const code = readFileSync(new URL(built), "utf8");
+    const map = JSON.parse(readFileSync(new URL(`${built}.map`), "utf8"));
+    const inline = Buffer.from(JSON.stringify({ ...map, sources: [url] }));
+    const source = code.replace(
+      /^(\/\/# sourceMappingURL=).*$/m,
+      `$1data:application/json;base64,${inline.toString("base64")}`,
+    );
     return { format: "module", source, shortCircuit: true };
   },
 });

@@ -5,9 +5,12 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { CommitUnknownError } from "../database/postgres_errors.ts";
+import { retryReason } from "../database/retry.ts";
 import { type Lease, releaseLease, renewLease } from "../log/lease.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import { MAX_ATTEMPTS } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Logger } from "../runtime/logger.ts";
 
@@ -48,13 +51,20 @@ export class LeaseKeeper {
   async release(): Promise<void> {
     const { transact, lease, lastTaken, position, logger } = this.#options;
     this.#cancelTimer();
-    try {
-      await transact(
-        "release lease",
-        (session) => releaseLease(session, lease, lastTaken(), position()),
-      );
-    } catch (error) {
-      logger("warn", "lease not released", { error: messageOf(error) });
+    for (let attempt = 1;; attempt += 1) {
+      try {
+        return await transact(
+          "release lease",
+          (session) => releaseLease(session, lease, lastTaken(), position()),
+        );
+      } catch (error) {
+        // The fence keeps it from giving another's name free.
+        const mayHelp = retryReason(error) !== undefined ||
+          error instanceof CommitUnknownError;
+        if (mayHelp && attempt < MAX_ATTEMPTS) continue;
+        logger("warn", "lease not released", { error: messageOf(error) });
+        return;
+      }
     }
   }
 

@@ -6,9 +6,8 @@
 
 import type { Session } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { readInstances } from "../log/instances.ts";
+import { readInstances, readLastToken } from "../log/instances.ts";
 import { readNow } from "../log/lease.ts";
-import { readLastToken } from "../log/read.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Token } from "../tokens/token.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Session } from "../database/engine.ts";
-import { parseToken, type Token } from "../tokens/token.ts";
+import type { Session, SqlDialect } from "../database/engine.ts";
+import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 /** An instance, as the database knows it. */
 export interface InstanceRecord {
@@ -36,4 +36,81 @@ export async function readInstances(
     pid: Number(pid),
     expiresMs: Number(expiresMs),
   }));
+}
+
+/** Where an instance's log ends. */
+export interface InstanceEnd {
+  readonly name: string;
+  /** Its last committed token; `TOKEN_ZERO` if it has none. */
+  readonly token: Token;
+  /** That transaction's random mark; `undefined` if its record isn't there. */
+  readonly commitId: string | undefined;
+}
+
+/**
+ * Where the log of every instance ends, however long some have been silent.
+ *
+ * @param session Where to look.
+ * @param upTo Beyond this token, none is looked for.
+ */
+export async function readEnds(
+  session: Session,
+  upTo: Token,
+): Promise<InstanceEnd[]> {
+  const rows = await session.rows(READ_ENDS[session.dialect], [upTo]);
+  return rows.map(([name, token, commitId]) => ({
+    name: String(name),
+    token: parseToken(Number(token)),
+    commitId: commitId === null ? undefined : String(commitId),
+  }));
+}
+
+/**
+ * An instance's last committed token; `TOKEN_ZERO` if it has none.
+ *
+ * @param session Where to look.
+ * @param instance Who wrote.
+ * @param upTo Beyond this one, none is looked for.
+ */
+export async function readLastToken(
+  session: Session,
+  instance: string,
+  upTo: Token = Number.MAX_SAFE_INTEGER as Token,
+): Promise<Token> {
+  const rows = await session.rows(
+    `${LAST_TOKENS[session.dialect]} WHERE name = ?`,
+    [upTo, instance],
+  );
+  return parseToken(Number(rows[0]?.[1] ?? TOKEN_ZERO));
+}
+
+/**
+ * The newest record of each instance, sought from the end. PostgreSQL has an
+ * index for it. SQLite would have to write one more page in each transaction;
+ * it looks between the position that an instance told last and the token that
+ * it has set aside last, which are never far apart.
+ */
+const LAST_TOKENS: Readonly<Record<SqlDialect, string>> = {
+  sqlite: lastTokens("AND token > position AND token <= last_token"),
+  postgres: lastTokens("AND token > position"),
+};
+
+function lastTokens(bounds: string): string {
+  return `SELECT name, coalesce((
+    SELECT token FROM headwater_log
+    WHERE instance = name AND token <= ? ${bounds}
+    ORDER BY token DESC LIMIT 1
+  ), position) AS token FROM headwater_instances`;
+}
+
+const READ_ENDS: Readonly<Record<SqlDialect, string>> = {
+  sqlite: readEndsOf(LAST_TOKENS.sqlite),
+  postgres: readEndsOf(LAST_TOKENS.postgres),
+};
+
+function readEndsOf(lastTokens: string): string {
+  return `SELECT name, token, (
+    SELECT commit_id FROM headwater_log AS record
+    WHERE record.token = ends.token AND record.instance = ends.name LIMIT 1
+  ) FROM (${lastTokens}) AS ends ORDER BY name`;
 }

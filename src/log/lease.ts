@@ -15,7 +15,7 @@ import {
 import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { readLastToken } from "./read.ts";
+import { readLastToken } from "./instances.ts";
 
 /** The right to write under an instance name. */
 export interface Lease {

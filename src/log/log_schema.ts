@@ -154,6 +154,8 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
 
 const ONLY_POSTGRES = [
   "CREATE SEQUENCE headwater_tokens",
+  // Where each instance's log ends, however long it has been silent.
+  "CREATE INDEX ix_headwater_log_instance ON headwater_log (instance, token)",
   // Makes the fence a part of a key: a row lock for a key's sake (FOR KEY SHARE)
   // then meets a new holder, and still lets renewals pass.
   "CREATE UNIQUE INDEX ix_headwater_instances_fence " +

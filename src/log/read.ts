@@ -10,7 +10,7 @@ import {
   MAX_PAGE_RECORDS,
   PAGE_CHARS,
 } from "../runtime/limits.ts";
-import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRecord } from "./record.ts";
 
@@ -121,32 +121,6 @@ function fittingSize({ records }: LogPage): number {
   return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }
 
-// Not from the log's beginning: the instance may have been silent for long.
-const READ_LAST_TOKEN = `SELECT max(token) FROM (
-  SELECT coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
-    AS token
-  UNION ALL
-  SELECT token FROM headwater_log WHERE instance = ? AND token <= ? AND token >
-    coalesce((SELECT position FROM headwater_instances WHERE name = ?), 0)
-) AS known`;
-
-/**
- * An instance's last committed token; `TOKEN_ZERO` if it has none.
- *
- * @param session Where to look.
- * @param instance Who wrote.
- * @param upTo Beyond this one, none is looked for.
- */
-export async function readLastToken(
-  session: Session,
-  instance: string,
-  upTo: Token = Number.MAX_SAFE_INTEGER as Token,
-): Promise<Token> {
-  const parameters = [instance, instance, upTo, instance];
-  const [row] = await session.rows(READ_LAST_TOKEN, parameters);
-  return parseToken(Number(row?.[0] ?? TOKEN_ZERO));
-}
-
 /** Whether a token of an instance is in the log. */
 export async function hasRecord(
   session: Session,
@@ -166,12 +140,12 @@ function toRecords(
 ): LogRecord[] {
   const records: LogRecord[] = [];
   for (let index = 0; index < end; index += 1) {
-    const columns = found[index] as readonly [number, string, string];
-    const stream = columns[1];
+    const columns = found[index] as SqlValue[];
+    const stream = columns[1] as string;
     if (stream === NO_STREAM) continue;
-    const body = columns[2];
+    const body = columns[2] as string;
     records.push({
-      token: parseToken(columns[0]),
+      token: parseToken(columns[0] as number),
       stream,
       rows: body.includes(ROW_SEPARATOR) ? body.split(ROW_SEPARATOR) : [body],
     });

@@ -6,9 +6,8 @@
 
 import type { Session } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { readInstances } from "../log/instances.ts";
+import { type InstanceEnd, readEnds } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { readLastToken } from "../log/read.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
@@ -19,6 +18,8 @@ export interface DatabaseWatcherOptions {
   readonly session: Session;
   /** Whether an instance tells of its commits itself, over a connection. */
   readonly isConnected: (instance: string) => boolean;
+  /** Whether an instance's log ends where the reader stands. */
+  readonly isReached: (end: InstanceEnd) => boolean;
   /** Whether a token of an instance has been applied. */
   readonly isApplied: (instance: string, token: Token) => boolean;
   /** Applies what an instance has written up to a token that is complete. */
@@ -88,17 +89,20 @@ export class DatabaseWatcher {
   }
 
   async #look(): Promise<void> {
-    const { session, isConnected, isApplied, follow, clock } = this.#options;
+    const { session, isConnected, isReached, isApplied, follow, clock } =
+      this.#options;
     const { signal } = this.#closing;
     const horizon = await readHorizon(session, { clock, signal });
     if (horizon === this.#linear) return;
     const base = this.#linear;
     let isComplete = true;
-    for (const { name } of await readInstances(session)) {
+    for (const end of await readEnds(session, horizon)) {
       if (signal.aborted) return;
-      if (!isConnected(name)) await follow(name, base, horizon);
-      const last = await readLastToken(session, name, horizon);
-      isComplete &&= last === TOKEN_ZERO || isApplied(name, last);
+      const { name, token } = end;
+      if (!isConnected(name) && !isReached(end)) {
+        await follow(name, base, horizon);
+      }
+      isComplete &&= token === TOKEN_ZERO || isApplied(name, token);
     }
     // Behind it the log was rewound: `follow` has seen to the caches.
     const isRewound = base !== undefined && horizon < base;

@@ -6,7 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
-import { readLastToken } from "../log/read.ts";
+import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {

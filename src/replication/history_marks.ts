@@ -12,6 +12,7 @@ import {
   readFloor,
   readHolderMark,
 } from "../log/history.ts";
+import type { InstanceEnd } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
@@ -75,6 +76,13 @@ export class HistoryMarks {
     if (token === undefined) return;
     const commitId = await readCommitId(session, instance, token);
     this.#marks.set(instance, { token, commitId, holder });
+  }
+
+  /** Whether an instance's log ends with the transaction that was applied last. */
+  isReached({ name, token, commitId }: InstanceEnd): boolean {
+    const mark = this.#marks.get(name);
+    return mark?.token === token && mark.commitId === commitId &&
+      this.#options.position.get(name) === token;
   }
 
   /**

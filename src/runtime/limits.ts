@@ -104,6 +104,9 @@ export const MARK_INTERVAL_MS: number = 1_000;
  */
 export const POLL_INTERVAL_MS: number = 1_000;
 
+/** How long, in ms, `SlavedStore.connect` waits for the first such look. */
+export const FIRST_LOOK_TIMEOUT_MS: number = 1_000;
+
 /** Callers that wait for a token at a time. One more is refused. */
 export const MAX_WAITERS: number = 100_000;
 

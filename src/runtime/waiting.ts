@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "./clock.ts";
+import type { CancelTimer, Clock } from "./clock.ts";
 
 /** How long a call may wait. */
 export interface WaitOptions {
@@ -30,6 +30,20 @@ export function deferred<Value>(): Deferred<Value> {
     reject = onReject;
   });
   return { promise, resolve, reject };
+}
+
+/** Resolves with a promise that never rejects, or once time has passed. */
+export async function soon(
+  promise: Promise<void>,
+  clock: Clock,
+  timeoutMs: number,
+): Promise<void> {
+  let cancel: CancelTimer | undefined;
+  const late = new Promise<void>((resolve) => {
+    cancel = clock.schedule(resolve, timeoutMs);
+  });
+  await Promise.race([promise, late]);
+  cancel?.();
 }
 
 /**

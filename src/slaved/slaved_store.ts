@@ -22,6 +22,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   CONNECT_TIMEOUT_MS,
+  FIRST_LOOK_TIMEOUT_MS,
   MAX_LINE_BYTES,
   POLL_INTERVAL_MS,
 } from "../runtime/limits.ts";
@@ -31,6 +32,7 @@ import { systemRandom } from "../runtime/random.ts";
 import {
   type Deferred,
   deferred,
+  soon,
   type WaitOptions,
 } from "../runtime/waiting.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
@@ -330,6 +332,7 @@ export class SlavedStore<Database> extends EventReads {
       session,
       isConnected: (instance) =>
         this.#links.some(({ follower }) => follower.isConnected(instance)),
+      isReached: (end) => this.#history.isReached(end),
       isApplied: (instance, token) => this.#position.contains(instance, token),
       follow: (instance, base, upTo) =>
         this.#watched.follow(instance, base, upTo),
@@ -337,8 +340,9 @@ export class SlavedStore<Database> extends EventReads {
       clock,
       logger: logger ?? silentLogger,
     });
-    // Not waited for: a commit that hangs on the server would hold it up.
-    void this.#watcher.look();
+    // From its first look on, it hears of instances that it isn't connected to.
+    // A commit that hangs on the server must not hold it up for long.
+    await soon(this.#watcher.look(), clock, FIRST_LOOK_TIMEOUT_MS);
   }
 
   async #waitUntilLive(

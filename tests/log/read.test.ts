@@ -5,10 +5,10 @@ import t from "tap";
 import {
   hasRecord,
   type LogRange,
-  readLastToken,
   readLogPage,
   readLogPages,
 } from "../../src/log/read.ts";
+import { readLastToken } from "../../src/log/instances.ts";
 import type { LogRecord } from "../../src/log/record.ts";
 import {
   FIRST_PAGE_RECORDS as PAGE_RECORDS,

@@ -53,6 +53,12 @@ export interface CommitSession extends Session {
   ): Promise<SqlValue[][]>;
 }
 
+/** A session that answers at once, as SQLite's do. */
+export interface SyncCommitSession extends CommitSession {
+  run(sql: string, parameters: readonly SqlParameter[]): number;
+  rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][];
+}
+
 /** The write connection, in a transaction. */
 export interface WriteSession<Database> extends CommitSession {
   /** The same transaction through Kysely; unusable once it has ended. */

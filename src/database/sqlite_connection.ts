@@ -279,6 +279,7 @@ export class SqliteConnection implements Session {
    * every transaction that comes after.
    */
   endIterations(): void {
+    if (this.#iterations.size === 0) return;
     for (const rows of this.#iterations) {
       (rows as Iterator<unknown>).return?.();
     }

@@ -173,13 +173,16 @@ export class SqliteEngine<Database> implements Engine<Database> {
     work: (session: WriteSession<Database>) => Promise<Value>,
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
-    await this.#gate.enter(name);
+    const turn = this.#gate.enter(name);
+    if (turn !== undefined) await turn;
     let ran: Ran<Value>;
     try {
       if (this.#isClosed) throw this.#closedError(name);
       ran = await this.#transactions.run(name, work, options);
-      await this.#checkpointer.committed();
-      await this.#yieldTurn();
+      const held = this.#checkpointer.committed();
+      if (held !== undefined) await held;
+      const turn = this.#yieldTurn();
+      if (turn !== undefined) await turn;
     } finally {
       this.#gate.leave();
     }

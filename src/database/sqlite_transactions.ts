@@ -80,7 +80,8 @@ export class SqliteTransactions<Database> {
     options: TransactionOptions<Value>,
   ): Promise<Ran<Value>> {
     const mayShare = options.mayShare === true && this.#quick.has(name);
-    await this.#enterGroup(name, mayShare);
+    const entered = this.#enterGroup(name, mayShare);
+    if (entered !== undefined) await entered;
     const session = this.#begin(name);
     const value = await this.#run(name, work, session);
     const member = createMember(
@@ -101,15 +102,20 @@ export class SqliteTransactions<Database> {
   }
 
   /** Begins a transaction: in the open group, or in one of its own. */
-  async #enterGroup(
-    name: string,
-    mayShare: boolean,
-  ): Promise<void> {
+  #enterGroup(name: string, mayShare: boolean): Promise<void> | undefined {
     if (this.#group !== undefined) {
-      if (mayShare) return this.#connection.beginShared();
+      if (mayShare) {
+        this.#connection.beginShared();
+        return undefined;
+      }
       this.#commitGroup();
     }
-    await this.#lock(name);
+    if (!this.#tryLock(name)) return this.#waitForLock(name);
+    this.#openGroup();
+    return undefined;
+  }
+
+  #openGroup(): void {
     this.#group = { members: [], beganMs: this.#options.clock.monotonicMs() };
   }
 
@@ -184,7 +190,7 @@ export class SqliteTransactions<Database> {
     this.#commitGroup();
     try {
       this.#connection.begin();
-      this.#group = { members: [], beganMs: this.#options.clock.monotonicMs() };
+      this.#openGroup();
     } catch {
       // Another process was quicker.
       running.evict();
@@ -249,18 +255,25 @@ export class SqliteTransactions<Database> {
     this.#quick.add(name);
   }
 
-  /** Takes the write lock; waits for another process's without blocking this one. */
-  async #lock(name: string): Promise<void> {
-    const deadlineMs = this.#options.clock.monotonicMs() +
-      this.#options.busyTimeoutMs;
+  /** Waits for another process's write lock without blocking this one. */
+  async #waitForLock(name: string): Promise<void> {
+    const { clock, busyTimeoutMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + busyTimeoutMs;
     for (let delayMs = 1;; delayMs = Math.min(delayMs * 2, MAX_BUSY_PAUSE_MS)) {
-      try {
-        return this.#connection.begin();
-      } catch (error) {
-        const isOver = this.#options.clock.monotonicMs() >= deadlineMs;
-        if (isOver || !isBusy(error)) throw this.#describe(name, error);
-      }
-      await pause(this.#options.clock, delayMs);
+      await pause(clock, delayMs);
+      const isOver = clock.monotonicMs() >= deadlineMs;
+      if (this.#tryLock(name, isOver)) return this.#openGroup();
+    }
+  }
+
+  /** Takes the write lock; `false` if another process has it, unless that is the end. */
+  #tryLock(name: string, isOver = false): boolean {
+    try {
+      this.#connection.begin();
+      return true;
+    } catch (error) {
+      if (isOver || !isBusy(error)) throw this.#describe(name, error);
+      return false;
     }
   }
 

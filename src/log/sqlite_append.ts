@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommitSession } from "../database/engine.ts";
+import type { Awaitable, SyncCommitSession } from "../database/engine.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
@@ -77,79 +77,95 @@ export class LogAppender {
    *
    * @param session The transaction that wrote the data.
    * @param entry The rows to record.
-   * @returns The transaction's token.
+   * @returns The transaction's token; a promise of it only where another
+   *   instance has written meanwhile.
    * @throws {HeadwaterError} `LEASE_LOST` if this process may not write any more.
    */
-  async append(session: CommitSession, entry: LogEntry): Promise<Token> {
-    const { instance } = this.#lease;
-    const { commitId, committedMs } = entry;
-    const common = [instance, commitId, committedMs] as const;
-    const [first = NO_ROWS, ...others] = entry.rows;
-    const token = await this.#appendFirst(session, common, first);
-    for (const [stream, lines] of others) {
-      const body = lines.join(ROW_SEPARATOR);
-      await session.run(
-        INSERT_RECORD,
-        [token, stream, ...common, lines.length, body],
-      );
+  append(session: SyncCommitSession, entry: LogEntry): Awaitable<Token> {
+    const token = next(this.#lastTaken);
+    return this.#insertFirst(session, entry, token)
+      ? this.#insertRest(session, entry, token)
+      : this.#appendAgain(session, entry);
+  }
+
+  /** Finds out why the token was refused, and takes another where there is one. */
+  async #appendAgain(
+    session: SyncCommitSession,
+    entry: LogEntry,
+  ): Promise<Token> {
+    const [row] = session.rows("SELECT max(token) FROM headwater_log", []);
+    const token = next(Math.max(Number(row?.[0] ?? 0), this.#lastTaken));
+    if (this.#insertFirst(session, entry, token)) {
+      return this.#insertRest(session, entry, token);
     }
-    for (const { aggregate, first, last, isLast } of entry.appends ?? []) {
-      await session.run(
+    throw await leaseLostError(session, this.#lease);
+  }
+
+  #insertFirst(
+    session: SyncCommitSession,
+    { rows, commitId, committedMs }: LogEntry,
+    token: Token,
+  ): boolean {
+    if (!this.#reserve(session, token)) return false;
+    const { instance, fence } = this.#lease;
+    const [stream, lines] = rows.entries().next().value ?? NO_ROWS;
+    this.#lastTaken = token;
+    const inserted = session.run(INSERT_FIRST_RECORD, [
+      instance,
+      fence,
+      // Numbered parameters came with a later Node than we support.
+      token,
+      token,
+      stream,
+      instance,
+      commitId,
+      committedMs,
+      lines.length,
+      lines.join(ROW_SEPARATOR),
+    ]);
+    return inserted === 1;
+  }
+
+  #insertRest(
+    session: SyncCommitSession,
+    { rows, commitId, committedMs, appends, eventIds }: LogEntry,
+    token: Token,
+  ): Token {
+    const { instance } = this.#lease;
+    let isFirst = true;
+    for (const [stream, lines] of rows) {
+      if (!isFirst) {
+        const body = lines.join(ROW_SEPARATOR);
+        session.run(
+          INSERT_RECORD,
+          [token, stream, instance, commitId, committedMs, lines.length, body],
+        );
+      }
+      isFirst = false;
+    }
+    for (const { aggregate, first, last, isLast } of appends ?? []) {
+      session.run(
         INSERT_APPEND,
         [aggregate, first, last, token, isLast ? 1 : 0],
       );
     }
-    for (const { eventId, aggregate, version } of entry.eventIds ?? []) {
-      await session.run(INSERT_EVENT_ID, [eventId, aggregate, version, token]);
+    for (const { eventId, aggregate, version } of eventIds ?? []) {
+      session.run(INSERT_EVENT_ID, [eventId, aggregate, version, token]);
     }
     return token;
   }
 
-  async #appendFirst(
-    session: CommitSession,
-    common: readonly [string, string, number],
-    [stream, lines]: readonly [string, readonly string[]],
-  ): Promise<Token> {
-    const { instance, fence } = this.#lease;
-    const body = lines.join(ROW_SEPARATOR);
-    const insert = async (token: Token) => {
-      await this.#reserve(session, token);
-      this.#lastTaken = token;
-      return await session.run(
-        INSERT_FIRST_RECORD,
-        [
-          instance,
-          fence,
-          // Numbered parameters came with a later Node than we support.
-          token,
-          token,
-          stream,
-          ...common,
-          lines.length,
-          body,
-        ],
-      );
-    };
-    let token = next(this.#lastTaken);
-    if (await insert(token) === 1) return token;
-    const [row] = await session.rows(
-      "SELECT max(token) FROM headwater_log",
-      [],
-    );
-    token = next(Math.max(Number(row?.[0] ?? 0), this.#lastTaken));
-    if (await insert(token) === 1) return token;
-    throw await leaseLostError(session, this.#lease);
-  }
-
-  async #reserve(session: CommitSession, token: Token): Promise<void> {
-    if (token <= this.#reserved) return;
+  /** Gives `false` if the lease is lost. */
+  #reserve(session: SyncCommitSession, token: Token): boolean {
+    if (token <= this.#reserved) return true;
     const { instance, fence } = this.#lease;
     const end = Math.min(token + RESERVED_TOKENS - 1, Number.MAX_SAFE_INTEGER);
-    const changed = await session.run(RESERVE, [end, instance, fence]);
-    if (changed === 0) throw await leaseLostError(session, this.#lease);
+    const changed = session.run(RESERVE, [end, instance, fence]);
+    if (changed === 0) return false;
     const before = this.#reserved;
     session.onRollback(() => this.#reserved = before);
     this.#reserved = parseToken(end);
+    return true;
   }
 }
 

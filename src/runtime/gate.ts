@@ -50,10 +50,11 @@ export class Gate {
   /**
    * Waits for a permit, to be given back with {@linkcode leave}.
    *
+   * @returns `undefined` if there was one.
    * @param name Who enters, as later waiters' errors will say.
    * @throws {HeadwaterError} `DATABASE_BUSY` if the queue is full, or the wait too long.
    */
-  enter(name: string): Promise<void> {
+  enter(name: string): Promise<void> | undefined {
     const { subject, maxQueued } = this.#options;
     if (this.#free === 0 && this.#waiters.length >= maxQueued) {
       const error = new HeadwaterError(
@@ -67,10 +68,11 @@ export class Gate {
   }
 
   /** {@linkcode enter}, however many wait: for closing, which must not be refused. */
-  async enterLast(name: string): Promise<void> {
-    if (this.#free > 0) this.#free -= 1;
-    else await this.#queue();
+  enterLast(name: string): Promise<void> | undefined {
+    if (this.#free === 0) return this.#queue(name);
+    this.#free -= 1;
     this.#holder = name;
+    return undefined;
   }
 
   /** Gives the permit to the next in line. */
@@ -83,9 +85,13 @@ export class Gate {
     this.#cancelTimer = undefined;
   }
 
-  #queue(): Promise<void> {
+  #queue(name: string): Promise<void> {
     const { timeoutMs, clock } = this.#options;
-    return new Promise((enter, refuse) => {
+    return new Promise((resolve, refuse) => {
+      const enter = () => {
+        this.#holder = name;
+        resolve();
+      };
       const deadlineMs = clock.monotonicMs() + timeoutMs;
       this.#waiters.push({ enter, refuse, deadlineMs });
       this.#arm();

@@ -5,7 +5,11 @@
  * @module
  */
 
-import type { CommitSession, Session } from "../database/engine.ts";
+import type {
+  CommitSession,
+  Session,
+  SyncCommitSession,
+} from "../database/engine.ts";
 import { findCommit, readCommitId, readFloor } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { endBackend, type Lease } from "../log/lease.ts";
@@ -44,7 +48,7 @@ export interface Recorder {
     session: CommitSession,
     ticket: Ticket,
     isSnapshotOld: boolean,
-  ): Promise<Token>;
+  ): Promise<void> | undefined;
   /** It is durable. */
   committed(ticket: Ticket): void;
   /** It is rolled back. */
@@ -94,9 +98,13 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
     },
     held: 0,
     begin: (entry) => ({ entry }),
-    async record(session, ticket) {
-      ticket.token = await appender.append(session, ticket.entry);
-      return ticket.token;
+    record(session, ticket) {
+      const token = appender.append(session as SyncCommitSession, ticket.entry);
+      if (typeof token !== "number") {
+        return token.then((given) => void (ticket.token = given));
+      }
+      ticket.token = token;
+      return undefined;
     },
     committed({ token, entry }) {
       position = token as Token;
@@ -146,7 +154,6 @@ function postgresRecorder(options: RecorderOptions): Recorder {
         entry,
         isSnapshotOld,
       );
-      return ticket.token;
     },
     committed: (ticket) => committed(ticket, ticket.token as Token),
     abandoned: ({ flight }) => order.abandoned(flight as Flight),

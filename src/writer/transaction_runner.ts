@@ -136,7 +136,8 @@ export class TransactionRunner<Database> {
       const state: Attempt<Result> = {};
       let txn: WriterTransaction<Database> | undefined;
       try {
-        await this.#requireHistory();
+        const checked = this.#requireHistory();
+        if (checked !== undefined) await checked;
         this.#requireRoom(name);
         const { isolation } = options;
         const done = await this.#options.engine.transaction<Done<Result>>(
@@ -182,7 +183,8 @@ export class TransactionRunner<Database> {
   ): Promise<Done<Result>> {
     const { recorder, clock, random } = this.#options;
     const result = await work(txn);
-    await txn.project();
+    const projected = txn.project();
+    if (projected !== undefined) await projected;
     const outcome = txn.end();
     const done = state.done = { result, outcome };
     const { rows, appends, eventIds } = outcome;
@@ -194,7 +196,8 @@ export class TransactionRunner<Database> {
       commitId: random.id(),
       committedMs: Math.round(clock.wallMs()),
     });
-    await recorder.record(session, state.ticket, isSnapshotOld);
+    const recorded = recorder.record(session, state.ticket, isSnapshotOld);
+    if (recorded !== undefined) await recorded;
     return done;
   }
 
@@ -253,11 +256,16 @@ export class TransactionRunner<Database> {
    * Promise 7, for the writer's own part: after a connection was lost it may
    * meet a server that has forgotten what was acknowledged.
    */
-  async #requireHistory(): Promise<void> {
+  #requireHistory(): Promise<void> | undefined {
     if (this.#rewound !== undefined) throw this.#rewound;
-    const { engine, recorder, instance } = this.#options;
-    const { disconnections } = engine;
-    if (disconnections === this.#checkedDisconnections) return;
+    const { disconnections } = this.#options.engine;
+    return disconnections === this.#checkedDisconnections
+      ? undefined
+      : this.#checkHistory(disconnections);
+  }
+
+  async #checkHistory(disconnections: number): Promise<void> {
+    const { recorder, instance } = this.#options;
     if (!await recorder.isInHistory()) {
       this.#rewound = new HeadwaterError(
         "LOG_REWOUND",

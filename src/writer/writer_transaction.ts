@@ -20,7 +20,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { takeIn } from "../projections/inline.ts";
-import type { Projection } from "../projections/projection.ts";
+import type { ProjectedEvent, Projection } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import {
   cachesStream,
@@ -68,12 +68,13 @@ export class WriterTransaction<Database> {
    * those, their callbacks included.
    */
   readonly attempt: number;
-  readonly #events: EventAppender;
   readonly #options: WriterTransactionOptions<Database>;
   readonly #rows = new Map<string, string[]>();
   readonly #invalidations: NamedKey[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
+  /** Made when it is needed: most transactions append nothing. */
+  #events: EventAppender | undefined;
   #rowCount = 0;
   #byteCount = 0;
   #hasEnded = false;
@@ -83,13 +84,6 @@ export class WriterTransaction<Database> {
     this.#options = options;
     this.db = options.session.db;
     this.attempt = options.attempt;
-    this.#events = new EventAppender({
-      session: options.session,
-      random: options.random,
-      addRow: (row) => this.#add(eventsStream.name, row),
-      keepEvents: options.inline.length > 0,
-      nowMs: () => Math.round(options.clock.wallMs()),
-    });
   }
 
   /**
@@ -149,7 +143,7 @@ export class WriterTransaction<Database> {
     options: AppendOptions = {},
   ): Promise<number> {
     this.#requireOpen("append events");
-    return await this.#events.append(aggregate, events, options);
+    return await this.#appender().append(aggregate, events, options);
   }
 
   /**
@@ -165,7 +159,7 @@ export class WriterTransaction<Database> {
     options: AppendOptions & { readonly reason?: JsonValue | undefined } = {},
   ): Promise<number> {
     this.#requireOpen("close an aggregate");
-    return await this.#events.close(aggregate, options.reason, options);
+    return await this.#appender().close(aggregate, options.reason, options);
   }
 
   /**
@@ -224,9 +218,20 @@ export class WriterTransaction<Database> {
   }
 
   /** For the writer store: takes what was appended into inline projections. */
-  async project(): Promise<void> {
-    for (const event of this.#events.events) {
-      for (const projection of this.#options.inline) {
+  project(): Promise<void> | undefined {
+    const { inline } = this.#options;
+    const events = this.#events?.events ?? [];
+    return inline.length === 0 || events.length === 0
+      ? undefined
+      : this.#project(inline, events);
+  }
+
+  async #project(
+    inline: readonly Projection<Database>[],
+    events: readonly ProjectedEvent[],
+  ): Promise<void> {
+    for (const event of events) {
+      for (const projection of inline) {
         await takeIn(projection, this.db, event);
       }
     }
@@ -237,13 +242,24 @@ export class WriterTransaction<Database> {
     this.#hasEnded = true;
     return {
       rows: this.#rows,
-      appends: this.#events.appends,
-      eventIds: this.#events.eventIds,
-      repeated: this.#events.repeated,
+      appends: this.#events?.appends ?? [],
+      eventIds: this.#events?.eventIds ?? [],
+      repeated: this.#events?.repeated,
       invalidations: this.#invalidations,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };
+  }
+
+  #appender(): EventAppender {
+    const { session, random, inline, clock } = this.#options;
+    return this.#events ??= new EventAppender({
+      session,
+      random,
+      addRow: (row) => this.#add(eventsStream.name, row),
+      keepEvents: inline.length > 0,
+      nowMs: () => Math.round(clock.wallMs()),
+    });
   }
 
   #invalidate(name: string, key: readonly KeyPart[] | null): void {

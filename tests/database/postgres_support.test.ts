@@ -63,7 +63,8 @@ t.test("a database goes with its test, even while it is in use", async (t) => {
   await t.test("the test", async (t) => {
     url = await postgresDatabase(t);
     t.same(await server.run("select 1", url), [[1]]);
-    const sql = postgres(url, { max: 1 });
+    // What is asked by itself is not caught if the server goes meanwhile (3.4.9).
+    const sql = postgres(url, { max: 1, fetch_types: false });
     await sql`select 1`;
     t.teardown(() => sql.end({ timeout: 0 }).catch(() => {}));
   });
@@ -121,7 +122,8 @@ t.test("a server goes with its process, however that ends", async (t) => {
     return { child, ended, isGone };
   };
   const connect = async (url: string) => {
-    const sql = postgres(url, { max: 1 });
+    // What is asked by itself is not caught if the server goes meanwhile (3.4.9).
+    const sql = postgres(url, { max: 1, fetch_types: false });
     await sql`select 1`.finally(() => sql.end());
   };
   const ending = await start("");

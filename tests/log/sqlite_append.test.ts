@@ -3,6 +3,7 @@
 
 import { sql } from "kysely";
 import t from "tap";
+import type { SyncCommitSession } from "../../src/database/engine.ts";
 import { releaseLease } from "../../src/log/lease.ts";
 import { LogAppender } from "../../src/log/sqlite_append.ts";
 import { parseToken, TOKEN_ZERO } from "../../src/tokens/token.ts";
@@ -56,7 +57,7 @@ t.test("LogAppender never gives a token twice, or a lower one", async (t) => {
         await engine.transaction("fails", async (session) => {
           const rows = new Map([["s", ["1"]]]);
           const entry = { rows, commitId: "x", committedMs: 0 };
-          give(await appender.append(session, entry));
+          give(await appender.append(session as SyncCommitSession, entry));
           rolledBack.add(appender.lastTaken);
           throw new RangeError("no");
         }).catch(() => {});
@@ -105,7 +106,7 @@ t.test("LogAppender: a rolled back reservation is made again", async (t) => {
   const { lease, appender } = await openAppender(engine);
   await engine.transaction("fails", async (session) => {
     const entry = { rows: new Map(), commitId: "x", committedMs: 0 };
-    await appender.append(session, entry);
+    await appender.append(session as SyncCommitSession, entry);
     throw new RangeError("no");
   }).catch(() => {});
   const token = await append(engine, appender);
@@ -152,7 +153,11 @@ t.test("LogAppender: who lost the lease can't commit", async (t) => {
       const db = session.db;
       await sql`CREATE TABLE late (id INTEGER)`.execute(db);
       const rows = new Map([["s", ["1"]]]);
-      await appender.append(session, { rows, commitId: "x", committedMs: 0 });
+      await appender.append(session as SyncCommitSession, {
+        rows,
+        commitId: "x",
+        committedMs: 0,
+      });
     });
   await t.rejects(write(), error);
   const token = await append(other, next.appender, { s: ["2"] });

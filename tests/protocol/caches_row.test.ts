@@ -3,6 +3,7 @@
 
 import t from "tap";
 import {
+  formatCachesRow,
   type InvalidationSink,
   readCachesRow,
 } from "../../src/protocol/caches_row.ts";
@@ -35,6 +36,17 @@ t.test("readCachesRow() reads what JSON.parse reads", (t) => {
       }
     }
   }
+  t.same(wrong, []);
+  t.end();
+});
+
+t.test("formatCachesRow() writes what JSON.stringify writes", (t) => {
+  const random = seeded(6);
+  const keys: (KeyPart[] | null)[] = [[0], [-0], [-7], [2 ** 53], [0.5], null];
+  for (let round = 0; round < 10_000; round += 1) keys.push(makeKey(random));
+  const wrong = keys
+    .map((key) => [random.text(3), key, random.below(2 ** 31)] as const)
+    .filter((row) => formatCachesRow(...row) !== encodeJson(row));
   t.same(wrong, []);
   t.end();
 });

@@ -1,7 +1,7 @@
 // Logs without a store around them.
 
 import type { Test } from "tap";
-import type { Engine } from "../../src/database/engine.ts";
+import type { Engine, SyncCommitSession } from "../../src/database/engine.ts";
 import { migrate } from "../../src/database/migrator.ts";
 import { type Lease, takeLease } from "../../src/log/lease.ts";
 import type { LogEntry } from "../../src/log/record.ts";
@@ -49,7 +49,8 @@ export function append(
   };
   return engine.transaction(
     "append",
-    (session) => appender.append(session, entry),
+    async (session) =>
+      await appender.append(session as SyncCommitSession, entry),
   );
 }
 

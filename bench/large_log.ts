@@ -281,7 +281,7 @@ function fillSqlite(path: string, rows: number): void {
     BEGIN;
     INSERT INTO headwater_log ${COLUMNS} ${numbers}
     SELECT n, 'events', 'master', printf('%016x', n), ${COMMITTED_MS} + n, 1,
-      printf('["%s",%d,"deposited","%08x-0000-4000-8000-%012x",{"cents":%d}]',
+      printf('["%s",%d,"deposited","%08x-0000-4000-8000-%012x",{"cents":%d},{}]',
         ${aggregate}, ${version}, n, n, n)
     FROM numbers;
     INSERT INTO headwater_appends ${APPEND_COLUMNS} ${numbers}
@@ -301,7 +301,7 @@ async function fillPostgres(url: string, rows: number): Promise<void> {
       ${COMMITTED_MS} + n, 1,
       '["' || ${aggregate} || '",' || ${version} || ',"deposited","' ||
         lpad(to_hex(n), 8, '0') || '-0000-4000-8000-' ||
-        lpad(to_hex(n), 12, '0') || '",{"cents":' || n || '}]'
+        lpad(to_hex(n), 12, '0') || '",{"cents":' || n || '},{}]'
     FROM generate_series(1, ${rows}::bigint) AS numbers (n);
     INSERT INTO headwater_appends ${APPEND_COLUMNS}
     SELECT ${aggregate}, ${version}, ${version}, n, 0

@@ -15,6 +15,7 @@ import { benchCatchUp } from "./catch_up.ts";
 import { benchConcurrency } from "./concurrency.ts";
 import { benchEventLoop } from "./event_loop.ts";
 import { benchInvalidations } from "./invalidations.ts";
+import { benchLargeLog } from "./large_log.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./support/machine.ts";
 import type { Figure } from "./support/measure.ts";
@@ -25,6 +26,10 @@ export interface Size {
   readonly isShort: boolean;
   /** For files; it goes with the run. */
   readonly folder: string;
+  /** `large_log`: how long the long log is. */
+  readonly rows?: number | undefined;
+  /** `large_log`: on PostgreSQL, too. */
+  readonly postgres?: boolean | undefined;
 }
 
 const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
@@ -37,12 +42,18 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     appends: benchAppends,
     catch_up: benchCatchUp,
     event_loop: benchEventLoop,
+    large_log: benchLargeLog,
   };
+
+/** Those that take so long that they are run only when asked for. */
+const ONLY_BY_NAME: readonly string[] = ["large_log"];
 
 const USAGE = `Measures Headwater beside the floor, in one run.
 
   --only NAME   one of ${Object.keys(BENCHMARKS).join(", ")}
   --short       a tenth of the work, for a first look
+  --rows N      large_log: how long the long log is; 10,000,000 by default
+  --postgres    large_log: on PostgreSQL, too
   --json        one JSON document on standard output
   --help        this text
 `;
@@ -67,8 +78,16 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (!values.json) console.log(Object.values(machine).join(", ") + "\n");
     for (const [name, bench] of Object.entries(BENCHMARKS)) {
-      if (values.only !== undefined && values.only !== name) continue;
-      for (const figure of await bench({ isShort: values.short, folder })) {
+      if ((values.only ?? name) !== name) continue;
+      if (values.only === undefined && ONLY_BY_NAME.includes(name)) continue;
+      const { short: isShort, rows, postgres } = values;
+      const size = {
+        isShort,
+        folder,
+        rows: rows === undefined ? undefined : Number(rows),
+        postgres,
+      };
+      for (const figure of await bench(size)) {
         figures.push(figure);
         if (!values.json) console.log(formatFigure(figure));
       }
@@ -82,6 +101,8 @@ async function main(args: readonly string[]): Promise<number> {
 
 function parse(args: readonly string[]): {
   only: string | undefined;
+  rows: string | undefined;
+  postgres: boolean;
   short: boolean;
   json: boolean;
   help: boolean;
@@ -90,6 +111,8 @@ function parse(args: readonly string[]): {
     args: [...args],
     options: {
       only: { type: "string" },
+      rows: { type: "string" },
+      postgres: { type: "boolean", default: false },
       short: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -102,7 +125,7 @@ function parse(args: readonly string[]): {
       }`,
     );
   }
-  return { ...values, only: values.only };
+  return { ...values, only: values.only, rows: values.rows };
 }
 
 function formatFigure(figure: Figure): string {

@@ -1,0 +1,232 @@
+/**
+ * Headwater beside Emmett: appending, and reading a stream back, on SQLite and
+ * on PostgreSQL. See README.md here.
+ *
+ * @module
+ */
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { getPostgreSQLEventStore } from "@event-driven-io/emmett-postgresql";
+import {
+  getSQLiteEventStore,
+  sqliteConnection,
+} from "@event-driven-io/emmett-sqlite";
+
+const ROOT = new URL("../../../", import.meta.url);
+const { options, isJson } = parse(process.argv.slice(2));
+if (!existsSync(new URL("dist/mod.js", ROOT))) {
+  console.error("bench: build Headwater first: npm run build, at the top");
+  process.exit(1);
+}
+const load = (path) => import(new URL(`dist/${path}`, ROOT).href);
+const { WriterStore } = await load("mod.js");
+const { sharedPostgres } = await load("tests/support/postgres.js");
+const { compete, perSecond } = await load("bench/support/measure.js");
+const { describeMachine } = await load("bench/support/machine.js");
+
+const BATCH = 100;
+const STREAM = 1_000;
+const GOAL = "≥ 3";
+
+const folder = mkdtempSync(join(tmpdir(), "headwater-emmett-"));
+const figures = [];
+try {
+  const machine = describeMachine();
+  if (!isJson) console.log(Object.values(machine).join(", ") + "\n");
+  for (const engine of [sqlite("full"), sqlite("normal"), onPostgres()]) {
+    const sides = await engine;
+    await measure(sides);
+    await sides.close();
+  }
+  if (isJson) console.log(JSON.stringify({ machine, figures }, null, 2));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** SQLite: both in WAL; Emmett with one connection that it keeps. */
+async function sqlite(synchronous) {
+  const path = (whose) => join(folder, `${whose}-${synchronous}.db`);
+  const writer = await WriterStore.open({
+    database: `sqlite:${path("ours")}`,
+    synchronous,
+  });
+  const fileName = path("emmett");
+  const connection = sqliteConnection({ fileName });
+  // Emmett asks for WAL, too, but does not wait until it is so.
+  await connection.query("PRAGMA journal_mode = WAL");
+  await connection.command(`PRAGMA synchronous = ${synchronous}`);
+  const store = getSQLiteEventStore({
+    fileName,
+    connectionOptions: { singleton: true, connection },
+  });
+  const journal = await connection.querySingle("PRAGMA journal_mode");
+  const level = await connection.querySingle("PRAGMA synchronous");
+  if (
+    journal.journal_mode !== "wal" ||
+    level.synchronous !== (synchronous === "full" ? 2 : 1)
+  ) {
+    const found = JSON.stringify({ ...journal, ...level });
+    throw new Error(`Emmett's file is not as durable as ours: ${found}`);
+  }
+  return {
+    where: `SQLite, synchronous=${synchronous}`,
+    writer,
+    store,
+    against: "Emmett, on one connection that it keeps",
+    count: 500,
+    close: async () => {
+      await writer.close();
+      connection.close();
+    },
+  };
+}
+
+/** PostgreSQL: databases of one server, each library's own pool. */
+async function onPostgres() {
+  const server = await sharedPostgres();
+  const writer = await WriterStore.open({
+    database: await server.createDatabase(),
+  });
+  const store = getPostgreSQLEventStore(await server.createDatabase());
+  return {
+    where: "PostgreSQL",
+    writer,
+    store,
+    against: "Emmett",
+    count: 300,
+    close: async () => {
+      await writer.close();
+      await store.close();
+    },
+  };
+}
+
+async function measure({ where, writer, store, against, count }) {
+  const ours = {
+    append: (stream, events) =>
+      writer.transaction("append", async (txn) => {
+        await txn.append(stream, events);
+      }),
+    read: async (stream) => {
+      const events = [];
+      for await (const event of writer.readAggregate(stream)) {
+        events.push(event);
+      }
+      return events;
+    },
+  };
+  const theirs = {
+    append: (stream, events) => store.appendToStream(stream, events),
+    read: async (stream) => (await store.readStream(stream)).events,
+  };
+  const kinds = [
+    ["appends of one event", 1, count],
+    [`appends of ${BATCH} events to one stream`, BATCH, count / 10],
+  ];
+  for (const [what, each, appends] of kinds) {
+    await contest({
+      name: `${what}, ${where}`,
+      against,
+      ours: appendAll(ours, each, appends),
+      baseline: appendAll(theirs, each, appends),
+    });
+  }
+  const stored = [[BATCH, "in batches of 100"], [1, "one by one"]];
+  for (const [each, how] of stored) {
+    const stream = `read-${each}`;
+    for (const side of [ours, theirs]) await fill(side, stream, each);
+    await contest({
+      name: `reading a stream of ${STREAM} events, appended ${how}, ${where}`,
+      against,
+      ours: readAll(ours, stream),
+      baseline: readAll(theirs, stream),
+    });
+  }
+}
+
+async function contest(subject) {
+  const figure = await compete({
+    unit: "events/s",
+    goal: GOAL,
+    rounds: options.rounds,
+    ...subject,
+  });
+  figures.push(figure);
+  if (isJson) return;
+  const show = (value) => Math.round(value).toLocaleString("en-US");
+  const { ratio, ratioMin, ratioMax } = figure;
+  console.log(
+    `${figure.name}\n  ours ${show(figure.ours)} events/s, baseline ` +
+      `${show(figure.baseline)} (${figure.against})\n  ratio ` +
+      `${ratio.toFixed(2)} (${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})` +
+      `, goal ${GOAL}\n`,
+  );
+}
+
+/** One after another: ten streams in turn, or one for batches; new each round. */
+function appendAll(side, each, appends) {
+  let round = 0;
+  return async () => {
+    round += 1;
+    const streams = each === 1 ? 10 : 1;
+    const began = performance.now();
+    for (let number = 0; number < appends; number += 1) {
+      const stream = `account-${each}-${round}-${number % streams}`;
+      await side.append(stream, makeEvents(number, each));
+    }
+    return perSecond(appends * each, performance.now() - began);
+  };
+}
+
+function readAll(side, stream) {
+  const times = 10;
+  return async () => {
+    const began = performance.now();
+    for (let time = 0; time < times; time += 1) {
+      const events = await side.read(stream);
+      if (events.length !== STREAM || events[STREAM - 1].data.cents !== 999) {
+        throw new Error(`${events.length} events were read`);
+      }
+    }
+    return perSecond(times * STREAM, performance.now() - began);
+  };
+}
+
+async function fill(side, stream, each) {
+  for (let number = 0; number < STREAM / each; number += 1) {
+    await side.append(stream, makeEvents(number, each));
+  }
+}
+
+/** As both libraries take them. */
+function makeEvents(number, count) {
+  return Array.from({ length: count }, (_, index) => ({
+    type: "deposited",
+    data: { cents: number * count + index, note: `deposit ${index}` },
+    metadata: { user: `user${number}` },
+  }));
+}
+
+function parse(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        json: { type: "boolean", default: false },
+        rounds: { type: "string", default: "9" },
+      },
+    });
+    const rounds = Number(values.rounds);
+    if (!Number.isSafeInteger(rounds) || rounds < 1) {
+      throw new Error(`--rounds is ${values.rounds}; give a whole number`);
+    }
+    return { options: { rounds }, isJson: values.json };
+  } catch (error) {
+    console.error(`bench: ${error.message}`);
+    process.exit(2);
+  }
+}

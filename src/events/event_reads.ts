@@ -134,7 +134,8 @@ export class EventReads {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
    */
   readEvents(options?: ReadEventsOptions): AsyncIterable<StoredEvent> {
-    return this.#readEvents(options);
+    const { session, horizon } = this.#options;
+    return readLogEvents(session, horizon, options);
   }
 
   /**
@@ -155,24 +156,19 @@ export class EventReads {
     };
   }
 
-  async *#readAggregate(
+  #readAggregate(
     aggregate: AggregateLike,
     options?: ReadAggregateOptions,
-  ): AsyncGenerator<StoredEvent<string, unknown>> {
+  ): AsyncIterableIterator<StoredEvent<string, unknown>, void> {
     const { session } = this.#options;
-    const events = readAggregateEvents(session, idOf(aggregate), options);
-    for await (const event of events) {
-      yield typeof aggregate === "string"
-        ? event
-        : upcastEvent(aggregate, event);
-    }
-  }
-
-  async *#readEvents(
-    options?: ReadEventsOptions,
-  ): AsyncGenerator<StoredEvent> {
-    const { session, horizon } = this.#options;
-    yield* readLogEvents(session, await horizon(), options);
+    return readAggregateEvents<StoredEvent<string, unknown>>(
+      session,
+      idOf(aggregate),
+      options,
+      typeof aggregate === "string"
+        ? (event) => event
+        : (event) => upcastEvent(aggregate, event),
+    );
   }
 
   async #fold<State>(

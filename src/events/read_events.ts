@@ -4,6 +4,7 @@
  * @module
  */
 
+import { eachOf } from "./each_of.ts";
 import type { Session, SqlValue } from "../database/engine.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
@@ -101,17 +102,30 @@ const RECORDS_BACKWARDS = readRecords("DESC", "<");
 
 const END = Number.MAX_SAFE_INTEGER;
 
+/** Events that are parsed at a time, but for a record that has more. */
+const CHUNK_EVENTS = 256;
+
 /**
  * Reads an aggregate's events, page by page. Nothing is held open between
  * pages; what is appended meanwhile is read too.
  *
+ * @param convert Makes of each what is given out.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
  */
-export async function* readAggregateEvents(
+export function readAggregateEvents<Result>(
+  session: Session,
+  aggregate: string,
+  options: ReadAggregateOptions | undefined,
+  convert: (event: StoredEvent) => Result,
+): AsyncIterableIterator<Result, void> {
+  return eachOf(readAggregatePages(session, aggregate, options), convert);
+}
+
+async function* readAggregatePages(
   session: Session,
   aggregate: string,
   options: ReadAggregateOptions = {},
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<readonly StoredEvent[], void> {
   const { from = 1, to = END, direction, limit = END } = options;
   requireCount("from", from);
   requireCount("to", to);
@@ -122,18 +136,16 @@ export async function* readAggregateEvents(
   let left = limit;
   while (left > 0) {
     const page = await session.rows(sql, [aggregate, from, to, edge]);
-    for (const [token, committedMs, body, first] of page) {
-      const events = parseBody(token, committedMs, body, aggregate);
-      if (isBackwards) events.reverse();
-      for (const event of events) {
-        if (event.version < from || event.version > to) continue;
-        yield event;
-        left -= 1;
-        if (left === 0) return;
-      }
-      edge = Number(first);
+    const isWanted = (event: StoredEvent) =>
+      event.aggregate === aggregate && event.version >= from &&
+      event.version <= to;
+    for (const events of parsePage(page, isBackwards, isWanted)) {
+      yield events.length <= left ? events : events.slice(0, left);
+      left -= events.length;
+      if (left <= 0) return;
     }
     if (page.length < PAGE_RECORDS) return;
+    edge = Number(page.at(-1)?.[3]);
   }
 }
 
@@ -146,11 +158,19 @@ export async function* readAggregateEvents(
  * @param options Which.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
  */
-export async function* readLogEvents(
+export function readLogEvents(
   session: Session,
-  upTo: Token,
+  upTo: Token | (() => Promise<Token>),
+  options?: ReadEventsOptions,
+): AsyncIterableIterator<StoredEvent, void> {
+  return eachOf(readEventPages(session, upTo, options), (event) => event);
+}
+
+async function* readEventPages(
+  session: Session,
+  end: Token | (() => Promise<Token>),
   options: ReadEventsOptions = {},
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<readonly StoredEvent[], void> {
   const { direction, limit = END, types, aggregatePrefix = "" } = options;
   const isBackwards = isBackwardsOf(direction);
   requireCount("limit", limit);
@@ -161,55 +181,76 @@ export async function* readLogEvents(
   let edge: number = options.after === undefined
     ? (isBackwards ? END : 0)
     : parseToken(options.after);
+  const upTo = typeof end === "number" ? end : await end();
+  const isWanted = ({ type, aggregate }: StoredEvent) =>
+    (wanted === undefined || wanted.has(type)) &&
+    aggregate.startsWith(aggregatePrefix);
   let left = limit;
   while (left > 0) {
     const page = await session.rows(sql, [edge, upTo, sinceMs, untilMs]);
-    for (const [token, committedMs, body] of page) {
-      const events = parseBody(token, committedMs, body);
-      if (isBackwards) events.reverse();
-      for (const event of events) {
-        if (wanted !== undefined && !wanted.has(event.type)) continue;
-        if (!event.aggregate.startsWith(aggregatePrefix)) continue;
-        yield event;
-        left -= 1;
-        if (left === 0) return;
-      }
-      edge = Number(token);
+    for (const events of parsePage(page, isBackwards, isWanted)) {
+      yield events.length <= left ? events : events.slice(0, left);
+      left -= events.length;
+      if (left <= 0) return;
     }
     if (page.length < PAGE_RECORDS) return;
+    edge = Number(page.at(-1)?.[0]);
   }
 }
 
-/** The events of a record; only one aggregate's, if it is given. */
-function parseBody(
-  token: SqlValue | undefined,
-  committedMs: SqlValue | undefined,
-  body: SqlValue | undefined,
-  aggregate?: string,
-): StoredEvent[] {
-  const events: StoredEvent[] = [];
-  for (const row of String(body).split(ROW_SEPARATOR)) {
-    const [id, version, type, eventId, data, metadata] = JSON.parse(row) as [
-      string,
-      number,
-      string,
-      string,
-      JsonValue,
-      EventMetadata | null,
-    ];
-    if (aggregate !== undefined && id !== aggregate) continue;
-    events.push({
-      token: Number(token) as Token,
-      aggregate: id,
-      version,
-      type,
-      id: eventId,
-      data,
-      metadata: metadata ?? {},
-      committedMs: Number(committedMs),
-    });
+type EventColumns = [
+  aggregate: string,
+  version: number,
+  type: string,
+  id: string,
+  data: JsonValue,
+  metadata: EventMetadata | null,
+];
+
+/** The events of a page's records, some at a time: one record may hold many. */
+function* parsePage(
+  page: readonly SqlValue[][],
+  isBackwards: boolean,
+  isWanted: (event: StoredEvent) => boolean,
+): Generator<readonly StoredEvent[], void> {
+  let events: StoredEvent[] = [];
+  for (let index = 0; index < page.length; index += 1) {
+    const columns = page[index] as SqlValue[];
+    const token = Number(columns[0]) as Token;
+    const committedMs = Number(columns[1]);
+    const body = columns[2] as string;
+    const rows = body.includes(ROW_SEPARATOR)
+      ? body.split(ROW_SEPARATOR)
+      : [body];
+    if (isBackwards) rows.reverse();
+    for (const row of rows) {
+      const event = parseEvent(row, token, committedMs);
+      if (isWanted(event)) events.push(event);
+    }
+    if (events.length >= CHUNK_EVENTS) {
+      yield events;
+      events = [];
+    }
   }
-  return events;
+  if (events.length > 0) yield events;
+}
+
+function parseEvent(
+  row: string,
+  token: Token,
+  committedMs: number,
+): StoredEvent {
+  const columns = JSON.parse(row) as EventColumns;
+  return {
+    token,
+    aggregate: columns[0],
+    version: columns[1],
+    type: columns[2],
+    id: columns[3],
+    data: columns[4],
+    metadata: columns[5] ?? {},
+    committedMs,
+  };
 }
 
 function isBackwardsOf(direction: unknown = "forwards"): boolean {

@@ -16,14 +16,19 @@ const UNREACHABLE =
 /** By SQLSTATE, or by its class, or by the code of postgres.js or of the socket. */
 const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [
-    /^(?:53100|53200)$/,
+    /^53100$/,
     "DATABASE_FULL",
     "free some space; nothing of this transaction was kept",
   ],
   [
-    /^(?:53300|53400)$/,
+    /^53300$/,
     "DATABASE_BUSY",
     "the server has no connection left; lower maxConnections here, or raise it there",
+  ],
+  [
+    /^53/,
+    "DATABASE_BUSY",
+    "the server has come to a limit of its memory or its settings; ask for less at a time, or raise it there",
   ],
   [
     /^57014$/,
@@ -41,12 +46,17 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
     "give a user that may write, and a server that is no replica; a store's own db only reads",
   ],
   [
-    /^(?:28|3D000|0A000$)/,
+    /^(?:28|3D000)/,
     "DATABASE_INVALID",
     "check the user, the password and the database's name in the URL",
   ],
   [
-    /^(?:08|57P0|58|XX)/,
+    /^(?:XX00[12]$|58)/,
+    "DATABASE_INVALID",
+    "the server's files are damaged, or can't be read; look at its log, and restore a copy",
+  ],
+  [
+    /^(?:08|57P0)/,
     "DATABASE_UNAVAILABLE",
     UNREACHABLE,
   ],

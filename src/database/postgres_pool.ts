@@ -75,7 +75,9 @@ function open(
   const { statementTimeoutMs = 0 } = options;
   const { databaseConnectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   try {
-    return postgres(url, {
+    // It would win over ours, by which a holder's connections are found.
+    const own = url.replace(/([?&])application_name=[^&]*&?/gi, "$1");
+    return postgres(own, {
       ...pool,
       connect_timeout: databaseConnectTimeoutMs / 1000,
       // A server that comes back is tried soon; its own pauses are too long.

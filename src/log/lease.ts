@@ -12,6 +12,7 @@ import {
   type ProcessIdentity,
   thisProcess,
 } from "../runtime/processes.ts";
+import { postgresCodeOf } from "../database/postgres_errors.ts";
 import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
@@ -117,11 +118,29 @@ export async function takeLease<Database>(
     await prepare?.(session);
     return await takeName(session, request);
   });
-  await settlePrevious(engine.session, taken, request.clock);
-  return await engine.transaction(
-    "begin to hold",
-    (session) => beginHolding(session, taken, request),
-  );
+  try {
+    await settlePrevious(engine.session, taken, request.clock);
+    return await engine.transaction(
+      "begin to hold",
+      (session) => beginHolding(session, taken, request),
+    );
+  } catch (error) {
+    // It is nobody's, rather than ours until it expires.
+    await giveBack(engine, taken).catch(() => {});
+    throw error;
+  }
+}
+
+async function giveBack<Database>(
+  engine: Engine<Database>,
+  { instance, fence }: TakenName,
+): Promise<void> {
+  await engine.transaction("give name back", async (session) => {
+    await session.run(
+      "UPDATE headwater_instances SET expires_ms = 0 WHERE name = ? AND fence = ?",
+      [instance, fence],
+    );
+  });
 }
 
 async function takeName(
@@ -156,7 +175,14 @@ async function takeName(
       holder,
     ],
   );
-  return { instance, fence, lastReserved, previous: previous?.holder };
+  // Who has only had the name, and died, has written nothing.
+  const [last] = await session.rows(
+    `SELECT holder FROM headwater_holders WHERE instance = ?
+    ORDER BY fence DESC LIMIT 1`,
+    [instance],
+  );
+  const writer = last === undefined ? previous?.holder : String(last[0]);
+  return { instance, fence, lastReserved, previous: writer };
 }
 
 /**
@@ -172,7 +198,12 @@ async function settlePrevious(
 ): Promise<void> {
   if (session.dialect === "sqlite" || !previous) return;
   // It can't commit any more, but might keep what it has inserted waiting.
-  await session.rows(TERMINATE, [previous]);
+  try {
+    await session.rows(TERMINATE, [previous]);
+  } catch (error) {
+    // Another user's connections are not ours to end: they are waited for.
+    if (postgresCodeOf(Object(error).cause) !== "42501") throw error;
+  }
   const deadlineMs = clock.monotonicMs() + SETTLE_TIMEOUT_MS;
   while (true) {
     const [row] = await session.rows(COUNT_OPEN, [previous, previous]);

@@ -167,7 +167,8 @@ export class TransactionRunner<Database> {
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
         const reason = reasonOf(error);
-        if (reason === undefined || attempt >= maxAttempts) throw error;
+        if (reason === undefined) throw error;
+        if (attempt >= maxAttempts) throw inVain(name, reason, attempt, error);
         await this.#pauseBeforeRetry(name, reason, attempt);
       }
     }
@@ -331,6 +332,25 @@ export class TransactionRunner<Database> {
 }
 
 const CONFLICT_PAUSE_MS = 5;
+
+/** What says so itself is left as it is: DATABASE_UNAVAILABLE, COMMIT_UNKNOWN. */
+function inVain(
+  name: string,
+  reason: RetryReason,
+  attempts: number,
+  error: unknown,
+): unknown {
+  if (reason !== "conflict" || error instanceof HeadwaterError) return error;
+  return new HeadwaterError(
+    "DATABASE_BUSY",
+    `Cannot run "${name}": others were in its way ${attempts} ` +
+      `${attempts === 1 ? "time" : "times"} (${
+        messageOf(error)
+      }); try again, ` +
+      "raise maxAttempts, or have it touch less",
+    { cause: error },
+  );
+}
 
 function isUnknown(error: unknown): error is CommitUnknownError {
   return error instanceof CommitUnknownError;

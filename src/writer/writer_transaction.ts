@@ -65,7 +65,7 @@ export class WriterTransaction<Database> {
   /**
    * Which attempt it is: 1, or more where PostgreSQL gave an earlier one up (a
    * deadlock, a serialization failure, a lost connection). Nothing is left of
-   * those, their callbacks included.
+   * those; their `afterRollback` callbacks were called, no others are.
    */
   readonly attempt: number;
   readonly #options: WriterTransactionOptions<Database>;

@@ -63,6 +63,8 @@ async function startProxy(
   const { port } = server.address() as { port: number };
   const url = new URL(database);
   url.port = `${port}`;
+  // Connections are known by a name of ours; one of the user's must not hide them.
+  url.searchParams.set("application_name", "billing");
   return {
     url: url.href,
     cut: () => cut,

@@ -204,8 +204,13 @@ function createServer(
 
 /** Does something with a connection of its own. */
 function connect<T>(url: string, use: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  return use(sql).finally(() => sql.end());
+  // What postgres.js (3.4.9) asks by itself may keep end() waiting for ever.
+  const sql = postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    fetch_types: false,
+  });
+  return use(sql).finally(() => sql.end({ timeout: 5 }));
 }
 
 /** The name of a URL's database. */

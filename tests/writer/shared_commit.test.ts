@@ -167,28 +167,36 @@ t.test("one that waits for another's acknowledgement gets it", async (t) => {
     writer.transaction(name, async ({ db }) => {
       await db.insertInto("things").values({ id, name }).execute();
     });
-  for (const isUsed of [false, true]) {
-    const base = isUsed ? 100 : 200;
-    for (const name of ["write", "wait"]) await write(name, base + name.length);
-    const first = write("write", base + 10);
-    const second = write("write", base + 11);
+  /** Four in line, the third of which waits for the second; how often it ran. */
+  const runFour = async (base: number, isUsed: boolean) => {
+    const first = write("write", base);
+    const second = write("write", base + 1);
     let runs = 0;
     const third = writer.transaction("wait", async ({ db }) => {
       runs += 1;
       if (isUsed) await db.selectFrom("things").select("id").execute();
       await second;
-      await db.insertInto("things").values({ id: base + 12, name: "x" })
+      await db.insertInto("things").values({ id: base + 2, name: "x" })
         .execute();
     });
-    const fourth = write("write", base + 13);
+    const fourth = write("write", base + 3);
     await Promise.all([first, second, third, fourth]);
-    const ids = (await idsOf(writer)).filter((id) => id >= base + 10);
-    t.same(
-      ids.filter((id) => id < base + 20),
-      [10, 11, 12, 13].map((id) => base + id),
-    );
-    t.equal(runs, isUsed ? 2 : 1, "run again only if it had used the database");
+    const ids = (await idsOf(writer)).filter((id) => id >= base);
+    t.same(ids, [base, base + 1, base + 2, base + 3]);
+    return runs;
+  };
+  await write("write", 1);
+  await write("wait", 2);
+  t.equal(await runFour(10, false), 1, "it had not used the database");
+  // It is taken back if it shares their commit; on a busy machine it may come
+  // a moment too late for that.
+  const runs: number[] = [];
+  for (let base = 100; runs.at(-1) !== 2 && base < 5_000; base += 100) {
+    await write("wait", base + 50);
+    runs.push(await runFour(base + 60, true));
   }
+  t.equal(runs.at(-1), 2, `run again as it had used the database: ${runs}`);
+  t.ok(runs.slice(0, -1).every((count) => count === 1));
 });
 
 t.test("nothing is told of before the disk has it", async (t) => {

@@ -40,6 +40,6 @@ export type { SlavedStoreOptions } from "./src/slaved/slaved_options.ts";
 export type { StoreContext } from "./src/store/store.ts";
 export type { Token } from "./src/tokens/token.ts";
 export type { WaitOptions } from "./src/runtime/waiting.ts";
-export type { WriterStats } from "./src/writer/writer_store.ts";
+export type { WriterStats } from "./src/writer/writer_stats.ts";
 export type { WriterStoreOptions } from "./src/writer/writer_options.ts";
 export type { WriterTransaction } from "./src/writer/writer_transaction.ts";

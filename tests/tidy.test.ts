@@ -67,7 +67,7 @@ const LAWS: Readonly<Record<string, Law>> = {
     folders: ["caches", "database", "streams", "tokens"],
     packages: ["kysely"],
   },
-  writer: { floor: 5, folders: STORES, packages: ["kysely"] },
+  writer: { floor: 5, folders: STORES, packages: ["kysely", "lru-cache"] },
   slaved: { floor: 5, folders: STORES, packages: ["kysely"] },
   admin: {
     floor: 5,

@@ -41,7 +41,7 @@ export interface Session {
 
 /** A session in a transaction that it can end. */
 export interface CommitSession extends Session {
-  /** Has something called, in the same turn, if the transaction is rolled back. */
+  /** Has something called, in the same turn, if the transaction is rolled back; at once if it is. */
   onRollback(callback: () => void): void;
   /**
    * Runs a last query and commits, in one round trip where there is one to be

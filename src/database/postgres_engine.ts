@@ -165,6 +165,7 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   readonly #connection: PostgresConnection;
   readonly #onRollback: (() => void)[] = [];
   #isCommitted = false;
+  #isRolledBack = false;
 
   constructor(
     connection: PostgresConnection,
@@ -179,11 +180,13 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   }
 
   onRollback(callback: () => void): void {
-    this.#onRollback.push(callback);
+    if (this.#isRolledBack) callback();
+    else this.#onRollback.push(callback);
   }
 
   rolledBack(): void {
-    for (const callback of this.#onRollback) callback();
+    this.#isRolledBack = true;
+    for (const callback of this.#onRollback.splice(0)) callback();
   }
 
   async hasWritten(): Promise<boolean> {

@@ -67,6 +67,7 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   readonly #connection: SqliteConnection;
   readonly #onRollback: (() => void)[] = [];
   #isEvicted = false;
+  #isRolledBack = false;
 
   /** Constructs a view of the connection, which has begun. */
   constructor(
@@ -88,15 +89,18 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   evict(): void {
     this.#isEvicted = true;
     this.end();
+    this.rolledBack();
   }
 
   onRollback(callback: () => void): void {
-    this.#onRollback.push(callback);
+    if (this.#isRolledBack) callback();
+    else this.#onRollback.push(callback);
   }
 
   /** Tells those who asked that nothing of it is left. */
   rolledBack(): void {
-    for (const callback of this.#onRollback) callback();
+    this.#isRolledBack = true;
+    for (const callback of this.#onRollback.splice(0)) callback();
   }
 
   hasWritten(): boolean {

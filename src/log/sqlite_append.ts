@@ -5,7 +5,7 @@
  */
 
 import type { Awaitable, SyncCommitSession } from "../database/engine.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
@@ -167,6 +167,13 @@ export class LogAppender {
     this.#reserved = parseToken(end);
     return true;
   }
+}
+
+/** Whether another process has appended to an aggregate that this one remembered. */
+export function isSqliteAppendConflict(error: unknown): boolean {
+  return /UNIQUE constraint failed: \S*appends\.aggregate\b/.test(
+    messageOf(error),
+  );
 }
 
 const NO_ROWS = [NO_STREAM, []] as const;

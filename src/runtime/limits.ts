@@ -122,6 +122,9 @@ export const PAGE_CHARS: number = MEBIBYTE;
 /** Log records of a page, however short they are. */
 export const MAX_PAGE_RECORDS: number = 1_024;
 
+/** Aggregates whose versions a writer remembers. */
+export const MAX_REMEMBERED_AGGREGATES: number = 10_000;
+
 /** Rows in one answer of `readRows`, unless told otherwise. */
 export const PAGE_ROWS: number = 1_000;
 

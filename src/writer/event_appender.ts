@@ -17,13 +17,14 @@ import {
   readGivenEvents,
 } from "../events/aggregate_state.ts";
 import { checkEvent } from "../events/typed_events.ts";
-import type { Session } from "../database/engine.ts";
+import type { CommitSession } from "../database/engine.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import type { ProjectedEvent } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
+import type { AggregateMemory } from "./aggregate_memory.ts";
 
 /**
  * What version an append expects its aggregate to have: a number;
@@ -72,7 +73,11 @@ export class VersionConflictError extends HeadwaterError {
 
 /** What an appender works with. */
 export interface EventAppenderOptions {
-  readonly session: Session;
+  readonly session: CommitSession;
+  /** Where aggregates stood when they were appended to last. */
+  readonly memory: AggregateMemory;
+  /** Whether it may be gone by, as the transaction will be run again if it fails. */
+  readonly mayRecall: boolean;
   readonly random: Random;
   /** Takes each event as a row of the `events` stream. */
   readonly addRow: (row: string) => void;
@@ -142,7 +147,7 @@ export class EventAppender {
     const checked = checkEvents(aggregate, id, events);
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
-    const state = this.#states.get(id) ??
+    const state = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
       await readAggregateState(this.#options.session, id);
     if (!isExpected(state.version, expectedVersion)) {
       throw new VersionConflictError(id, expectedVersion, state.version);
@@ -164,6 +169,14 @@ export class EventAppender {
       options,
       true,
     );
+  }
+
+  /** What is remembered, if the append may go on with it. */
+  #recall(id: string, expected: ExpectedVersion): AggregateState | undefined {
+    const { memory, mayRecall } = this.#options;
+    const state = mayRecall ? memory.recall(id) : undefined;
+    if (state === undefined || state.isClosed) return undefined;
+    return isExpected(state.version, expected) ? state : undefined;
   }
 
   #add(
@@ -200,7 +213,9 @@ export class EventAppender {
     }
     const first = this.#appends.get(aggregate)?.first ?? before + 1;
     this.#appends.set(aggregate, { aggregate, first, last: version, isLast });
-    this.#states.set(aggregate, { version, isClosed: isLast });
+    const state = { version, isClosed: isLast };
+    this.#states.set(aggregate, state);
+    this.#options.memory.appended(this.#options.session, aggregate, state);
     return version;
   }
 

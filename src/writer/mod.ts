@@ -5,7 +5,7 @@
  */
 
 export { WriterStore } from "./writer_store.ts";
-export type { WriterStats } from "./writer_store.ts";
+export type { WriterStats } from "./writer_stats.ts";
 export type { WriterStoreOptions } from "./writer_options.ts";
 export { VersionConflictError } from "./event_appender.ts";
 export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";

@@ -8,6 +8,7 @@ import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
 import { isAppendConflict } from "../log/postgres_append.ts";
+import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -56,6 +57,7 @@ export interface TransactionRunnerOptions<Database> {
   readonly begin: (
     session: WriteSession<Database>,
     attempt: number,
+    mayRecall: boolean,
   ) => WriterTransaction<Database>;
   /** Called with each transaction that is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
@@ -143,7 +145,8 @@ export class TransactionRunner<Database> {
         const done = await this.#options.engine.transaction<Done<Result>>(
           name,
           (session) => {
-            txn = this.#options.begin(session, attempt);
+            const mayRecall = attempt === 1 && maxAttempts > 1;
+            txn = this.#options.begin(session, attempt, mayRecall);
             const isSnapshotOld = isolation !== undefined &&
               isolation !== "read committed";
             return this.#record(txn, session, work, isSnapshotOld, state);
@@ -357,7 +360,9 @@ function isUnknown(error: unknown): error is CommitUnknownError {
 }
 
 function reasonOf(error: unknown): RetryReason {
-  if (isAppendConflict(error)) return "conflict";
+  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
+    return "conflict";
+  }
   // Nothing was written: it may well be run again.
   if (isUnknown(error)) return "disconnected";
   return retryReason(error);

@@ -15,7 +15,7 @@ import { readHorizon } from "../log/horizon.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { Streamer, type StreamerStats } from "../replication/streamer.ts";
+import { Streamer } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -45,6 +45,7 @@ import {
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
+import { AggregateMemory } from "./aggregate_memory.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import { RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
@@ -55,16 +56,7 @@ import {
 } from "./transaction_runner.ts";
 import { WriterTransaction } from "./writer_transaction.ts";
 import { requireName, type WriterStoreOptions } from "./writer_options.ts";
-
-/** What a writer store has done so far. */
-export interface WriterStats extends StreamerStats {
-  /** Transactions committed. */
-  readonly commits: number;
-  /** Transactions rolled back. */
-  readonly rollbacks: number;
-  /** Times that one was run again, after PostgreSQL gave it up. */
-  readonly retries: number;
-}
+import type { WriterStats } from "./writer_stats.ts";
 
 /**
  * Writes, and tells every reader of it.
@@ -99,6 +91,7 @@ export class WriterStore<Database> extends EventReads {
   readonly #runner: TransactionRunner<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
+  readonly #memory = new AggregateMemory();
   readonly #streamer: Streamer;
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
@@ -150,8 +143,9 @@ export class WriterStore<Database> extends EventReads {
       engine,
       instance: lease.instance,
       recorder: this.#recorder,
-      begin: (session, attempt) => this.#begin(session, attempt),
-      committed: ({ invalidations }) => {
+      begin: (...attempt) => this.#begin(...attempt),
+      committed: ({ invalidations, appends }) => {
+        this.#memory.committed(engine.dialect, appends);
         for (const { name, key } of invalidations) {
           this.#caches.apply(name, key);
         }
@@ -360,11 +354,14 @@ export class WriterStore<Database> extends EventReads {
   #begin(
     session: WriteSession<Database>,
     attempt: number,
+    mayRecall: boolean,
   ): WriterTransaction<Database> {
     const { maxRowsPerTransaction, maxLineBytes } = this.#options;
     return new WriterTransaction<Database>({
       session,
       attempt,
+      memory: this.#memory,
+      mayRecall,
       inline: this.#inline,
       instance: this.#lease.instance,
       streams: this.#streams,

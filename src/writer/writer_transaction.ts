@@ -31,6 +31,7 @@ import { encodeRow } from "../streams/rows.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Token } from "../tokens/token.ts";
+import type { AggregateMemory } from "./aggregate_memory.ts";
 import { type AppendOptions, EventAppender } from "./event_appender.ts";
 
 /** Bounds of one transaction. */
@@ -45,6 +46,9 @@ export interface WriterTransactionOptions<Database> {
   readonly session: WriteSession<Database>;
   /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
   readonly attempt: number;
+  readonly memory: AggregateMemory;
+  /** Whether it will be run again if what is remembered was wrong. */
+  readonly mayRecall: boolean;
   /** Projections that are written in the transaction. */
   readonly inline: readonly Projection<Database>[];
   readonly instance: string;
@@ -252,11 +256,17 @@ export class WriterTransaction<Database> {
   }
 
   #appender(): EventAppender {
-    const { session, random, inline, clock } = this.#options;
+    const { session, random, inline, clock, memory, mayRecall } = this.#options;
     return this.#events ??= new EventAppender({
       session,
+      memory,
+      mayRecall,
       random,
-      addRow: (row) => this.#add(eventsStream.name, row),
+      addRow: (row) => {
+        // It may have ended while the append looked for its aggregate.
+        this.#requireOpen("append events");
+        this.#add(eventsStream.name, row);
+      },
       keepEvents: inline.length > 0,
       nowMs: () => Math.round(clock.wallMs()),
     });

@@ -175,8 +175,9 @@ export class EventAppender {
   #recall(id: string, expected: ExpectedVersion): AggregateState | undefined {
     const { memory, mayRecall } = this.#options;
     const state = mayRecall ? memory.recall(id) : undefined;
-    if (state === undefined || state.isClosed) return undefined;
-    return isExpected(state.version, expected) ? state : undefined;
+    return state !== undefined && isExpected(state.version, expected)
+      ? state
+      : undefined;
   }
 
   #add(

@@ -300,7 +300,10 @@ export class TransactionRunner<Database> {
     const { clock, random, logger } = this.#options;
     this.#retries += 1;
     const firstMs = reason === "conflict" ? CONFLICT_PAUSE_MS : MIN_BACKOFF_MS;
-    const delayMs = firstMs * Math.E ** (attempt - 1);
+    const delayMs = Math.min(
+      firstMs * Math.E ** (attempt - 1),
+      MAX_RETRY_PAUSE_MS,
+    );
     logger("debug", "transaction is run again", {
       transaction: name,
       reason,
@@ -335,6 +338,9 @@ export class TransactionRunner<Database> {
 }
 
 const CONFLICT_PAUSE_MS = 5;
+
+/** The longest pause before a transaction is run again, however often it was. */
+const MAX_RETRY_PAUSE_MS = 5_000;
 
 /** What says so itself is left as it is: DATABASE_UNAVAILABLE, COMMIT_UNKNOWN. */
 function inVain(

@@ -3,6 +3,7 @@
 
 import t, { type Test } from "tap";
 import { WriterStore } from "../../mod.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { postgresDatabase } from "../support/postgres.ts";
 
@@ -102,6 +103,24 @@ for (const [engine, makeDatabase] of Object.entries(ENGINES)) {
       t.equal(result, 2);
       t.same(await versions("dangling"), [1, 2]);
     });
+
+    if (engine === "PostgreSQL") {
+      await t.test("what is open beside it is nothing to go on", async (t) => {
+        await append(one, "beside");
+        const [appended, over] = [deferred<void>(), deferred<void>()];
+        const failing = one.transaction("fail", async (txn) => {
+          await txn.append("beside", [event, event]);
+          appended.resolve();
+          await over.promise;
+          throw new Error("boom");
+        });
+        await appended.promise;
+        const { result } = await append(one, "beside");
+        over.resolve();
+        await t.rejects(failing, { message: "boom" });
+        t.equal(result, 2);
+      });
+    }
 
     await t.test("one that another has closed is closed", async (t) => {
       await append(one, "closed");

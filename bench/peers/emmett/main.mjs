@@ -30,6 +30,7 @@ const { describeMachine } = await load("bench/support/machine.js");
 
 const BATCH = 100;
 const STREAM = 1_000;
+const LANES = 64;
 const GOAL = "≥ 3";
 
 const folder = mkdtempSync(join(tmpdir(), "headwater-emmett-"));
@@ -124,15 +125,16 @@ async function measure({ where, writer, store, against, count }) {
     read: async (stream) => (await store.readStream(stream)).events,
   };
   const kinds = [
-    ["appends of one event", 1, count],
-    [`appends of ${BATCH} events to one stream`, BATCH, count / 10],
+    ["appends of one event, one after another", 1, count, 1],
+    [`appends of one event, ${LANES} at a time`, 1, count * 2, LANES],
+    [`appends of ${BATCH} events to one stream`, BATCH, count / 10, 1],
   ];
-  for (const [what, each, appends] of kinds) {
+  for (const [what, each, appends, lanes] of kinds) {
     await contest({
       name: `${what}, ${where}`,
       against,
-      ours: appendAll(ours, each, appends),
-      baseline: appendAll(theirs, each, appends),
+      ours: appendAll(ours, each, appends, lanes),
+      baseline: appendAll(theirs, each, appends, lanes),
     });
   }
   const stored = [[BATCH, "in batches of 100"], [1, "one by one"]];
@@ -167,17 +169,23 @@ async function contest(subject) {
   );
 }
 
-/** One after another: ten streams in turn, or one for batches; new each round. */
-function appendAll(side, each, appends) {
+/** Ten streams in turn, one for batches, one for each lane; new each round. */
+function appendAll(side, each, appends, lanes) {
   let round = 0;
   return async () => {
     round += 1;
-    const streams = each === 1 ? 10 : 1;
+    const streams = lanes > 1 ? lanes : each === 1 ? 10 : 1;
+    let number = 0;
+    const run = async (lane) => {
+      while (number < appends) {
+        const stream = `account-${each}-${lanes}-${round}-${
+          lanes > 1 ? lane : number % streams
+        }`;
+        await side.append(stream, makeEvents(number++, each));
+      }
+    };
     const began = performance.now();
-    for (let number = 0; number < appends; number += 1) {
-      const stream = `account-${each}-${round}-${number % streams}`;
-      await side.append(stream, makeEvents(number, each));
-    }
+    await Promise.all(Array.from({ length: lanes }, (_, lane) => run(lane)));
     return perSecond(appends * each, performance.now() - began);
   };
 }

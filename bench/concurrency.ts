@@ -40,8 +40,8 @@ async function benchSqlite(size: Size): Promise<Figure[]> {
     ["one event", "≥ 15", () => append(writer)],
     ["one invalidation", "≥ 15", () => invalidate(writer)],
   ];
-  const count = size.isShort ? 2_000 : 20_000;
-  const bareCount = count / 20;
+  const count = size.isShort ? 2_000 : 60_000;
+  const bareCount = size.isShort ? 100 : 1_000;
   const figures: Figure[] = [];
   for (const [what, goal, write] of writes) {
     figures.push(

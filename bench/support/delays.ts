@@ -6,6 +6,9 @@
 
 const INTERVAL_MS = 1;
 
+/** What a timer that was in time counts as: there is no ratio to nothing. */
+const LEAST_MS = 0.001;
+
 /**
  * Samples the event loop's delay while something is done.
  *
@@ -19,7 +22,7 @@ export async function sampleDelays(
   const arm = () => {
     const dueMs = performance.now() + INTERVAL_MS;
     timer = setTimeout(() => {
-      delays.push(Math.max(0, performance.now() - dueMs));
+      delays.push(Math.max(LEAST_MS, performance.now() - dueMs));
       arm();
     }, INTERVAL_MS);
   };

@@ -34,6 +34,8 @@ export interface LogPage {
   readonly upTo: Token;
   /** Whether the range goes on after {@linkcode upTo}. */
   readonly isLimited: boolean;
+  /** Characters of the records. */
+  readonly chars: number;
 }
 
 const COLUMNS = "SELECT token, stream, body FROM headwater_log";
@@ -93,7 +95,7 @@ export async function readLogPage(
       [after, upTo, instance, stream, size],
     );
   if (found.length < size) {
-    return { records: toRecords(found, found.length), upTo, isLimited: false };
+    return { ...toRecords(found, found.length), upTo, isLimited: false };
   }
   const last = found.at(-1)?.[0];
   let end = found.length;
@@ -104,19 +106,15 @@ export async function readLogPage(
   if (end === 0) {
     const all = await session.rows(READ_TOKEN, [last as SqlValue, instance]);
     const token = parseToken(Number(last));
-    const records = toRecords(all, all.length);
-    return { records, upTo: token, isLimited: token < upTo };
+    const isLimited = token < upTo;
+    return { ...toRecords(all, all.length), upTo: token, isLimited };
   }
   const reached = parseToken(Number(found[end - 1]?.[0]));
-  return { records: toRecords(found, end), upTo: reached, isLimited: true };
+  return { ...toRecords(found, end), upTo: reached, isLimited: true };
 }
 
 /** As many records of the length of these as a page should have. */
-function fittingSize({ records }: LogPage): number {
-  let chars = 0;
-  for (const { rows } of records) {
-    for (const row of rows) chars += row.length;
-  }
+function fittingSize({ records, chars }: LogPage): number {
   const size = Math.floor(PAGE_CHARS * records.length / Math.max(1, chars));
   return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }
@@ -137,18 +135,20 @@ export async function hasRecord(
 function toRecords(
   found: readonly SqlValue[][],
   end: number,
-): LogRecord[] {
+): { records: LogRecord[]; chars: number } {
   const records: LogRecord[] = [];
+  let chars = 0;
   for (let index = 0; index < end; index += 1) {
     const columns = found[index] as SqlValue[];
     const stream = columns[1] as string;
     if (stream === NO_STREAM) continue;
     const body = columns[2] as string;
+    chars += body.length;
     records.push({
       token: parseToken(columns[0] as number),
       stream,
       rows: body.includes(ROW_SEPARATOR) ? body.split(ROW_SEPARATOR) : [body],
     });
   }
-  return records;
+  return { records, chars };
 }

@@ -26,6 +26,8 @@ export class CommitOrder {
   readonly #tracker: TokenTracker;
   readonly #publish: (transaction: LoggedTransaction) => void;
   readonly #held = new Map<Token, LoggedTransaction>();
+  /** The position up to which none is held any more. */
+  #released: Token | undefined;
 
   /** Constructs one that holds nothing back. */
   constructor({ tracker, publish }: CommitOrderOptions) {
@@ -59,6 +61,8 @@ export class CommitOrder {
 
   #release(): void {
     const { position } = this.#tracker;
+    if (position === this.#released) return;
+    this.#released = position;
     const due: LoggedTransaction[] = [];
     for (const [token, transaction] of this.#held) {
       if (token <= position) due.push(transaction);

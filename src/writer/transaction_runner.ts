@@ -36,8 +36,9 @@ export interface TransactionRunOptions {
    */
   readonly isolation?: Isolation | undefined;
   /**
-   * PostgreSQL: how often it is run at most, where a deadlock, a serialization
-   * failure, an append to the same aggregate or a lost connection makes it fail.
+   * How often it is run at most, where a deadlock, a serialization failure, an
+   * append to the same aggregate, a lost connection or a commit that it shared
+   * makes it fail.
    *
    * @default {5}
    */

@@ -71,8 +71,8 @@ export interface WriterStoreOptions
   readonly maxConnections?: number | undefined;
 
   /**
-   * PostgreSQL: how often a transaction is run at most, where the server gives
-   * it up for others' sake.
+   * How often a transaction is run at most, where the database gives it up for
+   * others' sake.
    *
    * @default {5}
    */

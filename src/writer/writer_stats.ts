@@ -12,6 +12,6 @@ export interface WriterStats extends StreamerStats {
   readonly commits: number;
   /** Transactions rolled back. */
   readonly rollbacks: number;
-  /** Times that one was run again, after PostgreSQL gave it up. */
+  /** Times that one was run again, after the database gave it up. */
   readonly retries: number;
 }

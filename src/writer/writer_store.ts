@@ -273,8 +273,9 @@ export class WriterStore<Database> extends EventReads {
    * are right, and readers are being told.
    *
    * @param name What it does, for errors and logs: `rename_user`.
-   * @param work Writes through `txn`. It must not open another transaction. On
-   *   PostgreSQL it may be run again, if the server gave the first run up.
+   * @param work Writes through `txn`, and does nothing else: it may be run
+   *   again, if the database gave the first run up. It must not open another
+   *   transaction.
    * @param options How it is run.
    * @returns The commit. One that changed nothing gets no token of its own:
    *   its token is the last one.

@@ -67,9 +67,10 @@ export class WriterTransaction<Database> {
   /** The transaction, through Kysely. */
   readonly db: Transaction<Database>;
   /**
-   * Which attempt it is: 1, or more where PostgreSQL gave an earlier one up (a
-   * deadlock, a serialization failure, a lost connection). Nothing is left of
-   * those; their `afterRollback` callbacks were called, no others are.
+   * Which attempt it is: 1, or more where the database gave an earlier one up (a
+   * deadlock, a serialization failure, a lost connection, a shared commit).
+   * Nothing is left of those; their `afterRollback` callbacks were called, no
+   * others are.
    */
   readonly attempt: number;
   readonly #options: WriterTransactionOptions<Database>;

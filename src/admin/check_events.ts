@@ -25,6 +25,9 @@ export interface Run {
   isOrdered: boolean;
 }
 
+/** Something, and the token that it stands under. */
+type Placed<Thing> = Thing & { readonly token: number };
+
 /** An append as the database knows it. */
 interface KnownAppend {
   readonly last: number;
@@ -44,12 +47,12 @@ const READ_APPENDS = `SELECT a.last_version, a.token
   ORDER BY wanted.place`;
 const COUNT_ID = `SELECT count(*) FROM headwater_event_ids
   WHERE event_id = ? AND aggregate = ? AND version = ? AND token = ?`;
-const COUNT_IDS = `SELECT count(*)
-  FROM unnest(?::text[], ?::text[], ?::bigint[])
-    AS wanted (event_id, aggregate, version)
+const READ_GIVEN = `SELECT i.token
+  FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[])
+    AS wanted (event_id, aggregate, version, token)
   JOIN headwater_event_ids i ON i.event_id = wanted.event_id
     AND i.aggregate = wanted.aggregate AND i.version = wanted.version
-  WHERE i.token = ?`;
+    AND i.token = wanted.token`;
 
 /** What {@linkcode EventChecks} works with. */
 export interface EventChecksOptions {
@@ -64,6 +67,8 @@ export interface EventChecksOptions {
 /** Checks records of the `events` stream. */
 export class EventChecks {
   readonly #options: EventChecksOptions;
+  readonly #runs: Placed<Run>[] = [];
+  readonly #given: Placed<LoggedEvent>[] = [];
   #events = 0;
 
   /** Constructs one that has seen none. */
@@ -76,41 +81,50 @@ export class EventChecks {
     return this.#events;
   }
 
-  /** Checks the events under a token: each is part of an append with that token. */
-  async check(token: number, rows: readonly unknown[]): Promise<void> {
+  /**
+   * Takes the events under a token: each is to be part of an append with that
+   * token. They are compared with the next {@linkcode settle}.
+   */
+  add(token: number, rows: readonly unknown[]): void {
     this.#events += rows.length;
-    const { session, problems, appends, eventIds } = this.#options;
+    const { problems } = this.#options;
     const events = readEvents(rows, (index, what) => {
       problems.add("events", token, `token ${token}: event ${index} ${what}`);
     });
-    const runs = [
-      ...toRuns(events, ({ aggregate, version }, expected) => {
-        problems.add(
-          "events",
-          token,
-          `token ${token}: version ${version} of ${quote(aggregate)} stands ` +
-            `where ${expected} should`,
-        );
-      }).values(),
-    ];
+    const runs = toRuns(events, ({ aggregate, version }, expected) => {
+      problems.add(
+        "events",
+        token,
+        `token ${token}: version ${version} of ${quote(aggregate)} stands ` +
+          `where ${expected} should`,
+      );
+    });
+    for (const run of runs.values()) this.#runs.push({ ...run, token });
+    for (const event of events) this.#given.push({ ...event, token });
+  }
+
+  /** Compares what was taken with what the database knows: all of it at once. */
+  async settle(): Promise<void> {
+    const { session, appends, eventIds } = this.#options;
+    const [runs, given] = [this.#runs.splice(0), this.#given.splice(0)];
     for (let from = 0; from < runs.length; from += ASKED) {
       const asked = runs.slice(from, from + ASKED);
       const known = await readAppends(session, asked);
       for (const [index, run] of asked.entries()) {
-        this.#compare(token, run, known[index]);
-        if (known[index]?.token === token) appends.count(token, 1);
+        this.#compare(run, known[index]);
+        if (known[index]?.token === run.token) appends.count(run.token, 1);
       }
     }
-    for (let from = 0; from < events.length; from += ASKED) {
-      const asked = events.slice(from, from + ASKED);
-      const given = await countGiven(session, token, asked);
-      for (let each = 0; each < given; each += 1) eventIds.count(token, 1);
+    for (let from = 0; from < given.length; from += ASKED) {
+      const asked = given.slice(from, from + ASKED);
+      for (const token of await readGiven(session, asked)) {
+        eventIds.count(token, 1);
+      }
     }
   }
 
   #compare(
-    token: number,
-    { aggregate, first, last, isOrdered }: Run,
+    { token, aggregate, first, last, isOrdered }: Placed<Run>,
     known: KnownAppend | undefined,
   ): void {
     // What is out of order was told of.
@@ -224,28 +238,27 @@ async function readAppends(
   return known;
 }
 
-/** How many of the events have ids that were given, and are known as theirs. */
-async function countGiven(
+/** The tokens of those events whose ids were given, and are known as theirs. */
+async function readGiven(
   session: Session,
-  token: number,
-  events: readonly LoggedEvent[],
-): Promise<number> {
+  events: readonly Placed<LoggedEvent>[],
+): Promise<number[]> {
   if (session.dialect === "postgres") {
-    const [row] = await session.rows(COUNT_IDS, [
+    const rows = await session.rows(READ_GIVEN, [
       events.map(({ id }) => withoutNul(id)),
       events.map(({ aggregate }) => withoutNul(aggregate)),
       events.map(({ version }) => version),
-      token,
+      events.map(({ token }) => token),
     ]);
-    return Number(row?.[0]);
+    return rows.map(([token]) => Number(token));
   }
-  let count = 0;
-  for (const { id, aggregate, version } of events) {
+  const tokens: number[] = [];
+  for (const { id, aggregate, version, token } of events) {
     const values = [id, aggregate, version, token];
     const [row] = await session.rows(COUNT_ID, values);
-    count += Number(row?.[0]);
+    if (Number(row?.[0]) > 0) tokens.push(token);
   }
-  return count;
+  return tokens;
 }
 
 /** PostgreSQL refuses to be asked for what it can't have. */

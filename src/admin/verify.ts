@@ -79,8 +79,9 @@ export async function verifyLog(
     for (const record of page) {
       const rows = records.check(record);
       if (record.stream !== EVENTS_STREAM || rows === undefined) continue;
-      await events.check(record.token, rows);
+      events.add(record.token, rows);
     }
+    await events.settle();
     context.progress("log", records.records, page.at(-1)?.token);
   }
   const aggregates = await checkAppends(context, appends);

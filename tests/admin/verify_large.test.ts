@@ -68,8 +68,8 @@ for (const dialect of DIALECTS) {
       t.same(problems.map(({ check, token }) => [check, token]), [
         ["events", 1],
         ["event ids", 1],
-        ["appends", 601],
         ["rows", 601],
+        ["appends", 601],
       ]);
     });
 

@@ -6,7 +6,7 @@
 
 import type { Session } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { readInstances, readLastToken } from "../log/instances.ts";
+import { readEnds, readInstances } from "../log/instances.ts";
 import { readNow } from "../log/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Token } from "../tokens/token.ts";
@@ -53,6 +53,9 @@ export async function readPositions(
 ): Promise<LogPositions> {
   const horizon = await readHorizon(session, { clock });
   const now = await readNow(session, clock);
+  const ends = new Map(
+    (await readEnds(session)).map(({ name, token }) => [name, token]),
+  );
   const instances: InstancePosition[] = [];
   for (const record of await readInstances(session)) {
     const { name, host, pid, fence, expiresMs } = record;
@@ -63,7 +66,7 @@ export async function readPositions(
       : "expired";
     instances.push({
       name,
-      position: await readLastToken(session, name),
+      position: ends.get(name) ?? record.position,
       host,
       pid,
       lease,

@@ -55,7 +55,7 @@ export interface InstanceEnd {
  */
 export async function readEnds(
   session: Session,
-  upTo: Token,
+  upTo: Token = Number.MAX_SAFE_INTEGER as Token,
 ): Promise<InstanceEnd[]> {
   const rows = await session.rows(READ_ENDS[session.dialect], [upTo]);
   return rows.map(([name, token, commitId]) => ({

@@ -28,6 +28,34 @@ t.test("SlavedStore.connect()", async (t) => {
     t.equal(slaved.stats.state, "live");
   });
 
+  await t.test("knows by then of those who listen nowhere", async (t) => {
+    const database = temporaryDatabase(t);
+    const open = async (instance: string, listen?: string) => {
+      const writer = await WriterStore.open({ database, instance, listen });
+      t.teardown(() => writer.close());
+      return writer;
+    };
+    const writer = await open("main", "tcp://127.0.0.1:0");
+    const quiet = await open("quiet");
+    const write = () =>
+      quiet.transaction("write", (txn) => {
+        txn.invalidateAll("x");
+        return Promise.resolve();
+      });
+    const { token } = await write();
+    const slaved = await SlavedStore.connect({
+      database,
+      replicate: String(writer.url),
+    });
+    t.teardown(() => slaved.close());
+    t.equal(slaved.position.get("quiet"), token);
+    const heard: number[] = [];
+    slaved.subscribe("caches", (batch) => void heard.push(batch.token));
+    const next = await write();
+    await slaved.waitFor(next);
+    t.same(heard, [next.token], "nothing is stepped over for handlers");
+  });
+
   await t.test("says that nobody answers", async (t) => {
     const database = temporaryDatabase(t);
     const writer = await WriterStore.open({ database });

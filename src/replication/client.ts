@@ -18,8 +18,11 @@ import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
-import type { AcceptConnection } from "../transport/tcp_transport.ts";
-import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Transport,
+} from "../transport/transport.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 
 /**
@@ -51,7 +54,7 @@ export interface Receiver {
 /** Options of {@linkcode ReplicationClient}. */
 export interface ReplicationClientOptions extends KeepAliveOptions {
   /** Makes a connection. */
-  readonly connect: (accept: AcceptConnection) => Promise<Connection>;
+  readonly transport: Transport;
   /** Takes what comes over it. */
   readonly receiver: Receiver;
   /** What to be called in the writer's logs. */
@@ -144,7 +147,7 @@ class Link implements ConnectionHandler {
 
   static async open(options: ReplicationClientOptions): Promise<Link> {
     let link!: Link;
-    await options.connect((connection) => {
+    await options.transport.connect((connection) => {
       link = new Link(options, connection);
       return link;
     });

@@ -18,7 +18,7 @@ import {
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
-import { connector } from "../transport/open_transport.ts";
+import { openTransport } from "../transport/open_transport.ts";
 
 /** What a writer says of a stream's place. */
 export interface StreamPosition {
@@ -136,7 +136,7 @@ export function follow(options: FollowOptions): Following {
   const client = new ReplicationClient({
     pingIntervalMs: options.pingIntervalMs,
     silenceTimeoutMs: options.silenceTimeoutMs,
-    connect: connector(options.replicate, systemClock, { maxLineBytes }),
+    transport: openTransport(options.replicate, systemClock, { maxLineBytes }),
     minBackoffMs: options.minBackoffMs,
     maxBackoffMs: options.maxBackoffMs,
     receiver: new BatchReceiver(options, logger),

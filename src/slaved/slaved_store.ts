@@ -45,7 +45,7 @@ import {
   type WaitTarget,
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { connector } from "../transport/open_transport.ts";
+import { openTransport } from "../transport/open_transport.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -168,7 +168,7 @@ export class SlavedStore<Database> extends EventReads {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
       const client = new ReplicationClient({
-        connect: connector(url, clock, transport),
+        transport: openTransport(url, clock, transport),
         receiver: follower,
         name: options.name ?? "slaved",
         wireNames: parts.wireNames,

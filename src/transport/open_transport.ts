@@ -6,44 +6,25 @@
 
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
-import {
-  type AcceptConnection,
-  connectTcp,
-  listenTcp,
-  type TcpAddress,
-} from "./tcp_transport.ts";
-import type { Connection, Listener, TransportOptions } from "./transport.ts";
+import { type TcpAddress, tcpTransport } from "./tcp_transport.ts";
+import type { Transport, TransportOptions } from "./transport.ts";
 
 const MAX_PORT = 65_535;
 
 /**
- * Listens where a connection string says.
+ * The transport that a connection string names; one that is a transport
+ * already is taken as it is.
  *
- * @param url `tcp://HOST:PORT`; without a host, on loopback.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme, `LISTEN_FAILED` if it can't.
- */
-export async function listen(
-  url: string,
-  accept: AcceptConnection,
-  clock: Clock,
-  options: TransportOptions,
-): Promise<Listener> {
-  return await listenTcp(parseTcpUrl(url), accept, clock, options);
-}
-
-/**
- * A way to connect to what a connection string names, again and again.
- *
- * @param url `tcp://HOST:PORT`.
+ * @param address `tcp://HOST:PORT`; without a host, on loopback.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme.
  */
-export function connector(
-  url: string,
+export function openTransport(
+  address: string | Transport,
   clock: Clock,
   options: TransportOptions,
-): (accept: AcceptConnection) => Promise<Connection> {
-  const address = parseTcpUrl(url);
-  return (accept) => connectTcp(address, accept, clock, options);
+): Transport {
+  if (typeof address === "object" && address !== null) return address;
+  return tcpTransport(parseTcpUrl(address), clock, options);
 }
 
 function parseTcpUrl(url: string): TcpAddress {

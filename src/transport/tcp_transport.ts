@@ -11,9 +11,11 @@ import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { CLOSE_GRACE_MS, LISTEN_BACKLOG } from "../runtime/limits.ts";
 import { LineSplitter } from "./line_splitter.ts";
 import type {
+  AcceptConnection,
   Connection,
   ConnectionHandler,
   Listener,
+  Transport,
   TransportOptions,
 } from "./transport.ts";
 
@@ -25,65 +27,50 @@ export interface TcpAddress {
   readonly port: number;
 }
 
-/** Gives a new connection its handler. */
-export type AcceptConnection = (connection: Connection) => ConnectionHandler;
-
 /**
- * Listens for connections.
+ * Lines over TCP.
  *
- * @param address Where.
- * @param accept Called for each connection, before anything is read from it.
+ * @param address Where to listen, or to connect to.
  * @param clock The clock for closing.
  * @param options The bounds.
- * @throws {HeadwaterError} `LISTEN_FAILED` if the port is in use or not ours.
  */
-export function listenTcp(
+export function tcpTransport(
   address: TcpAddress,
-  accept: AcceptConnection,
   clock: Clock,
-  options: TransportOptions,
-): Promise<Listener> {
-  const server = createServer({ noDelay: true }, (socket) => {
-    const connection = new TcpConnection(socket, clock, options.maxLineBytes);
+  { maxLineBytes }: TransportOptions,
+): Transport {
+  const take = (socket: Socket, accept: AcceptConnection) => {
+    const connection = new TcpConnection(socket, clock, maxLineBytes);
     connection.handle(accept(connection));
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(address, error)));
-    server.listen(
-      { host: address.host, port: address.port, backlog: LISTEN_BACKLOG },
-      () => resolve(toListener(server, address)),
-    );
-  });
-}
-
-/**
- * Connects to a listener.
- *
- * @param address Where.
- * @param accept Called once connected, before anything is read.
- * @param clock The clock for closing.
- * @param options The bounds.
- * @throws The system's error, if there is nobody.
- */
-export function connectTcp(
-  address: TcpAddress,
-  accept: AcceptConnection,
-  clock: Clock,
-  options: TransportOptions,
-): Promise<Connection> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, noDelay: true });
-    socket.once("error", reject);
-    socket.once("connect", () => {
-      socket.off("error", reject);
-      const connection = new TcpConnection(socket, clock, options.maxLineBytes);
-      connection.handle(accept(connection));
-      resolve(connection);
-    });
-  });
+    return connection;
+  };
+  return {
+    listen: (accept) =>
+      new Promise((resolve, reject) => {
+        const server = createServer(
+          { noDelay: true },
+          (socket) => void take(socket, accept),
+        );
+        server.once("error", (error) => reject(listenError(address, error)));
+        server.listen(
+          { host: address.host, port: address.port, backlog: LISTEN_BACKLOG },
+          () => resolve(toListener(server, address)),
+        );
+      }),
+    connect: (accept) =>
+      new Promise((resolve, reject) => {
+        const socket = connect({ ...address, noDelay: true });
+        socket.once("error", reject);
+        socket.once("connect", () => {
+          socket.off("error", reject);
+          resolve(take(socket, accept));
+        });
+      }),
+  };
 }
 
 class TcpConnection implements Connection {
+  readonly isShared = false;
   readonly remote: string;
   readonly #socket: Socket;
   readonly #clock: Clock;

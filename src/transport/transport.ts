@@ -9,6 +9,12 @@ export interface Connection {
   /** The other end, for logs: `127.0.0.1:50432`. */
   readonly remote: string;
 
+  /**
+   * Whether everybody on it hears everybody, as on a Redis channel: then nobody
+   * says SERVER, NAME, PING or ERROR, and nonsense closes nothing.
+   */
+  readonly isShared: boolean;
+
   /** Bytes that were sent and have not left this process. */
   readonly queuedBytes: number;
 
@@ -44,6 +50,9 @@ export interface ConnectionHandler {
   closed(): void;
 }
 
+/** Gives a new connection its handler. */
+export type AcceptConnection = (connection: Connection) => ConnectionHandler;
+
 /** Accepts connections. */
 export interface Listener {
   /** Where, with the port that was chosen: `tcp://127.0.0.1:8823`. */
@@ -57,4 +66,26 @@ export interface Listener {
 export interface TransportOptions {
   /** Bytes of a line without its newline. */
   readonly maxLineBytes: number;
+}
+
+/**
+ * A way for lines to travel. What it connects, and where it listens, is its
+ * own affair: an address, a channel, a port to another thread.
+ */
+export interface Transport {
+  /**
+   * Listens.
+   *
+   * @param accept Called for each connection, before anything is read from it.
+   * @throws {HeadwaterError} `LISTEN_FAILED` if it can't.
+   */
+  listen(accept: AcceptConnection): Promise<Listener>;
+
+  /**
+   * Connects to whoever listens.
+   *
+   * @param accept Called once connected, before anything is read.
+   * @throws What went wrong, if there is nobody.
+   */
+  connect(accept: AcceptConnection): Promise<Connection>;
 }

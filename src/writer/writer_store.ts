@@ -38,7 +38,7 @@ import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position } from "../tokens/position.ts";
-import { listen } from "../transport/open_transport.ts";
+import { openTransport } from "../transport/open_transport.ts";
 import type { Listener } from "../transport/transport.ts";
 import {
   type ReadRowsOptions,
@@ -344,12 +344,8 @@ export class WriterStore<Database> extends EventReads {
   async #listen(): Promise<void> {
     const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     if (url === undefined) return;
-    this.#listener = await listen(
-      url,
-      (connection) => this.#streamer.accept(connection),
-      systemClock,
-      { maxLineBytes },
-    );
+    this.#listener = await openTransport(url, systemClock, { maxLineBytes })
+      .listen((connection) => this.#streamer.accept(connection));
   }
 
   #begin(

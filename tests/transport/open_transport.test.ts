@@ -2,7 +2,7 @@
 
 import t from "tap";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { connector, listen } from "../../src/transport/open_transport.ts";
+import { openTransport } from "../../src/transport/open_transport.ts";
 import type { ConnectionHandler } from "../../src/transport/transport.ts";
 import { until } from "../support/conditions.ts";
 
@@ -13,20 +13,17 @@ const handler: ConnectionHandler = {
   closed: () => {},
 };
 
-t.test("listen() and connector() take tcp://HOST:PORT", async (t) => {
+t.test("openTransport() takes tcp://HOST:PORT", async (t) => {
   for (const url of ["tcp://127.0.0.1:0", "tcp://localhost:0/", "tcp://:0"]) {
     let accepted = 0;
-    const listener = await listen(
-      url,
+    const listener = await openTransport(url, systemClock, OPTIONS).listen(
       () => {
         accepted += 1;
         return handler;
       },
-      systemClock,
-      OPTIONS,
     );
     t.match(listener.url, /^tcp:\/\/(127\.0\.0\.1|localhost):[1-9]\d*$/);
-    const connect = connector(listener.url, systemClock, OPTIONS);
+    const { connect } = openTransport(listener.url, systemClock, OPTIONS);
     const connections = [await connect(() => handler)];
     connections.push(await connect(() => handler));
     await until("both are accepted", () => accepted === 2);
@@ -35,7 +32,7 @@ t.test("listen() and connector() take tcp://HOST:PORT", async (t) => {
   }
 });
 
-t.test("listen() and connector() refuse what is no address", async (t) => {
+t.test("openTransport() refuses what is no address", (t) => {
   const urls = [
     "",
     "127.0.0.1:8823",
@@ -60,7 +57,7 @@ t.test("listen() and connector() refuse what is no address", async (t) => {
       }: give tcp://HOST:PORT`,
     };
     const text = url as string;
-    await t.rejects(listen(text, () => handler, systemClock, OPTIONS), error);
-    t.throws(() => connector(text, systemClock, OPTIONS), error);
+    t.throws(() => openTransport(text, systemClock, OPTIONS), error);
   }
+  t.end();
 });

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../../src/runtime/limits.ts";
-import { connectTcp, listenTcp } from "../../src/transport/tcp_transport.ts";
+import { tcpTransport } from "../../src/transport/tcp_transport.ts";
 import type { Connection, Listener } from "../../src/transport/transport.ts";
 import { until } from "../support/conditions.ts";
 import { manualClock } from "../support/manual_clock.ts";
@@ -54,7 +54,9 @@ function portOf(listener: Listener): number {
 /** A listener, and a way to connect to it. */
 async function open(t: Test, clock = manualClock()) {
   const accepted: End[] = [];
-  const listener = await listenTcp(LOOPBACK, watch(accepted), clock, OPTIONS);
+  const listener = await tcpTransport(LOOPBACK, clock, OPTIONS).listen(
+    watch(accepted),
+  );
   t.teardown(() => listener.close());
   const address = { host: "127.0.0.1", port: portOf(listener) };
   const next = async (): Promise<End> => {
@@ -71,7 +73,7 @@ async function open(t: Test, clock = manualClock()) {
     async pair(): Promise<{ server: End; client: End }> {
       const ends: End[] = [];
       const arriving = next();
-      await connectTcp(address, watch(ends), clock, OPTIONS);
+      await tcpTransport(address, clock, OPTIONS).connect(watch(ends));
       const client = ends[0] as End;
       t.teardown(() => {
         client.connection.close();
@@ -260,17 +262,17 @@ t.test("Listener.close() accepts no more, and leaves the others", async (t) => {
   await listener.close();
   await listener.close();
   const address = { host: "127.0.0.1", port: portOf(listener) };
-  await t.rejects(connectTcp(address, watch([]), clock, OPTIONS), {
+  await t.rejects(tcpTransport(address, clock, OPTIONS).connect(watch([])), {
     code: "ECONNREFUSED",
   });
   server.connection.send("still here\n");
   await until("it has come", () => client.text === "still here\n");
-  const again = await listenTcp(address, watch([]), clock, OPTIONS);
+  const again = await tcpTransport(address, clock, OPTIONS).listen(watch([]));
   t.equal(again.url, listener.url, "the port is free again");
   await again.close();
 });
 
-t.test("listenTcp() tells that a port is in use", async (t) => {
+t.test("listening tells that a port is in use", async (t) => {
   const holder = createServer();
   await new Promise<void>((resolve) =>
     holder.listen(0, "127.0.0.1", () => resolve())
@@ -278,7 +280,9 @@ t.test("listenTcp() tells that a port is in use", async (t) => {
   t.teardown(() => void holder.close());
   const { port } = holder.address() as { port: number };
   await t.rejects(
-    listenTcp({ host: "127.0.0.1", port }, watch([]), systemClock, OPTIONS),
+    tcpTransport({ host: "127.0.0.1", port }, systemClock, OPTIONS).listen(
+      watch([]),
+    ),
     {
       code: "LISTEN_FAILED",
       message:
@@ -288,20 +292,19 @@ t.test("listenTcp() tells that a port is in use", async (t) => {
   );
 });
 
-t.test("listenTcp() tells that an address is not ours", async (t) => {
+t.test("listening tells that an address is not ours", async (t) => {
   await t.rejects(
-    listenTcp({ host: "192.0.2.1", port: 0 }, watch([]), systemClock, OPTIONS),
+    tcpTransport({ host: "192.0.2.1", port: 0 }, systemClock, OPTIONS).listen(
+      watch([]),
+    ),
     {
       code: "LISTEN_FAILED",
       message: /^Cannot listen on tcp:\/\/192\.0\.2\.1:0: .+; give another/,
     },
   );
   await t.rejects(
-    listenTcp(
-      { host: "2001:db8::1", port: 0 },
+    tcpTransport({ host: "2001:db8::1", port: 0 }, systemClock, OPTIONS).listen(
       watch([]),
-      systemClock,
-      OPTIONS,
     ),
     {
       code: "LISTEN_FAILED",

@@ -152,19 +152,20 @@ function makeRecords(rows: number, each: number): Record[] {
 
 const COLUMNS =
   "(token, stream, instance, commit_id, committed_ms, row_count, body)";
-const readPage = (one: string, two: string) =>
+const KEYED_COLUMNS = COLUMNS.replace("token", "id");
+const readPage = (after: string, instance: string, order: string) =>
   `SELECT token, stream, body FROM headwater_log
-  WHERE token > ${one} AND instance = ${two} ORDER BY token, stream LIMIT ${PAGE}`;
+  WHERE ${after} AND instance = ${instance} ORDER BY ${order} LIMIT ${PAGE}`;
 
 function openSqlite(path: string): Raw {
   const database = new DatabaseSync(path);
-  const read = database.prepare(readPage("?", "?"));
+  const read = database.prepare(readPage("id >= (? + 1) << 9", "?", "id"));
   read.setReturnArrays(true);
   return {
     fill(records) {
       const insert = database.prepare(
-        `INSERT INTO headwater_log ${COLUMNS}
-        VALUES (?, 'caches', 'master', 'commit', 1760000000000, ?, ?)`,
+        `INSERT INTO headwater_log ${KEYED_COLUMNS}
+        VALUES (? << 9, 'caches', 'master', 'commit', 1760000000000, ?, ?)`,
       );
       database.exec("BEGIN");
       for (const { token, count, body } of records) {
@@ -200,7 +201,10 @@ function openPostgres(url: string): Raw {
       await sql.unsafe("VACUUM ANALYZE headwater_log");
     },
     page: async (after) =>
-      await sql.unsafe(readPage("$1", "$2"), [after, "master"], {
+      await sql.unsafe(readPage("token > $1", "$2", "token, stream"), [
+        after,
+        "master",
+      ], {
         prepare: true,
       }).values(),
     close: () => sql.end(),

@@ -265,6 +265,7 @@ function nameOf(aggregate: number): string {
 
 const COLUMNS =
   "(token, stream, instance, commit_id, committed_ms, row_count, body)";
+const KEYED_COLUMNS = COLUMNS.replace("token", "id");
 const APPEND_COLUMNS =
   "(aggregate, first_version, last_version, token, is_last)";
 const COMMITTED_MS = 1_760_000_000_000;
@@ -279,8 +280,8 @@ function fillSqlite(path: string, rows: number): void {
   // Nothing that would have to survive: a log that is half filled is deleted.
   database.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
     BEGIN;
-    INSERT INTO headwater_log ${COLUMNS} ${numbers}
-    SELECT n, 'events', 'master', printf('%016x', n), ${COMMITTED_MS} + n, 1,
+    INSERT INTO headwater_log ${KEYED_COLUMNS} ${numbers}
+    SELECT (n << 9) + 256, 'events', 'master', printf('%016x', n), ${COMMITTED_MS} + n, 1,
       printf('["%s",%d,"deposited","%08x-0000-4000-8000-%012x",{"cents":%d},{}]',
         ${aggregate}, ${version}, n, n, n)
     FROM numbers;

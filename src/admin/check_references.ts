@@ -6,6 +6,7 @@
 
 import type { SqlValue } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
+import { isEventsOf } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { quote } from "../runtime/errors.ts";
 import { type CheckContext, scan, SCAN_ROWS } from "./check_context.ts";
@@ -128,11 +129,12 @@ function addMissing(
 async function* readAppendPages(
   context: CheckContext,
 ): AsyncGenerator<readonly Append[]> {
-  const aggregate = exactly(context.session.dialect, "a.aggregate");
+  const { dialect } = context.session;
+  const aggregate = exactly(dialect, "a.aggregate");
   const sql = `SELECT ${aggregate}, a.first_version, a.last_version, a.token,
       a.is_last, l.token
-    FROM headwater_appends a LEFT JOIN headwater_log l
-      ON l.token = a.token AND l.stream = '${EVENTS_STREAM}'
+    FROM headwater_appends a
+    LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
     WHERE (a.aggregate, a.first_version) > (CAST(? AS TEXT), ?)
     ORDER BY a.aggregate, a.first_version LIMIT ${SCAN_ROWS}`;
   const first = ["", Number.MIN_SAFE_INTEGER];
@@ -213,8 +215,8 @@ async function* readIdPages(
   const { dialect } = context.session;
   const sql = `SELECT ${exactly(dialect, "i.event_id")},
       ${exactly(dialect, "i.aggregate")}, i.version, i.token, l.token
-    FROM headwater_event_ids i LEFT JOIN headwater_log l
-      ON l.token = i.token AND l.stream = '${EVENTS_STREAM}'
+    FROM headwater_event_ids i
+    LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "i.token")}
     WHERE i.event_id > CAST(? AS TEXT)
     ORDER BY i.event_id LIMIT ${SCAN_ROWS}`;
   for await (const rows of scan(context, sql, [""])) {
@@ -247,8 +249,8 @@ function eventReader(
   return async (token) => {
     if (token === lastToken) return last;
     const [row] = await session.rows(
-      `SELECT body FROM headwater_log
-      WHERE token = ? AND stream = '${EVENTS_STREAM}'`,
+      `SELECT body FROM headwater_log l
+      WHERE ${isEventsOf(session.dialect, "l", "?")}`,
       [token],
     );
     lastToken = token;

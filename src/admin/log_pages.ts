@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Session, SqlValue } from "../database/engine.ts";
+import type { Session, SqlDialect, SqlValue } from "../database/engine.ts";
+import { LOG_ORDER, tokenIs } from "../log/log_key.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { PAGE_RECORDS } from "../runtime/limits.ts";
 import { exactly, textOf } from "./exact_text.ts";
@@ -41,6 +42,31 @@ export const MAX_PAGE_BYTES: number = 8 * 1024 * 1024;
 const COLUMNS =
   "token, stream, instance, commit_id, committed_ms, row_count, body";
 
+/** How records are told apart: by their token and this. */
+interface RecordKey {
+  readonly column: string;
+  /** Compares a record's key with a token and this. */
+  readonly isBeyond: (compare: string) => string;
+  readonly order: string;
+  /** Before any. */
+  readonly first: SqlValue;
+}
+
+const KEYS: Readonly<Record<SqlDialect, RecordKey>> = {
+  sqlite: {
+    column: "id & 511",
+    isBeyond: (compare) => `id ${compare} (? << 9) + ?`,
+    order: LOG_ORDER.sqlite,
+    first: 0,
+  },
+  postgres: {
+    column: exactly("postgres", "stream"),
+    isBeyond: (compare) => `(token, stream) ${compare} (?, CAST(? AS TEXT))`,
+    order: LOG_ORDER.postgres,
+    first: "",
+  },
+};
+
 /**
  * Reads records by token and stream, page by page; a token may go on in the
  * next one. Nothing is held open between pages, and between two the event loop
@@ -61,26 +87,25 @@ export async function* readPages(
   ];
   const filter = wanted.map(([column]) => ` AND ${column} = ?`).join("");
   const values = wanted.map(([, value]) => value);
-  const key = exactly(session.dialect, "stream");
+  const { column, isBeyond, order, first } = KEYS[session.dialect];
   // A token above `after` follows this key, whatever its streams are called.
   let from: readonly SqlValue[] = after === Number.MIN_SAFE_INTEGER
-    ? [after, ""]
-    : [after + 1, ""];
+    ? [after, first]
+    : [after + 1, first];
   let compare = ">=";
   while (true) {
     const sizes = await session.rows(
-      `SELECT token, ${key}, octet_length(body) FROM headwater_log
-      WHERE (token, stream) ${compare} (?, CAST(? AS TEXT)) AND token <= ?${filter}
-      ORDER BY token, stream LIMIT ${PAGE_RECORDS}`,
+      `SELECT token, ${column}, octet_length(body) FROM headwater_log
+      WHERE ${isBeyond(compare)} AND ${tokenIs(session.dialect, "<=")}${filter}
+      ORDER BY ${order} LIMIT ${PAGE_RECORDS}`,
       [...from, upTo, ...values],
     );
     const end = takeWhileFits(sizes);
     if (end === undefined) return;
     const found = await session.rows(
       `SELECT ${COLUMNS} FROM headwater_log
-      WHERE (token, stream) ${compare} (?, CAST(? AS TEXT))
-        AND (token, stream) <= (?, CAST(? AS TEXT))${filter}
-      ORDER BY token, stream`,
+      WHERE ${isBeyond(compare)} AND ${isBeyond("<=")}${filter}
+      ORDER BY ${order}`,
       [...from, ...end, ...values],
     );
     yield found.map(toRecord);

@@ -7,6 +7,7 @@
 import type { Session } from "../database/engine.ts";
 import { readCommitId, readFloor } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
+import { NEWEST_FIRST, tokenIs } from "../log/log_key.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -133,7 +134,8 @@ async function readMark(
 ): Promise<Mark | undefined> {
   const [row] = await session.rows(
     `SELECT token, instance, commit_id FROM headwater_log
-    WHERE token <= ? ORDER BY token DESC LIMIT 1`,
+    WHERE ${tokenIs(session.dialect, "<=")}
+    ORDER BY ${NEWEST_FIRST[session.dialect]} LIMIT 1`,
     [upTo],
   );
   if (row === undefined) return undefined;

@@ -5,6 +5,7 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { LAST_TOKEN } from "../log/log_key.ts";
 import { EVENTS_STREAM } from "../log/log_schema.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { checkSnapshots, checkTold, readTold } from "./check_ahead.ts";
@@ -58,7 +59,10 @@ export async function verifyLog(
 ): Promise<Verification> {
   const problems = new ProblemList();
   const told = await readTold(session);
-  const [row] = await session.rows("SELECT max(token) FROM headwater_log", []);
+  const [row] = await session.rows(
+    `SELECT ${LAST_TOKEN[session.dialect]} FROM headwater_log`,
+    [],
+  );
   const lastToken = Number(row?.[0] ?? 0);
   const reserved = await readReserved(session);
   const context: CheckContext = {

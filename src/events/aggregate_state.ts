@@ -5,7 +5,8 @@
  */
 
 import type { Session } from "../database/engine.ts";
-import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
+import { isEventsOf, perDialect } from "../log/log_key.ts";
+import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 
@@ -29,10 +30,12 @@ export interface GivenEvent {
 
 const READ_STATE = `SELECT last_version, is_last FROM headwater_appends
   WHERE aggregate = ? ORDER BY first_version DESC LIMIT 1`;
-const READ_GIVEN = `SELECT i.aggregate, i.version, i.token, l.body
-  FROM headwater_event_ids i LEFT JOIN headwater_log l
-    ON l.token = i.token AND l.stream = '${EVENTS_STREAM}'
-  WHERE i.event_id = ?`;
+const READ_GIVEN = perDialect((dialect) =>
+  `SELECT i.aggregate, i.version, i.token, l.body
+  FROM headwater_event_ids i
+  LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "i.token")}
+  WHERE i.event_id = ?`
+);
 
 /** Reads where an aggregate stands; version 0 if it has no events. */
 export async function readAggregateState(
@@ -53,7 +56,7 @@ export async function readGivenEvents(
 ): Promise<GivenEvent[]> {
   const found: GivenEvent[] = [];
   for (const id of ids) {
-    const [row] = await session.rows(READ_GIVEN, [id]);
+    const [row] = await session.rows(READ_GIVEN[session.dialect], [id]);
     if (row === undefined) continue;
     const [aggregate, version, token, body] = row;
     const event = String(body ?? "").split(ROW_SEPARATOR)

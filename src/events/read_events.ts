@@ -6,6 +6,7 @@
 
 import { eachOf } from "./each_of.ts";
 import type { Session, SqlValue } from "../database/engine.ts";
+import { isEventsOf, perDialect } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
@@ -84,11 +85,13 @@ export interface ReadEventsOptions {
 
 const COLUMNS = "l.token, l.committed_ms, l.body";
 const readAppends = (order: string, compare: string) =>
-  `SELECT ${COLUMNS}, a.first_version FROM headwater_appends a
-  JOIN headwater_log l ON l.token = a.token AND l.stream = '${EVENTS_STREAM}'
+  perDialect((dialect) =>
+    `SELECT ${COLUMNS}, a.first_version FROM headwater_appends a
+  JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
   WHERE a.aggregate = ? AND a.last_version >= ? AND a.first_version <= ?
     AND a.first_version ${compare} ?
-  ORDER BY a.first_version ${order} LIMIT ${PAGE_RECORDS}`;
+  ORDER BY a.first_version ${order} LIMIT ${PAGE_RECORDS}`
+  );
 const APPENDS_FORWARDS = readAppends("ASC", ">");
 const APPENDS_BACKWARDS = readAppends("DESC", "<");
 
@@ -131,7 +134,8 @@ async function* readAggregatePages(
   requireCount("to", to);
   requireCount("limit", limit);
   const isBackwards = isBackwardsOf(direction);
-  const sql = isBackwards ? APPENDS_BACKWARDS : APPENDS_FORWARDS;
+  const statements = isBackwards ? APPENDS_BACKWARDS : APPENDS_FORWARDS;
+  const sql = statements[session.dialect];
   let edge = isBackwards ? END : 0;
   let left = limit;
   while (left > 0) {

@@ -6,6 +6,7 @@
 
 import type { Session } from "../database/engine.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import { tokenAt, tokenIs } from "./log_key.ts";
 
 /** What a reader remembers of the last transaction it has applied. */
 export interface HistoryMark {
@@ -33,7 +34,9 @@ export async function findCommit(
 ): Promise<Token | undefined> {
   const [row] = await session.rows(
     `SELECT token FROM headwater_log
-    WHERE token > ? AND instance = ? AND commit_id = ? LIMIT 1`,
+    WHERE ${
+      tokenIs(session.dialect, ">")
+    } AND instance = ? AND commit_id = ? LIMIT 1`,
     [after, instance, commitId],
   );
   return row === undefined ? undefined : parseToken(Number(row[0]));
@@ -45,9 +48,10 @@ export async function readCommitId(
   instance: string,
   token: Token,
 ): Promise<string | undefined> {
+  const [isAt, at] = tokenAt(session.dialect, token);
   const [row] = await session.rows(
-    "SELECT commit_id FROM headwater_log WHERE token = ? AND instance = ? LIMIT 1",
-    [token, instance],
+    `SELECT commit_id FROM headwater_log WHERE ${isAt} AND instance = ? LIMIT 1`,
+    [...at, instance],
   );
   return row === undefined ? undefined : String(row[0]);
 }

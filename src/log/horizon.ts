@@ -8,9 +8,11 @@ import type { Session, SqlValue } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import { LAST_TOKEN } from "./log_key.ts";
 
-/** The last token there is: commits are in token order. */
-const LAST_TOKEN = "SELECT coalesce(max(token), 0) FROM headwater_log";
+/** SQLite: the last token there is: commits are in token order. */
+const LAST_RECORDED =
+  `SELECT coalesce(${LAST_TOKEN.sqlite}, 0) FROM headwater_log`;
 
 /** The last token that was taken, committed or not. */
 const LAST_TAKEN =
@@ -56,7 +58,9 @@ export async function readHorizon(
   session: Session,
   { clock, signal }: HorizonOptions,
 ): Promise<Token> {
-  if (session.dialect === "sqlite") return await readToken(session, LAST_TOKEN);
+  if (session.dialect === "sqlite") {
+    return await readToken(session, LAST_RECORDED);
+  }
   const horizon = await readToken(session, LAST_TAKEN);
   await waitForWriters(session, { clock, signal });
   return horizon;

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Session, SqlDialect } from "../database/engine.ts";
+import type { Session } from "../database/engine.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
 
 /** An instance, as the database knows it. */
 export interface InstanceRecord {
@@ -90,27 +91,24 @@ export async function readLastToken(
  * it looks between the position that an instance told last and the token that
  * it has set aside last, which are never far apart.
  */
-const LAST_TOKENS: Readonly<Record<SqlDialect, string>> = {
-  sqlite: lastTokens("AND token > position AND token <= last_token"),
-  postgres: lastTokens("AND token > position"),
-};
-
-function lastTokens(bounds: string): string {
+const LAST_TOKENS = perDialect((dialect) => {
+  const bounds = [
+    tokenIs(dialect, "<="),
+    tokenIs(dialect, ">", "position"),
+    ...(dialect === "sqlite" ? [tokenIs(dialect, "<=", "last_token")] : []),
+  ];
   return `SELECT name, coalesce((
     SELECT token FROM headwater_log
-    WHERE instance = name AND token <= ? ${bounds}
-    ORDER BY token DESC LIMIT 1
+    WHERE instance = name AND ${bounds.join(" AND ")}
+    ORDER BY ${NEWEST_FIRST[dialect]} LIMIT 1
   ), position) AS token FROM headwater_instances`;
-}
+});
 
-const READ_ENDS: Readonly<Record<SqlDialect, string>> = {
-  sqlite: readEndsOf(LAST_TOKENS.sqlite),
-  postgres: readEndsOf(LAST_TOKENS.postgres),
-};
-
-function readEndsOf(lastTokens: string): string {
-  return `SELECT name, token, (
-    SELECT commit_id FROM headwater_log AS record
-    WHERE record.token = ends.token AND record.instance = ends.name LIMIT 1
-  ) FROM (${lastTokens}) AS ends ORDER BY name`;
-}
+const READ_ENDS = perDialect((dialect) =>
+  `SELECT name, ends.token, (
+    SELECT commit_id FROM headwater_log
+    WHERE ${tokenIs(dialect, ">=", "ends.token")}
+      AND ${tokenIs(dialect, "<=", "ends.token")} AND instance = ends.name
+    LIMIT 1
+  ) FROM (${LAST_TOKENS[dialect]}) AS ends ORDER BY name`
+);

@@ -17,6 +17,7 @@ import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readLastToken } from "./instances.ts";
+import { LAST_TOKEN } from "./log_key.ts";
 
 /** The right to write under an instance name. */
 export interface Lease {
@@ -66,7 +67,7 @@ const READ_HOLDER =
   FROM headwater_instances WHERE name = ?`;
 const READ_RESERVED = `SELECT max(
   coalesce((SELECT max(last_token) FROM headwater_instances), 0),
-  coalesce((SELECT max(token) FROM headwater_log), 0))`;
+  coalesce((SELECT ${LAST_TOKEN.sqlite} FROM headwater_log), 0))`;
 const TAKE = `INSERT INTO headwater_instances
     (name, last_token, fence, host, pid, process_mark, started_ms, expires_ms,
       holder, position)

@@ -4,13 +4,14 @@
  * @module
  */
 
-import type { Session, SqlValue } from "../database/engine.ts";
+import type { Session, SqlDialect, SqlValue } from "../database/engine.ts";
 import {
   FIRST_PAGE_RECORDS,
   MAX_PAGE_RECORDS,
   PAGE_CHARS,
 } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import { LOG_ORDER, perDialect, tokenAt, tokenIs } from "./log_key.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRecord } from "./record.ts";
 
@@ -39,12 +40,15 @@ export interface LogPage {
 }
 
 const COLUMNS = "SELECT token, stream, body FROM headwater_log";
-const RANGE = "token > ? AND token <= ? AND instance = ?";
-const READ_PAGE = `${COLUMNS} WHERE ${RANGE} ORDER BY token, stream LIMIT ?`;
-const READ_STREAM_PAGE =
-  `${COLUMNS} WHERE ${RANGE} AND stream = ? ORDER BY token LIMIT ?`;
-const READ_TOKEN =
-  `${COLUMNS} WHERE token = ? AND instance = ? ORDER BY stream`;
+const READ_PAGE = readPageOf("");
+const READ_STREAM_PAGE = readPageOf("AND stream = ?");
+
+function readPageOf(only: string): Readonly<Record<SqlDialect, string>> {
+  return perDialect((dialect) =>
+    `${COLUMNS} WHERE ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}
+    AND instance = ? ${only} ORDER BY ${LOG_ORDER[dialect]} LIMIT ?`
+  );
+}
 
 /**
  * Reads a range page by page. No snapshot is held between pages.
@@ -88,10 +92,11 @@ export async function readLogPage(
   size: number,
 ): Promise<LogPage> {
   const { instance, after, upTo, stream } = range;
+  const { dialect } = session;
   const found = stream === undefined
-    ? await session.rows(READ_PAGE, [after, upTo, instance, size])
+    ? await session.rows(READ_PAGE[dialect], [after, upTo, instance, size])
     : await session.rows(
-      READ_STREAM_PAGE,
+      READ_STREAM_PAGE[dialect],
       [after, upTo, instance, stream, size],
     );
   if (found.length < size) {
@@ -104,8 +109,12 @@ export async function readLogPage(
     while (found[end - 1]?.[0] === last) end -= 1;
   }
   if (end === 0) {
-    const all = await session.rows(READ_TOKEN, [last as SqlValue, instance]);
     const token = parseToken(Number(last));
+    const [isAt, at] = tokenAt(dialect, token);
+    const all = await session.rows(
+      `${COLUMNS} WHERE ${isAt} AND instance = ? ORDER BY stream`,
+      [...at, instance],
+    );
     const isLimited = token < upTo;
     return { ...toRecords(all, all.length), upTo: token, isLimited };
   }
@@ -125,9 +134,10 @@ export async function hasRecord(
   instance: string,
   token: Token,
 ): Promise<boolean> {
+  const [isAt, at] = tokenAt(session.dialect, token);
   const found = await session.rows(
-    "SELECT 1 FROM headwater_log WHERE token = ? AND instance = ? LIMIT 1",
-    [token, instance],
+    `SELECT 1 FROM headwater_log WHERE ${isAt} AND instance = ? LIMIT 1`,
+    [...at, instance],
   );
   return found.length > 0;
 }

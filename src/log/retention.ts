@@ -12,6 +12,7 @@ import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readFloorOf } from "./history.ts";
 import { EVENTS_STREAM, NO_STREAM } from "./log_schema.ts";
 import { readNow } from "./lease.ts";
+import { LOG_ORDER, NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
 
 /** How long a stream's rows are kept. With both, rows that either keeps are kept. */
 export interface RetentionPolicy {
@@ -52,18 +53,24 @@ export interface RetainOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const READ_CHUNK = `SELECT token, committed_ms FROM headwater_log
-  WHERE stream = ? AND token > ? AND token <= ?
-  ORDER BY token LIMIT ${RETENTION_CHUNK_RECORDS}`;
-const READ_NEWEST = `SELECT token, row_count FROM headwater_log
-  WHERE stream = ? AND token < ?
-  ORDER BY token DESC LIMIT ${RETENTION_CHUNK_RECORDS}`;
+const READ_CHUNK = perDialect((dialect) =>
+  `SELECT token, committed_ms FROM headwater_log
+  WHERE stream = ? AND ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}
+  ORDER BY ${LOG_ORDER[dialect]} LIMIT ${RETENTION_CHUNK_RECORDS}`
+);
+const READ_NEWEST = perDialect((dialect) =>
+  `SELECT token, row_count FROM headwater_log
+  WHERE stream = ? AND ${tokenIs(dialect, "<")}
+  ORDER BY ${NEWEST_FIRST[dialect]} LIMIT ${RETENTION_CHUNK_RECORDS}`
+);
 const SET_FLOOR = `INSERT INTO headwater_retained AS kept (stream, floor_token)
   VALUES (?, ?) ON CONFLICT (stream) DO UPDATE
   SET floor_token = excluded.floor_token
   WHERE kept.floor_token < excluded.floor_token`;
-const DELETE_CHUNK =
-  "DELETE FROM headwater_log WHERE stream = ? AND token > ? AND token <= ?";
+const DELETE_CHUNK = perDialect((dialect) =>
+  `DELETE FROM headwater_log
+  WHERE stream = ? AND ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}`
+);
 // An event's projections are not to be left behind.
 const READ_LOWEST_CHECKPOINT =
   "SELECT min(position) FROM headwater_projections";
@@ -99,7 +106,10 @@ export async function retainStream<Database>(
   let deleted = 0;
   while (true) {
     signal?.throwIfAborted();
-    const chunk = await session.rows(READ_CHUNK, [stream, floor, upTo]);
+    const chunk = await session.rows(
+      READ_CHUNK[session.dialect],
+      [stream, floor, upTo],
+    );
     const due = takeWhileDue(chunk, oldestMs);
     const last = due.at(-1)?.[0];
     if (last === undefined) break;
@@ -134,7 +144,10 @@ async function deleteChunk<Database>(
   return await engine.transaction("retain", async (session) => {
     // First: whoever reads the log between two statements must not miss it.
     await session.run(SET_FLOOR, [stream, upTo]);
-    return await session.run(DELETE_CHUNK, [stream, after, upTo]);
+    return await session.run(
+      DELETE_CHUNK[session.dialect],
+      [stream, after, upTo],
+    );
   });
 }
 
@@ -163,7 +176,10 @@ async function readBeyond(
   let edge = Number.MAX_SAFE_INTEGER;
   let rows = 0;
   while (true) {
-    const page = await session.rows(READ_NEWEST, [stream, edge]);
+    const page = await session.rows(
+      READ_NEWEST[session.dialect],
+      [stream, edge],
+    );
     for (const [token, count] of page) {
       if (rows >= maxRows) return Number(token);
       rows += Number(count);

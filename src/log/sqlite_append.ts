@@ -8,23 +8,25 @@ import type { Awaitable, SyncCommitSession } from "../database/engine.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
-import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
+import { LAST_TOKEN, toOrdinal, toRecordStreams } from "./log_key.ts";
+import { ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogEntry } from "./record.ts";
 
 // Promise 8: recorded only while the instance's lease stands. The last
 // condition refuses a token that is not the newest of the database, as another
-// instance may have written meanwhile. If either fails, the token is NULL,
+// instance may have written meanwhile. If either fails, the instance is NULL,
 // nothing is written, and the slow way finds out why. (As an INSERT … SELECT
 // from the log itself it would take a quarter longer: SQLite copies the row
 // into a temporary table first.)
 const INSERT_FIRST_RECORD = `INSERT OR IGNORE INTO headwater_log
-  (token, stream, instance, commit_id, committed_ms, row_count, body)
+  (id, stream, instance, commit_id, committed_ms, row_count, body)
   VALUES (
+    (? << 9) + ?, ?,
     CASE WHEN
       EXISTS (SELECT 1 FROM headwater_instances WHERE name = ? AND fence = ?)
-      AND ? > (SELECT coalesce(max(token), 0) FROM headwater_log)
+      AND ? > (SELECT coalesce(${LAST_TOKEN.sqlite}, 0) FROM headwater_log)
     THEN ? END,
-    ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?
   )`;
 
 const RESERVE = `UPDATE headwater_instances SET last_token = ?
@@ -38,8 +40,10 @@ const RESERVE = `UPDATE headwater_instances SET last_token = ?
 const RESERVED_TOKENS = 1_000;
 
 const INSERT_RECORD = `INSERT INTO headwater_log
-  (token, stream, instance, commit_id, committed_ms, row_count, body)
-  VALUES (?, ?, ?, ?, ?, ?, ?)`;
+  (id, stream, instance, commit_id, committed_ms, row_count, body)
+  VALUES ((? << 9) + ?, ?, ?, ?, ?, ?, ?)`;
+
+const READ_LAST = `SELECT ${LAST_TOKEN.sqlite} FROM headwater_log`;
 
 const INSERT_APPEND = `INSERT INTO headwater_appends
   (aggregate, first_version, last_version, token, is_last)
@@ -82,21 +86,23 @@ export class LogAppender {
    * @throws {HeadwaterError} `LEASE_LOST` if this process may not write any more.
    */
   append(session: SyncCommitSession, entry: LogEntry): Awaitable<Token> {
+    const streams = toRecordStreams(entry.rows);
     const token = next(this.#lastTaken);
-    return this.#insertFirst(session, entry, token)
-      ? this.#insertRest(session, entry, token)
-      : this.#appendAgain(session, entry);
+    return this.#insertFirst(session, entry, streams[0] as string, token)
+      ? this.#insertRest(session, entry, streams, token)
+      : this.#appendAgain(session, entry, streams);
   }
 
   /** Finds out why the token was refused, and takes another where there is one. */
   async #appendAgain(
     session: SyncCommitSession,
     entry: LogEntry,
+    streams: readonly string[],
   ): Promise<Token> {
-    const [row] = session.rows("SELECT max(token) FROM headwater_log", []);
+    const [row] = session.rows(READ_LAST, []);
     const token = next(Math.max(Number(row?.[0] ?? 0), this.#lastTaken));
-    if (this.#insertFirst(session, entry, token)) {
-      return this.#insertRest(session, entry, token);
+    if (this.#insertFirst(session, entry, streams[0] as string, token)) {
+      return this.#insertRest(session, entry, streams, token);
     }
     throw await leaseLostError(session, this.#lease);
   }
@@ -104,19 +110,21 @@ export class LogAppender {
   #insertFirst(
     session: SyncCommitSession,
     { rows, commitId, committedMs }: LogEntry,
+    stream: string,
     token: Token,
   ): boolean {
     if (!this.#reserve(session, token)) return false;
     const { instance, fence } = this.#lease;
-    const [stream, lines] = rows.entries().next().value ?? NO_ROWS;
+    const lines = rows.get(stream) ?? NO_LINES;
     this.#lastTaken = token;
     const inserted = session.run(INSERT_FIRST_RECORD, [
+      token,
+      toOrdinal(stream, 0),
+      stream,
       instance,
       fence,
       // Numbered parameters came with a later Node than we support.
       token,
-      token,
-      stream,
       instance,
       commitId,
       committedMs,
@@ -129,19 +137,23 @@ export class LogAppender {
   #insertRest(
     session: SyncCommitSession,
     { rows, commitId, committedMs, appends, eventIds }: LogEntry,
+    streams: readonly string[],
     token: Token,
   ): Token {
     const { instance } = this.#lease;
-    let isFirst = true;
-    for (const [stream, lines] of rows) {
-      if (!isFirst) {
-        const body = lines.join(ROW_SEPARATOR);
-        session.run(
-          INSERT_RECORD,
-          [token, stream, instance, commitId, committedMs, lines.length, body],
-        );
-      }
-      isFirst = false;
+    for (let index = 1; index < streams.length; index += 1) {
+      const stream = streams[index] as string;
+      const lines = rows.get(stream) as readonly string[];
+      session.run(INSERT_RECORD, [
+        token,
+        toOrdinal(stream, index),
+        stream,
+        instance,
+        commitId,
+        committedMs,
+        lines.length,
+        lines.join(ROW_SEPARATOR),
+      ]);
     }
     for (const { aggregate, first, last, isLast } of appends ?? []) {
       session.run(
@@ -176,7 +188,7 @@ export function isSqliteAppendConflict(error: unknown): boolean {
   );
 }
 
-const NO_ROWS = [NO_STREAM, []] as const;
+const NO_LINES: readonly string[] = [];
 
 function next(last: number): Token {
   if (last >= Number.MAX_SAFE_INTEGER) {

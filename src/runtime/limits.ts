@@ -114,7 +114,7 @@ export const MAX_WAITERS: number = 100_000;
 export const PAGE_RECORDS: number = 256;
 
 /** Log records of the first page of a range, before it is known how long they are. */
-export const FIRST_PAGE_RECORDS: number = 256;
+export const FIRST_PAGE_RECORDS: number = 128;
 
 /** Characters of the later pages of a range: catch-up holds two at a time. */
 export const PAGE_CHARS: number = MEBIBYTE;

@@ -28,15 +28,24 @@ const SET_EVENTS = "UPDATE headwater_appends SET";
 const row = (aggregate: string, version: number) =>
   `["${aggregate}",${version},"named","id-${aggregate}-${version}",null,null]`;
 
+/** Gives a transaction of one record another token. */
+const moveToken =
+  (from: number, to: number) => (database: string, dialect: Dialect) =>
+    change(database, [
+      dialect === "sqlite"
+        ? `UPDATE ${LOG} SET id = (${to} << 9) + (id & 511) WHERE token = ${from}`
+        : `UPDATE ${LOG} SET token = ${to} WHERE token = ${from}`,
+    ]);
+
 export const TOKEN_FAULTS: readonly Fault[] = [
   ...[0, -3].map((token): Fault => ({
     name: `a token of ${token}`,
-    spoil: [`UPDATE ${LOG} SET token = ${token} WHERE token = 4`],
+    spoil: moveToken(4, token),
     found: [["tokens", token, /^token -?\d: tokens are positive integers$/]],
   })),
   {
     name: "a token that was never given",
-    spoil: [`UPDATE ${LOG} SET token = 5000 WHERE token = 7`],
+    spoil: moveToken(7, 5000),
     found: (dialect) => [[
       "tokens",
       5000,
@@ -60,12 +69,13 @@ export const TOKEN_FAULTS: readonly Fault[] = [
       change(database, [
         ...(dialect === "sqlite"
           ? [
-            `CREATE TABLE copy AS SELECT * FROM ${LOG}`,
-            `DROP TABLE ${LOG}`,
-            `ALTER TABLE copy RENAME TO ${LOG}`,
+            `INSERT INTO ${LOG} (id, stream, ${COLUMNS})
+            SELECT id + 1, stream, ${COLUMNS} FROM ${LOG} WHERE token = 4`,
           ]
-          : [`ALTER TABLE ${LOG} DROP CONSTRAINT ${LOG}_pkey`]),
-        `INSERT INTO ${LOG} SELECT * FROM ${LOG} WHERE token = 4`,
+          : [
+            `ALTER TABLE ${LOG} DROP CONSTRAINT ${LOG}_pkey`,
+            `INSERT INTO ${LOG} SELECT * FROM ${LOG} WHERE token = 4`,
+          ]),
       ]),
     found: [["tokens", 4, /^token 4: stream "orders" has two records$/]],
   },
@@ -103,11 +113,15 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
   },
   {
     name: "rows beside a transaction without rows",
-    spoil: [
-      `INSERT INTO ${LOG} (token, stream, ${COLUMNS})
-      SELECT 3, 'orders', instance, commit_id, committed_ms, 1, '7'
-      FROM ${LOG} WHERE token = 3`,
-    ],
+    spoil: (database, dialect) =>
+      change(database, [
+        `INSERT INTO ${LOG} (${
+          dialect === "sqlite" ? "id" : "token"
+        }, stream, ${COLUMNS})
+        SELECT ${dialect === "sqlite" ? "id + 1" : "token"}, 'orders',
+          instance, commit_id, committed_ms, 1, '7'
+        FROM ${LOG} WHERE token = 3`,
+      ]),
     found: [["torn", 3, /^token 3: it is one without .* of stream "orders"$/]],
   },
 ];

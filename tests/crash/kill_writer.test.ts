@@ -133,7 +133,7 @@ t.test(`a writer that is killed ${KILLS} times`, async (t) => {
 /** Token → version of each transaction in the log. */
 function readLog(outside: DatabaseSync): Map<number, number> {
   const records = outside.prepare(
-    "SELECT token, body FROM headwater_log WHERE stream = 'writes' ORDER BY token",
+    "SELECT token, body FROM headwater_log WHERE stream = 'writes' ORDER BY id",
   ).all();
   return new Map(records.map(({ token, body }) => {
     const [first, second] = String(body).split("\n").map((row) =>
@@ -162,7 +162,7 @@ function countHalves(
   const { count } = outside.prepare(
     `SELECT count(*) AS count FROM headwater_log AS w WHERE stream = 'writes'
      AND NOT EXISTS (SELECT 1 FROM headwater_log AS c
-       WHERE c.token = w.token AND c.stream = 'caches' AND c.commit_id = w.commit_id)`,
+       WHERE c.id BETWEEN w.token << 9 AND w.id AND c.stream = 'caches' AND c.commit_id = w.commit_id)`,
   ).get() as { count: number };
   return halves + count;
 }
@@ -175,8 +175,8 @@ function readVersionAt(
 ): number {
   let version = 0;
   const records = outside.prepare(
-    `SELECT body FROM headwater_log WHERE stream = 'writes' AND token <= ?
-     AND body LIKE ? ORDER BY token DESC LIMIT 1`,
+    `SELECT body FROM headwater_log WHERE stream = 'writes' AND id < (? + 1) << 9
+     AND body LIKE ? ORDER BY id DESC LIMIT 1`,
   ).all(token, `{"id":"${id}",%`);
   for (const { body } of records) {
     version = JSON.parse(String(body).split("\n")[0] as string).version;

@@ -110,7 +110,7 @@ t.test("readLogPage() gives whole tokens, whatever their sizes", async (t) => {
     ...near.map((size) => [size, size]),
     ...near.map((size) => Array.from({ length: size }, () => 1)),
     ...near.map((size) => Array.from({ length: size }, () => 0)),
-    [2 * PAGE_RECORDS + 1, 3, PAGE_RECORDS],
+    [2 * PAGE_RECORDS - 1, 3, PAGE_RECORDS],
     [PAGE_RECORDS - 1, 2, 1, 0, PAGE_RECORDS + 1, 0],
     [PAGE_RECORDS - 1, 1, PAGE_RECORDS - 2, 1, 1],
   ];

@@ -27,7 +27,11 @@ t.test("LogAppender records a transaction's rows, stream by stream", async (t) =
   t.equal(await append(engine, appender), 2, "one without rows");
   t.equal(appender.lastTaken, 2);
   t.same(
-    await engine.session.rows("SELECT * FROM headwater_log", []),
+    await engine.session.rows(
+      `SELECT token, stream, instance, commit_id, committed_ms, row_count, body
+      FROM headwater_log ORDER BY id`,
+      [],
+    ),
     [
       [1, "a", "master", "0123456789abcdef", 5, 1, "[]"],
       [1, "b", "master", "0123456789abcdef", 5, 2, '1\n"x"'],

@@ -173,15 +173,25 @@ function createAdmin(
       requireOpen();
       return await readPositions(session, systemClock);
     },
-    log: (options = {}) =>
-      readLog(session, systemClock, {
-        ...options,
-        signal: until(options.signal),
-      }),
+    async *log(options = {}) {
+      const signal = until(options.signal);
+      try {
+        yield* readLog(session, systemClock, { ...options, signal });
+      } catch (error) {
+        // A query that was cut off by it says something else.
+        signal.throwIfAborted();
+        throw error;
+      }
+    },
     async verify(options = {}) {
       const signal = until(options.signal);
-      signal.throwIfAborted();
-      return await verifyLog(session, systemClock, { ...options, signal });
+      try {
+        signal.throwIfAborted();
+        return await verifyLog(session, systemClock, { ...options, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error;
+      }
     },
     async retain(policies = DEFAULT_RETENTION, { signal } = {}) {
       requirePolicies(policies);

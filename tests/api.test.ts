@@ -7,6 +7,7 @@ import * as face from "../mod.ts";
 import * as admin from "../src/admin/mod.ts";
 import * as events from "../src/events/mod.ts";
 import * as projections from "../src/projections/mod.ts";
+import * as protocol from "../src/protocol/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
 import * as writer from "../src/writer/mod.ts";
 import { readSource } from "./support/source_text.ts";
@@ -43,6 +44,18 @@ t.test("headwater/writer", (t) => {
 
 t.test("headwater/slaved", (t) => {
   t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow"]);
+  t.end();
+});
+
+t.test("headwater/protocol", (t) => {
+  t.same(Object.keys(protocol).sort(), [
+    "PROTOCOL_VERSION",
+    "defineCommand",
+    "formatCommand",
+    "formatCustom",
+    "maySend",
+    "parseCommand",
+  ]);
   t.end();
 });
 

@@ -59,7 +59,7 @@ const LAWS: Readonly<Record<string, Law>> = {
     folders: ["database", "events", "log", "tokens"],
     packages: ["kysely"],
   },
-  protocol: { floor: 3, folders: ["streams", "tokens"], packages: [] },
+  protocol: { floor: 3, folders: ["streams", "tokens"], packages: ["zod"] },
   transport: { floor: 3, folders: [], packages: [] },
   replication: { floor: 4, folders: REPLICATION_AND_BELOW, packages: [] },
   store: {

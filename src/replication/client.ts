@@ -4,79 +4,21 @@
  * @module
  */
 
-import {
-  formatCommand,
-  formatRdataPrefix,
-  parseCommand,
-} from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
-import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
-import type { WireNames } from "../streams/wire_names.ts";
-import type { Token } from "../tokens/token.ts";
-import type {
-  Connection,
-  ConnectionHandler,
-  Transport,
-} from "../transport/transport.ts";
-import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import type { Outgoing } from "./command_bus.ts";
+import { ReplicationLink } from "./replication_link.ts";
+import type { ReplicationClientOptions } from "./replication_link.ts";
 
-/**
- * What to do with what a writer sends. Where a call returns a promise, the
- * next line is read once it has resolved; what it throws is sent to the writer
- * as ERROR, and ends the connection.
- */
-export interface Receiver {
-  /** An RDATA line; `token` is `undefined` for `batch`. */
-  row(
-    stream: string,
-    instance: string,
-    token: Token | undefined,
-    row: string,
-  ): void | Promise<void>;
-  /** A POSITION line. */
-  position(
-    stream: string,
-    instance: string,
-    previous: Token,
-    token: Token,
-  ): void | Promise<void>;
-  /** The connection is lost: what was not complete will come again. */
-  disconnected(): void;
-  /** Whether it has caught up on this connection, so that the next backoff is a first one. */
-  readonly isLive: boolean;
-}
-
-/** Options of {@linkcode ReplicationClient}. */
-export interface ReplicationClientOptions extends KeepAliveOptions {
-  /** Makes a connection. */
-  readonly transport: Transport;
-  /** Takes what comes over it. */
-  readonly receiver: Receiver;
-  /** What to be called in the writer's logs. */
-  readonly name: string;
-  /** What streams are called on the wire; as everywhere by default. */
-  readonly wireNames?: WireNames | undefined;
-  /** The name that the writer must have; any by default. */
-  readonly serverName?: string | undefined;
-  /** The first pause before connecting again, in ms. */
-  readonly minBackoffMs?: number | undefined;
-  /** The longest pause before connecting again, in ms. */
-  readonly maxBackoffMs?: number | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-}
+export type { Receiver, ReplicationClientOptions } from "./replication_link.ts";
 
 /** Keeps one connection, until it is closed. */
 export class ReplicationClient {
   readonly #options: ReplicationClientOptions;
   readonly #closing = new AbortController();
-  #link: Link | undefined;
+  #link: ReplicationLink | undefined;
   #running: Promise<void> | undefined;
   #connections = 0;
 
@@ -95,6 +37,16 @@ export class ReplicationClient {
     this.#running ??= this.#run();
   }
 
+  /** Sends a command if it is connected, in the form that the other end takes. */
+  say(command: Command): void {
+    this.#link?.say(command);
+  }
+
+  /** Sends a line if it is connected; says whether it did. */
+  send(outgoing: Outgoing): boolean {
+    return this.#link?.send(outgoing) ?? false;
+  }
+
   /** Disconnects for good; resolves once nothing is being applied any more. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -111,8 +63,10 @@ export class ReplicationClient {
     while (!signal.aborted) {
       let wasLive = false;
       try {
-        const link = await Link.open(this.#options);
-        this.#link = link;
+        const link = await ReplicationLink.open(
+          this.#options,
+          (made) => this.#link = made,
+        );
         this.#connections += 1;
         if (signal.aborted) link.close();
         await link.ended;
@@ -127,188 +81,5 @@ export class ReplicationClient {
       await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
       delayMs = Math.min(maxBackoffMs, delayMs * Math.E);
     }
-  }
-}
-
-/** One connection, from its making to its end. */
-class Link implements ConnectionHandler {
-  readonly ended: Promise<void>;
-  readonly #options: ReplicationClientOptions;
-  readonly #connection: Connection;
-  readonly #keepAlive: KeepAlive;
-  readonly #cancelTimer: CancelTimer;
-  #end!: () => void;
-  #isOver = false;
-  #isBusy = false;
-  /** What stands before the row in a batch of the stream that was last seen. */
-  #prefix = "\n";
-  #stream = "";
-  #instance = "";
-
-  static async open(options: ReplicationClientOptions): Promise<Link> {
-    let link!: Link;
-    await options.transport.connect((connection) => {
-      link = new Link(options, connection);
-      return link;
-    });
-    return link;
-  }
-
-  constructor(options: ReplicationClientOptions, connection: Connection) {
-    this.#options = options;
-    this.#connection = connection;
-    this.#keepAlive = new KeepAlive(options.clock, options);
-    this.#cancelTimer = options.clock.repeat(
-      () => this.#beat(),
-      KeepAlive.checkIntervalMs(options),
-    );
-    this.ended = new Promise((resolve) => this.#end = resolve);
-    this.#send({ kind: "NAME", name: options.name });
-    this.#ping();
-    this.#send({ kind: "REPLICATE" });
-  }
-
-  received(lines: string): void {
-    this.#keepAlive.received();
-    this.#readFrom(lines, 0);
-  }
-
-  failed(error: Error): void {
-    this.#fail(error);
-  }
-
-  closed(): void {
-    this.#isOver = true;
-    this.#cancelTimer();
-    if (!this.#isBusy) this.#end();
-  }
-
-  /** Ends it now: a handler that is still at work is not waited for. */
-  close(): void {
-    this.#isOver = true;
-    this.#connection.close();
-    this.#end();
-  }
-
-  #readFrom(lines: string, from: number): void {
-    let start = from;
-    while (!this.#isOver) {
-      const end = lines.indexOf("\n", start);
-      if (end < 0) return;
-      let waiting;
-      try {
-        waiting = this.#readLine(lines, start, end);
-      } catch (error) {
-        this.#fail(error);
-        return;
-      }
-      start = end + 1;
-      if (waiting !== undefined) {
-        this.#waitThenRead(waiting, lines, start);
-        return;
-      }
-    }
-  }
-
-  /** Holds the writer up until `waiting` is done: what it sends waits in its outbox. */
-  #waitThenRead(waiting: Promise<void>, lines: string, start: number): void {
-    this.#isBusy = true;
-    this.#connection.pause();
-    this.#keepAlive.pause();
-    const goOn = () => {
-      this.#isBusy = false;
-      this.#keepAlive.resume();
-      this.#readFrom(lines, start);
-      if (this.#isOver) this.#end();
-      else if (!this.#isBusy) this.#connection.resume();
-    };
-    waiting.then(goOn, (error) => {
-      this.#fail(error);
-      goOn();
-    });
-  }
-
-  #readLine(
-    lines: string,
-    start: number,
-    end: number,
-  ): void | Promise<void> {
-    if (!lines.startsWith(this.#prefix, start)) {
-      return this.#readCommand(lines.slice(start, end));
-    }
-    // The hot path: another row of a batch of the same stream and instance.
-    const row = lines.slice(start + this.#prefix.length, end);
-    return this.#options.receiver.row(
-      this.#stream,
-      this.#instance,
-      undefined,
-      row,
-    );
-  }
-
-  #readCommand(line: string): void | Promise<void> {
-    const command = parseCommand(line);
-    if (command === undefined) return;
-    const { receiver, logger, serverName, wireNames } = this.#options;
-    switch (command.kind) {
-      case "RDATA": {
-        const { stream, instance, token, row } = command;
-        this.#stream = wireNames?.fromWire(stream) ?? stream;
-        this.#instance = instance;
-        this.#prefix = formatRdataPrefix(stream, instance, undefined);
-        return receiver.row(this.#stream, instance, token, row);
-      }
-      case "POSITION":
-        return receiver.position(
-          wireNames?.fromWire(command.stream) ?? command.stream,
-          command.instance,
-          command.previous,
-          command.token,
-        );
-      case "PING":
-        this.#keepAlive.pinged();
-        return;
-      case "SERVER":
-        if (serverName !== undefined && command.name !== serverName) {
-          throw new HeadwaterError("LINE_INVALID", "Wrong remote");
-        }
-        return;
-      case "ERROR":
-        logger("warn", "the writer reported an error", { text: command.text });
-        return;
-      default:
-        throw new HeadwaterError(
-          "LINE_INVALID",
-          `invalid command: ${command.kind}`,
-        );
-    }
-  }
-
-  #beat(): void {
-    switch (this.#keepAlive.check()) {
-      case "give up":
-        this.#fail("ping timeout");
-        return;
-      case "ping":
-        this.#ping();
-    }
-  }
-
-  #ping(): void {
-    const now = Math.round(this.#options.clock.wallMs());
-    this.#send({ kind: "PING", text: String(now) });
-  }
-
-  #send(command: Command): void {
-    this.#keepAlive.sent();
-    this.#connection.send(`${formatCommand(command)}\n`);
-  }
-
-  #fail(error: unknown): void {
-    if (this.#isOver) return;
-    const text = messageOf(error);
-    this.#options.logger("warn", "connection given up", { error: text });
-    this.#send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
-    this.close();
   }
 }

@@ -24,7 +24,7 @@ export interface KeepAliveOptions {
 }
 
 /** What is to be done about a connection now. */
-export type KeepAliveAction = "nothing" | "ping" | "give up";
+export type KeepAliveAction = "nothing" | "ping" | "give up" | "never heard";
 
 /**
  * Knows when a connection is due a PING, and when its peer is to be taken for
@@ -34,21 +34,39 @@ export class KeepAlive {
   readonly #clock: Clock;
   readonly #pingIntervalMs: number;
   readonly #silenceTimeoutMs: number;
+  readonly #firstWordMs: number;
   #sentMs: number;
   #receivedMs: number;
   #checkedMs: number;
+  #hasHeard = false;
   #peerPings = false;
   #isPaused = false;
 
-  /** Constructs the heartbeats of a connection that has just been made. */
-  constructor(clock: Clock, options: KeepAliveOptions) {
+  /**
+   * Constructs the heartbeats of a connection that has just been made.
+   *
+   * @param clock The clock.
+   * @param options How long silence may last.
+   * @param firstWordMs How long until the peer must have said something, in ms.
+   */
+  constructor(
+    clock: Clock,
+    options: KeepAliveOptions,
+    firstWordMs: number = Infinity,
+  ) {
     this.#clock = clock;
+    this.#firstWordMs = firstWordMs;
     this.#pingIntervalMs = options.pingIntervalMs ?? PING_INTERVAL_MS;
     this.#silenceTimeoutMs = options.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS;
     const now = clock.monotonicMs();
     this.#sentMs = now;
     this.#receivedMs = now;
     this.#checkedMs = now;
+  }
+
+  /** When something arrived last, by the monotonic clock. */
+  get receivedMs(): number {
+    return this.#receivedMs;
   }
 
   /** How often {@linkcode check} wants to be called, in ms. */
@@ -65,6 +83,7 @@ export class KeepAlive {
 
   /** Something arrived. */
   received(): void {
+    this.#hasHeard = true;
     this.#receivedMs = this.#clock.monotonicMs();
   }
 
@@ -97,6 +116,7 @@ export class KeepAlive {
     ) {
       return "give up";
     }
+    if (!this.#hasHeard && silentMs > this.#firstWordMs) return "never heard";
     return now - this.#sentMs >= this.#pingIntervalMs ? "ping" : "nothing";
   }
 }

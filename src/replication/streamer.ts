@@ -5,24 +5,41 @@
  */
 
 import { Buffer } from "node:buffer";
-import {
-  formatCommand,
-  formatRdataPrefix,
-  parseCommand,
-} from "../protocol/codec.ts";
+import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
-import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import type { CustomCommand } from "../protocol/custom_command.ts";
+import { formatRdataLines } from "../protocol/rdata.ts";
+import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
-import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import type { CommandSender, Outgoing } from "./command_bus.ts";
+import {
+  ConnectedReader,
+  type ConnectedReaderOptions,
+  type DisconnectReason,
+} from "./connected_reader.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 
+/** Who takes what readers say besides asking for positions. */
+export interface CommandReceiver {
+  /** Takes a command; a promise holds up what its sender says next. */
+  command(
+    command: Command | CustomCommand,
+    sender: CommandSender,
+    reader: ConnectedReader,
+  ): void | Promise<void>;
+  /** A reader has told all that it tells as it connects, and asks for positions. */
+  replicating(reader: ConnectedReader): void;
+  /** A reader is gone. */
+  gone(reader: ConnectedReader): void;
+  /** Nobody will say anything any more. */
+  closed(): void;
+}
+
 /** Options of {@linkcode Streamer}. */
-export interface StreamerOptions extends KeepAliveOptions {
+export interface StreamerOptions extends ConnectedReaderOptions {
   /** Who writes. */
   readonly instance: string;
   /** What the server calls itself. */
@@ -37,8 +54,8 @@ export interface StreamerOptions extends KeepAliveOptions {
   readonly maxOutboxBytes?: number | undefined;
   /** Connections at a time. */
   readonly maxConnections: number;
-  readonly clock: Clock;
-  readonly logger: Logger;
+  /** Takes what readers say. */
+  readonly receiver?: CommandReceiver | undefined;
 }
 
 /** What a streamer has done so far. */
@@ -47,6 +64,8 @@ export interface StreamerStats {
   readonly connections: number;
   /** Readers disconnected because they could not keep up. */
   readonly laggards: number;
+  /** Readers that are gone, by the reason. */
+  readonly disconnections: Readonly<Record<DisconnectReason, number>>;
 }
 
 /**
@@ -56,12 +75,25 @@ export interface StreamerStats {
  * made and encoded once for all readers. It ends with a POSITION, so that
  * readers know the last transaction to be complete.
  *
+ * On a shared connection lines may be lost. There a text also begins with the
+ * position that was told before, and positions are told again when all is
+ * quiet: who has missed something notices.
+ *
  * Promise 9, bounded: what waits for a reader is bounded in bytes; one that
  * can't keep up is disconnected, and catches up from the log.
  */
 export class Streamer {
   readonly #options: StreamerOptions;
-  readonly #readers = new Set<Reader>();
+  readonly #readers = new Set<ConnectedReader>();
+  readonly #disconnections: Record<DisconnectReason, number> = {
+    laggard: 0,
+    silent: 0,
+    mute: 0,
+    invalid: 0,
+    refused: 0,
+    closing: 0,
+    left: 0,
+  };
   /** The token up to which readers know that a stream has no more rows. */
   readonly #told: Map<string, Token>;
   readonly #cancelTimers: CancelTimer[];
@@ -70,7 +102,12 @@ export class Streamer {
   #lines = "";
   #isFlushDue = false;
   #announcedMs = 0;
-  #laggards = 0;
+  /** How many of the readers are shared connections. */
+  #shared = 0;
+  /** The last token of what was sent before {@linkcode #lines}. */
+  #sentToken: Token;
+  /** The streams that have rows in {@linkcode #lines}, if a shared connection wants to know. */
+  readonly #begun = new Set<string>();
   #isClosed = false;
 
   /** Constructs a streamer without readers. */
@@ -78,35 +115,54 @@ export class Streamer {
     this.#options = options;
     const { clock, streams, lastToken } = options;
     this.#lastToken = lastToken;
+    this.#sentToken = lastToken;
     this.#lastStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
-      clock.repeat(() => this.#beat(), KeepAlive.checkIntervalMs(options)),
+      clock.repeat(
+        () => this.#beat(),
+        ConnectedReader.beatIntervalMs(options),
+      ),
     ];
   }
 
   /** What it has done so far. */
   get stats(): StreamerStats {
-    return { connections: this.#readers.size, laggards: this.#laggards };
+    return {
+      connections: this.#readers.size,
+      laggards: this.#disconnections.laggard,
+      disconnections: { ...this.#disconnections },
+    };
   }
 
   /** Takes a new connection in. */
   accept(connection: Connection): ConnectionHandler {
     const { serverName, maxConnections } = this.#options;
-    const reader = new Reader(this.#options, connection, {
-      replicate: () => this.#tellPositions(reader),
-      closed: () => void this.#readers.delete(reader),
-    });
+    const reader: ConnectedReader = new ConnectedReader(
+      this.#options,
+      connection,
+      {
+        command: (command) => this.#received(reader, command),
+        heartbeat: () => this.#tellPositions(reader),
+        ended: (reason) => this.#ended(reader, reason),
+      },
+    );
     if (this.#isClosed || this.#readers.size >= maxConnections) {
-      reader.fail("too many connections");
+      reader.fail("refused", "too many connections");
       return reader;
     }
     // What has been committed and not sent goes to those who were there.
     this.#flush();
     this.#readers.add(reader);
-    reader.send({ kind: "SERVER", name: serverName });
-    reader.ping();
+    if (reader.isShared) {
+      this.#shared += 1;
+      // Nobody will ask: they may all have asked before.
+      this.#tellPositions(reader);
+    } else {
+      reader.send({ kind: "SERVER", name: serverName });
+      reader.ping();
+    }
     return reader;
   }
 
@@ -121,13 +177,15 @@ export class Streamer {
     if (this.#readers.size === 0) {
       // Nobody to tell: who connects later is told the position.
       for (const stream of this.#told.keys()) this.#told.set(stream, token);
+      this.#sentToken = token;
       return;
     }
     for (const { stream, rows } of cachesFirst(records)) {
       const name = this.#options.wireNames.toWire(stream);
-      this.#lines += formatRows(name, transaction.instance, token, rows);
+      this.#lines += formatRdataLines(name, transaction.instance, token, rows);
       this.#told.set(stream, token);
       this.#lastStream = stream;
+      if (this.#shared > 0) this.#begun.add(stream);
     }
     if (records.length === 0) {
       this.#lastStream = this.#options.streams[0] as string;
@@ -135,6 +193,26 @@ export class Streamer {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
     this.#options.clock.nextTurn(() => this.#flush());
+  }
+
+  /**
+   * Sends a command to those that take it, after all that was published.
+   *
+   * @param outgoing The command.
+   * @param except Who is left out.
+   * @returns To how many it went.
+   */
+  send(outgoing: Outgoing, except?: ConnectedReader): number {
+    if (this.#isClosed) return 0;
+    this.#flush();
+    const bytes = Buffer.from(`${outgoing.line}\n`);
+    let sent = 0;
+    for (const reader of this.#readers) {
+      if (reader === except || !reader.takes(outgoing)) continue;
+      this.#sendTo(reader, bytes);
+      sent += 1;
+    }
+    return sent;
   }
 
   /**
@@ -147,7 +225,51 @@ export class Streamer {
     this.#flush();
     this.#isClosed = true;
     for (const cancel of this.#cancelTimers) cancel();
-    for (const reader of [...this.#readers]) reader.fail(reason);
+    for (const reader of [...this.#readers]) reader.fail("closing", reason);
+    this.#options.receiver?.closed();
+  }
+
+  #received(
+    reader: ConnectedReader,
+    command: Command | CustomCommand,
+  ): void | Promise<void> {
+    const { receiver } = this.#options;
+    switch (command.kind) {
+      case "REPLICATE":
+        receiver?.replicating(reader);
+        this.#tellPositions(reader);
+        return;
+      case "RDATA":
+      case "POSITION":
+        // On a shared connection: another writer's, or one's own echo.
+        return;
+      case "REMOTE_SERVER_UP":
+        this.#relay(reader, command);
+    }
+    return receiver?.command(command, reader.sender, reader);
+  }
+
+  #relay(from: ConnectedReader, command: Command): void {
+    const line = formatCommand(command);
+    const outgoing = {
+      line,
+      name: command.kind,
+      isCustom: false,
+      to: undefined,
+    };
+    const bytes = Buffer.from(`${outgoing.line}\n`);
+    for (const reader of this.#readers) {
+      // Who shares a channel has heard it; two writers on two would relay for ever.
+      if (reader === from || (from.isShared && reader.isShared)) continue;
+      this.#sendTo(reader, bytes);
+    }
+  }
+
+  #ended(reader: ConnectedReader, reason: DisconnectReason): void {
+    this.#disconnections[reason] += 1;
+    if (!this.#readers.delete(reader)) return;
+    if (reader.isShared) this.#shared -= 1;
+    this.#options.receiver?.gone(reader);
   }
 
   #flush(): void {
@@ -159,10 +281,10 @@ export class Streamer {
     const { clock } = this.#options;
     const isQuietOver =
       clock.monotonicMs() - this.#announcedMs >= ANNOUNCE_INTERVAL_MS;
-    this.#sendToAll(
-      this.#lines + this.#takePositions(isQuietOver ? undefined : stream),
-    );
+    const lines = this.#lines +
+      this.#takePositions(isQuietOver ? undefined : stream);
     this.#lines = "";
+    this.#sendToAll(lines);
   }
 
   /** Once a second at most: the streams that tokens have passed without a row. */
@@ -179,189 +301,74 @@ export class Streamer {
     only?: string,
     isWanted: (told: Token) => boolean = () => true,
   ): string {
-    const { instance, clock, wireNames } = this.#options;
+    const { clock } = this.#options;
     const token = this.#lastToken;
     let lines = "";
-    for (const [own, previous] of this.#told) {
-      if (only !== undefined && own !== only) continue;
+    for (const [stream, previous] of this.#told) {
+      if (only !== undefined && stream !== only) continue;
       if (!isWanted(previous)) continue;
-      const stream = wireNames.toWire(own);
-      lines += `${
-        formatCommand({ kind: "POSITION", stream, instance, previous, token })
-      }\n`;
-      this.#told.set(own, token);
+      lines += this.#formatPosition(stream, previous, token);
+      this.#told.set(stream, token);
     }
     if (only === undefined) this.#announcedMs = clock.monotonicMs();
     return lines;
   }
 
   /** Answers REPLICATE: what comes after this is all that comes after the token. */
-  #tellPositions(reader: Reader): void {
+  #tellPositions(reader: ConnectedReader): void {
     this.#flush();
-    const { instance, wireNames } = this.#options;
     const token = this.#lastToken;
+    let lines = "";
     for (const stream of this.#told.keys()) {
-      reader.send({
-        kind: "POSITION",
-        stream: wireNames.toWire(stream),
-        instance,
-        previous: token,
-        token,
-      });
+      lines += this.#formatPosition(stream, token, token);
     }
+    reader.sendLines(lines);
+  }
+
+  #formatPosition(own: string, previous: Token, token: Token): string {
+    const { instance, wireNames } = this.#options;
+    const stream = wireNames.toWire(own);
+    return `${
+      formatCommand({ kind: "POSITION", stream, instance, previous, token })
+    }\n`;
   }
 
   #sendToAll(lines: string): void {
-    const { maxOutboxBytes = MAX_OUTBOX_BYTES, logger } = this.#options;
     const bytes = Buffer.from(lines);
+    const shared = this.#shared === 0
+      ? bytes
+      : Buffer.from(this.#takeBeginning() + lines);
+    this.#sentToken = this.#lastToken;
     for (const reader of this.#readers) {
-      reader.sendBytes(bytes);
-      const { queuedBytes } = reader;
-      if (queuedBytes <= maxOutboxBytes) continue;
-      this.#laggards += 1;
-      logger("warn", "reader can't keep up: disconnected", {
-        reader: reader.name,
-        queuedBytes,
-      });
-      reader.fail("Failed to keep up");
+      this.#sendTo(reader, reader.isShared ? shared : bytes);
     }
+  }
+
+  /** Where all stood before: who doesn't stand there has missed something. */
+  #takeBeginning(): string {
+    const token = this.#sentToken;
+    if (this.#begun.size === 0) this.#begun.add(this.#lastStream);
+    let lines = "";
+    for (const stream of this.#begun) {
+      lines += this.#formatPosition(stream, token, token);
+    }
+    this.#begun.clear();
+    return lines;
+  }
+
+  #sendTo(reader: ConnectedReader, bytes: Uint8Array): void {
+    const { maxOutboxBytes = MAX_OUTBOX_BYTES, logger } = this.#options;
+    reader.sendLines(bytes);
+    const { queuedBytes } = reader;
+    if (queuedBytes <= maxOutboxBytes) return;
+    logger("warn", "reader can't keep up: disconnected", {
+      reader: reader.name,
+      queuedBytes,
+    });
+    reader.fail("laggard", "Failed to keep up");
   }
 
   #beat(): void {
     for (const reader of this.#readers) reader.beat();
   }
-}
-
-/** What a reader's connection asks of the streamer. */
-interface ReaderEvents {
-  replicate(): void;
-  closed(): void;
-}
-
-/** One connected reader, as the writer sees it. */
-class Reader implements ConnectionHandler {
-  name: string;
-  readonly #options: StreamerOptions;
-  readonly #connection: Connection;
-  readonly #events: ReaderEvents;
-  readonly #keepAlive: KeepAlive;
-  #isOver = false;
-
-  constructor(
-    options: StreamerOptions,
-    connection: Connection,
-    events: ReaderEvents,
-  ) {
-    this.name = connection.remote;
-    this.#options = options;
-    this.#connection = connection;
-    this.#events = events;
-    this.#keepAlive = new KeepAlive(options.clock, options);
-  }
-
-  get queuedBytes(): number {
-    return this.#connection.queuedBytes;
-  }
-
-  received(lines: string): void {
-    this.#keepAlive.received();
-    for (const line of lines.split("\n")) {
-      if (this.#isOver) return;
-      try {
-        this.#read(line);
-      } catch (error) {
-        this.failed(error as Error);
-      }
-    }
-  }
-
-  failed(error: Error): void {
-    const { logger } = this.#options;
-    const text = messageOf(error);
-    logger("warn", "reader sent nonsense: disconnected", {
-      reader: this.name,
-      error: text,
-    });
-    this.fail(text);
-  }
-
-  closed(): void {
-    this.#isOver = true;
-    this.#events.closed();
-  }
-
-  beat(): void {
-    switch (this.#keepAlive.check()) {
-      case "give up":
-        this.fail("ping timeout");
-        return;
-      case "ping":
-        this.ping();
-    }
-  }
-
-  ping(): void {
-    const now = Math.round(this.#options.clock.wallMs());
-    this.send({ kind: "PING", text: String(now) });
-  }
-
-  send(command: Command): void {
-    this.#keepAlive.sent();
-    this.#connection.send(`${formatCommand(command)}\n`);
-  }
-
-  sendBytes(lines: Uint8Array): void {
-    this.#keepAlive.sent();
-    this.#connection.send(lines);
-  }
-
-  /** Says what is wrong, and closes. */
-  fail(text: string): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
-    this.#connection.close();
-    this.#events.closed();
-  }
-
-  #read(line: string): void {
-    const command = parseCommand(line);
-    if (command === undefined) return;
-    const { logger } = this.#options;
-    switch (command.kind) {
-      case "PING":
-        this.#keepAlive.pinged();
-        return;
-      case "NAME":
-        this.name = `${command.name} (${this.#connection.remote})`;
-        return;
-      case "REPLICATE":
-        this.#events.replicate();
-        return;
-      case "ERROR":
-        logger("warn", "a reader reported an error", {
-          reader: this.name,
-          text: command.text,
-        });
-        return;
-      default:
-        throw new HeadwaterError(
-          "LINE_INVALID",
-          `invalid command: ${command.kind}`,
-        );
-    }
-  }
-}
-
-function formatRows(
-  stream: string,
-  instance: string,
-  token: Token,
-  rows: readonly string[],
-): string {
-  const last = rows.length - 1;
-  const lastLine = formatRdataPrefix(stream, instance, token) + rows[last];
-  if (last === 0) return `${lastLine}\n`;
-  const prefix = formatRdataPrefix(stream, instance, undefined);
-  return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
 }

@@ -15,6 +15,12 @@ const MEBIBYTE = 1024 * 1024;
 export const MAX_LINE_BYTES: number = MEBIBYTE;
 
 /**
+ * The same where Synapse listens: 16,384 is what its side takes, and what it
+ * does with a longer line is to close the connection, over and over.
+ */
+export const SYNAPSE_MAX_LINE_BYTES = 16_384;
+
+/**
  * Bytes that wait for one reader's socket. Beyond, the reader is disconnected
  * with ERROR and catches up from the log: about 200,000 invalidations.
  */
@@ -64,6 +70,30 @@ export const PING_INTERVAL_MS: number = 5_000;
 
 /** How long, in ms, a peer may be silent before it is taken for dead. */
 export const SILENCE_TIMEOUT_MS: number = 15_000;
+
+/**
+ * How long, in ms, a connection may take to say anything at all. One that was
+ * never heard by then gets an ERROR and is closed: it would hold its place for ever.
+ */
+export const FIRST_COMMAND_TIMEOUT_MS: number = 10_000;
+
+/**
+ * Handlers of one connection's commands that run at a time. Beyond, nothing is
+ * read from it until one has ended.
+ */
+export const MAX_RUNNING_HANDLERS: number = 1_000;
+
+/**
+ * Users, by process and device, that are known to be present. Beyond, further
+ * ones are not taken in: about 50 MB.
+ */
+export const MAX_PRESENT_USERS: number = 100_000;
+
+/** How long, in ms, a process whose connection was lost keeps its users: a reconnection takes less. */
+export const PRESENCE_GRACE_MS: number = 10_000;
+
+/** How long, in ms, a process that says nothing at all keeps its users. */
+export const PRESENCE_TIMEOUT_MS: number = 300_000;
 
 /** How often, in ms, the positions of streams without rows are announced. */
 export const ANNOUNCE_INTERVAL_MS: number = 1_000;

@@ -68,6 +68,13 @@ export interface SlavedStoreOptions
   readonly maxLineBytes?: number | undefined;
 
   /**
+   * Users, by device, that are told to be connected to this process at a time.
+   *
+   * @default {100000}
+   */
+  readonly maxPresentUsers?: number | undefined;
+
+  /**
    * The first pause before connecting again, in ms; each next is e times longer.
    *
    * @default {100}

@@ -7,7 +7,6 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
-import { EventReads } from "../events/event_reads.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
@@ -48,6 +47,7 @@ import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
+import { SlavedCommands, SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /** One writer's connection. */
@@ -112,7 +112,7 @@ export type Unsubscribe = () => void;
  * await users.getUserById("@bob:example.com");
  * ```
  */
-export class SlavedStore<Database> extends EventReads {
+export class SlavedStore<Database> extends SlavedCommands {
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
@@ -120,6 +120,7 @@ export class SlavedStore<Database> extends EventReads {
   readonly #history: HistoryMarks;
   readonly #applier: TransactionApplier;
   readonly #links: readonly Link[];
+  readonly #voice: SlavedVoice;
   readonly #watched: Follower;
   readonly #replica: Replica<Database> | undefined;
   #watcher: DatabaseWatcher | undefined;
@@ -130,10 +131,12 @@ export class SlavedStore<Database> extends EventReads {
     engine: ReadEngine<Database>,
     parts: Declarations,
   ) {
+    const voice = new SlavedVoice(options);
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
-    });
+    }, voice);
+    this.#voice = voice;
     const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
     const transport = { maxLineBytes };
     const clock = systemClock;
@@ -168,6 +171,7 @@ export class SlavedStore<Database> extends EventReads {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
       const client = new ReplicationClient({
+        ...voice.clientOptions,
         transport: openTransport(url, clock, transport),
         receiver: follower,
         name: options.name ?? "slaved",
@@ -181,7 +185,7 @@ export class SlavedStore<Database> extends EventReads {
         random: systemRandom,
         logger,
       });
-      return { url, live, follower, client };
+      return { url, live, follower, client: voice.add(client) };
     });
   }
 
@@ -379,6 +383,7 @@ export class SlavedStore<Database> extends EventReads {
     this.#replica?.gate.close();
     for (const { follower } of this.#links) follower.close();
     this.#watched.close();
+    this.#voice.presence.close();
     await this.#watcher?.close();
     await Promise.all(this.#links.map(({ client }) => client.close()));
     await this.#replica?.engine.close();

@@ -9,6 +9,7 @@ import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { MAX_LINE_BYTES, SYNAPSE_MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { isName } from "../streams/stream.ts";
 
 /** Options of `WriterStore.open`. */
@@ -34,7 +35,7 @@ export interface WriterStoreOptions
   readonly instance?: string | undefined;
 
   /**
-   * What the server calls itself to readers.
+   * What the server calls itself to readers: a name, or `HOST:PORT`.
    *
    * @default {"headwater"}
    */
@@ -49,9 +50,18 @@ export interface WriterStoreOptions
   readonly leaseMs?: number | undefined;
 
   /**
+   * Whether Synapse's workers may listen, of the versions 1.22 to 1.66: no line
+   * is then longer than what they take. A `streamPrefix` keeps the built-in
+   * streams apart from theirs.
+   *
+   * @default {false}
+   */
+  readonly synapseCompatible?: boolean | undefined;
+
+  /**
    * Bytes of one line of the wire. A row that would take more is refused.
    *
-   * @default {1048576}
+   * @default {1048576, or 16384 if synapseCompatible}
    */
   readonly maxLineBytes?: number | undefined;
 
@@ -69,6 +79,35 @@ export interface WriterStoreOptions
    * @default {10000}
    */
   readonly maxConnections?: number | undefined;
+
+  /**
+   * How long a connection may take to say anything, in ms. One that never did is
+   * closed.
+   *
+   * @default {10000}
+   */
+  readonly firstCommandTimeoutMs?: number | undefined;
+
+  /**
+   * How long a process whose connection was lost keeps its present users, in ms.
+   *
+   * @default {10000}
+   */
+  readonly presenceGraceMs?: number | undefined;
+
+  /**
+   * How long a process that says nothing at all keeps its present users, in ms.
+   *
+   * @default {300000}
+   */
+  readonly presenceTimeoutMs?: number | undefined;
+
+  /**
+   * Users, by process and device, that are known to be present at a time.
+   *
+   * @default {100000}
+   */
+  readonly maxPresentUsers?: number | undefined;
 
   /**
    * How often a transaction is run at most, where the database gives it up for
@@ -117,4 +156,32 @@ export function requireName(name: unknown, option: string): void {
     }; give a letter or "_", ` +
       'then up to 63 letters, digits, "_", "." or "-"',
   );
+}
+
+/**
+ * Refuses what a server can't call itself on the wire.
+ *
+ * @param name The name.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireServerName(name: unknown): void {
+  if (typeof name === "string" && /^[!-~]{1,255}$/.test(name)) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot open a writer store: serverName is ${
+      quote(String(name))
+    }; give up ` +
+      "to 255 characters of ASCII without spaces: example.org, localhost:8823",
+  );
+}
+
+/** The longest line of the wire, in bytes. */
+export function lineLimit(
+  { maxLineBytes, synapseCompatible }: Pick<
+    WriterStoreOptions,
+    "maxLineBytes" | "synapseCompatible"
+  >,
+): number {
+  if (maxLineBytes !== undefined) return maxLineBytes;
+  return synapseCompatible ? SYNAPSE_MAX_LINE_BYTES : MAX_LINE_BYTES;
 }

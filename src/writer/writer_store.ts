@@ -9,13 +9,12 @@ import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
-import { EventReads } from "../events/event_reads.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { Streamer } from "../replication/streamer.ts";
+import type { Streamer } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -23,9 +22,6 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import {
   LEASE_MS,
   MAX_ATTEMPTS,
-  MAX_CONNECTIONS,
-  MAX_LINE_BYTES,
-  MAX_OUTBOX_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
   RETENTION_INTERVAL_MS,
@@ -55,7 +51,13 @@ import {
   type Work,
 } from "./transaction_runner.ts";
 import { WriterTransaction } from "./writer_transaction.ts";
-import { requireName, type WriterStoreOptions } from "./writer_options.ts";
+import { createVoice, WriterCommands } from "./writer_commands.ts";
+import {
+  lineLimit,
+  requireName,
+  requireServerName,
+  type WriterStoreOptions,
+} from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
 /**
@@ -83,7 +85,7 @@ import type { WriterStats } from "./writer_stats.ts";
  * equal(commit.token, 1);
  * ```
  */
-export class WriterStore<Database> extends EventReads {
+export class WriterStore<Database> extends WriterCommands {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
   readonly #inline: Projection<Database>[] = [];
@@ -105,6 +107,8 @@ export class WriterStore<Database> extends EventReads {
     lease: Lease,
     parts: Declarations,
   ) {
+    const { leaseMs = LEASE_MS, logger = silentLogger } = options;
+    const voice = createVoice(options, lease, parts);
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
@@ -113,26 +117,13 @@ export class WriterStore<Database> extends EventReads {
           "snapshot",
           (session) => writeSnapshot(session, key, snapshot),
         ),
-    });
-    const { leaseMs = LEASE_MS, logger = silentLogger } = options;
+    }, voice);
     this.#options = options;
     this.#engine = engine;
     this.#lease = lease;
     this.#streams = parts.streams;
     this.#caches = parts.caches;
-    this.#streamer = new Streamer({
-      instance: lease.instance,
-      serverName: options.serverName ?? "headwater",
-      streams: parts.streams.names,
-      wireNames: parts.wireNames,
-      lastToken: lease.lastToken,
-      maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
-      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
-      pingIntervalMs: options.pingIntervalMs,
-      silenceTimeoutMs: options.silenceTimeoutMs,
-      clock: systemClock,
-      logger,
-    });
+    this.#streamer = voice.streamer;
     this.#recorder = createRecorder({
       lease,
       session: engine.session,
@@ -195,7 +186,7 @@ export class WriterStore<Database> extends EventReads {
     requireBounds("open a writer store", options);
     requireName(instance, "instance");
     requirePolicies(options.retention ?? {});
-    requireName(options.serverName ?? "headwater", "serverName");
+    requireServerName(options.serverName ?? "headwater");
     const parts = declare(options);
     const holder = `headwater ${systemRandom.id()}`;
     const engine = openDatabase<Database>(
@@ -342,8 +333,9 @@ export class WriterStore<Database> extends EventReads {
   }
 
   async #listen(): Promise<void> {
-    const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
+    const { listen: url } = this.#options;
     if (url === undefined) return;
+    const maxLineBytes = lineLimit(this.#options);
     this.#listener = await openTransport(url, systemClock, { maxLineBytes })
       .listen((connection) => this.#streamer.accept(connection));
   }
@@ -353,7 +345,7 @@ export class WriterStore<Database> extends EventReads {
     attempt: number,
     mayRecall: boolean,
   ): WriterTransaction<Database> {
-    const { maxRowsPerTransaction, maxLineBytes } = this.#options;
+    const { maxRowsPerTransaction } = this.#options;
     return new WriterTransaction<Database>({
       session,
       attempt,
@@ -368,7 +360,7 @@ export class WriterStore<Database> extends EventReads {
       limits: {
         maxRows: maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
         maxBytes: MAX_TRANSACTION_BYTES,
-        maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
+        maxLineBytes: lineLimit(this.#options),
       },
     });
   }

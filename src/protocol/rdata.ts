@@ -1,0 +1,69 @@
+/**
+ * RDATA lines: nearly all that is ever sent.
+ *
+ * @module
+ */
+
+import type { Token } from "../tokens/token.ts";
+import type { RdataCommand } from "./command.ts";
+import {
+  invalidLine,
+  parseJsonField,
+  parseTokenField,
+  splitFields,
+} from "./fields.ts";
+
+/** What stands for the token in every row of a batch but the last. */
+const BATCH = "batch";
+
+/**
+ * What stands before the row in an RDATA line.
+ *
+ * @param stream The row's stream.
+ * @param instance Who wrote it.
+ * @param token The transaction's token; `undefined` if more rows of the batch follow.
+ */
+export function formatRdataPrefix(
+  stream: string,
+  instance: string,
+  token: Token | undefined,
+): string {
+  return `RDATA ${stream} ${instance} ${token ?? BATCH} `;
+}
+
+/**
+ * A batch as lines, each with its newline.
+ *
+ * @param stream The rows' stream.
+ * @param instance Who wrote them.
+ * @param token The transaction's token.
+ * @param rows The rows as JSON; one at least.
+ */
+export function formatRdataLines(
+  stream: string,
+  instance: string,
+  token: Token,
+  rows: readonly string[],
+): string {
+  const last = rows.length - 1;
+  const lastLine = formatRdataPrefix(stream, instance, token) + rows[last];
+  if (last === 0) return `${lastLine}\n`;
+  const prefix = formatRdataPrefix(stream, instance, undefined);
+  return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
+}
+
+/** What follows `RDATA `. */
+export function parseRdata(rest: string, line: string): RdataCommand {
+  const [stream, instance, token, row] = splitFields(rest, 4);
+  if (!stream || !instance || !token || row === undefined) {
+    throw invalidLine(line, "RDATA has four fields");
+  }
+  parseJsonField(row, line, "the row");
+  return {
+    kind: "RDATA",
+    stream,
+    instance,
+    token: token === BATCH ? undefined : parseTokenField(token, line),
+    row,
+  };
+}

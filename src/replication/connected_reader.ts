@@ -1,0 +1,272 @@
+/**
+ * One connected reader, as the writer sees it.
+ *
+ * @module
+ */
+
+import {
+  formatCommand,
+  maySend,
+  parseCommand,
+  wrongDirection,
+} from "../protocol/codec.ts";
+import type { Command, CommandKind } from "../protocol/command.ts";
+import type { CustomCommand } from "../protocol/custom_command.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/errors.ts";
+import { FIRST_COMMAND_TIMEOUT_MS } from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import type { CommandSender, Outgoing } from "./command_bus.ts";
+import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+
+/**
+ * Why a reader is gone: it couldn't keep up, it pinged and then fell silent,
+ * it never said anything, it said what nobody may, there were too many, the
+ * writer closes, or it left by itself.
+ */
+export type DisconnectReason =
+  | "laggard"
+  | "silent"
+  | "mute"
+  | "invalid"
+  | "refused"
+  | "closing"
+  | "left";
+
+/** What a reader's connection asks of the streamer. */
+export interface ReaderEvents {
+  /** A command that doesn't serve the connection itself; a promise holds up what follows. */
+  command(command: Command | CustomCommand): void | Promise<void>;
+  /** Positions are due on a shared connection that was quiet. */
+  heartbeat(): void;
+  /** It is gone; called once. */
+  ended(reason: DisconnectReason): void;
+}
+
+/** Options of {@linkcode ConnectedReader}. */
+export interface ConnectedReaderOptions extends KeepAliveOptions {
+  /**
+   * How long a connection may take to say anything, in ms.
+   *
+   * @default {10000}
+   */
+  readonly firstCommandTimeoutMs?: number | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One connected reader, or a channel where all of them hear each other. */
+export class ConnectedReader implements ConnectionHandler {
+  readonly #options: ConnectedReaderOptions;
+  readonly #connection: Connection;
+  readonly #events: ReaderEvents;
+  readonly #keepAlive: KeepAlive;
+  /** The commands of the users' own that it takes. */
+  readonly #accepted = new Set<string>();
+  #name: string;
+  #instanceId: string | undefined;
+  #waiting = 0;
+  #isOver = false;
+
+  /** Constructs the writer's end of a connection. */
+  constructor(
+    options: ConnectedReaderOptions,
+    connection: Connection,
+    events: ReaderEvents,
+  ) {
+    const { clock, firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS } = options;
+    this.#name = connection.remote;
+    this.#options = options;
+    this.#connection = connection;
+    this.#events = events;
+    this.#keepAlive = new KeepAlive(
+      clock,
+      options,
+      connection.isShared ? Infinity : firstCommandTimeoutMs,
+    );
+  }
+
+  /** How often {@linkcode beat} wants to be called, in ms. */
+  static beatIntervalMs(options: ConnectedReaderOptions): number {
+    const { firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS } = options;
+    return Math.max(
+      1,
+      Math.min(KeepAlive.checkIntervalMs(options), firstCommandTimeoutMs / 4),
+    );
+  }
+
+  /** What it is called in logs. */
+  get name(): string {
+    const { remote } = this.#connection;
+    return this.#name === remote ? remote : `${this.#name} (${remote})`;
+  }
+
+  /** Whether everybody hears what is said on it. */
+  get isShared(): boolean {
+    return this.#connection.isShared;
+  }
+
+  /** Bytes that wait for its socket. */
+  get queuedBytes(): number {
+    return this.#connection.queuedBytes;
+  }
+
+  /** When it was heard last, by the monotonic clock. */
+  get heardMs(): number {
+    return this.#keepAlive.receivedMs;
+  }
+
+  /** Who it is to those who take its commands. */
+  get sender(): CommandSender {
+    return {
+      instance: this.#instanceId ?? this.#name,
+      name: this.#name,
+      remote: this.#connection.remote,
+    };
+  }
+
+  /** Whether a command is for it, and can be said to it. */
+  takes({ name, isCustom, to }: Outgoing): boolean {
+    if (this.isShared) return true;
+    if (!isCustom) return maySend(name as CommandKind, "server");
+    if (!this.#accepted.has(name)) return false;
+    return to === undefined || to === this.#instanceId;
+  }
+
+  received(lines: string): void {
+    let isHeard = false;
+    for (const line of lines.split("\n")) {
+      if (this.#isOver) return;
+      try {
+        isHeard = this.#read(line) || isHeard;
+      } catch (error) {
+        this.failed(error as Error);
+      }
+    }
+    if (isHeard) this.#keepAlive.received();
+  }
+
+  failed(error: Error): void {
+    const text = messageOf(error);
+    this.#options.logger(
+      "warn",
+      this.isShared
+        ? "nonsense on a shared channel: passed over"
+        : "reader sent nonsense: disconnected",
+      { reader: this.name, error: text },
+    );
+    // Who said it can't be told, and the others have done nothing.
+    if (!this.isShared) this.fail("invalid", text);
+  }
+
+  closed(): void {
+    this.#end("left");
+  }
+
+  /** Sends what is due, or gives up. */
+  beat(): void {
+    switch (this.#keepAlive.check()) {
+      case "give up":
+        this.fail("silent", "ping timeout");
+        return;
+      case "never heard":
+        this.fail("mute", "nothing was said");
+        return;
+      case "ping":
+        if (this.isShared) this.#events.heartbeat();
+        else this.ping();
+    }
+  }
+
+  /** Sends PING. */
+  ping(): void {
+    const now = Math.round(this.#options.clock.wallMs());
+    this.send({ kind: "PING", text: String(now) });
+  }
+
+  /** Sends one command. */
+  send(command: Command): void {
+    this.sendLines(`${formatCommand(command)}\n`);
+  }
+
+  /** Sends lines that are ready. */
+  sendLines(lines: string | Uint8Array): void {
+    if (lines.length === 0) return;
+    this.#keepAlive.sent();
+    this.#connection.send(lines);
+  }
+
+  /** Says what is wrong, and closes. */
+  fail(reason: DisconnectReason, text: string): void {
+    if (this.#isOver) return;
+    if (!this.isShared) {
+      this.send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    }
+    this.#connection.close();
+    this.#end(reason);
+  }
+
+  #end(reason: DisconnectReason): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.ended(reason);
+  }
+
+  /** Whether the line was a command. */
+  #read(line: string): boolean {
+    const command = parseCommand(line);
+    if (command === undefined) return false;
+    if (
+      command.kind !== "CUSTOM" && !this.isShared &&
+      !maySend(command.kind, "client")
+    ) throw wrongDirection(command.kind);
+    const waiting = this.#handle(command);
+    if (waiting !== undefined) this.#holdUp(waiting);
+    return true;
+  }
+
+  #handle(command: Command | CustomCommand): void | Promise<void> {
+    // What serves one connection means nothing where there are many.
+    if (this.isShared) return this.#events.command(command);
+    switch (command.kind) {
+      case "PING":
+        this.#keepAlive.pinged();
+        return;
+      case "NAME":
+        this.#name = command.name;
+        return;
+      case "COMMANDS":
+        this.#instanceId = command.instanceId;
+        for (const name of command.names) this.#accept(name);
+        return;
+      case "ERROR":
+        this.#options.logger("warn", "a reader reported an error", {
+          reader: this.name,
+          text: command.text,
+        });
+        return;
+      case "USER_SYNC":
+        this.#instanceId ??= command.instanceId;
+    }
+    return this.#events.command(command);
+  }
+
+  #accept(name: string): void {
+    // Far more than anybody declares: what a peer sends is bounded.
+    if (this.#accepted.size < 1_000) this.#accepted.add(name);
+  }
+
+  /** Reads nothing more until `waiting` is done. */
+  #holdUp(waiting: Promise<void>): void {
+    this.#waiting += 1;
+    this.#connection.pause();
+    this.#keepAlive.pause();
+    waiting.then(() => {
+      this.#waiting -= 1;
+      if (this.#waiting > 0) return;
+      this.#keepAlive.resume();
+      this.#connection.resume();
+    });
+  }
+}

@@ -1,0 +1,372 @@
+/**
+ * One connection to a writer, from its making to its end.
+ *
+ * @module
+ */
+
+import {
+  formatCommand,
+  formatRdataPrefix,
+  maySend,
+  parseCommand,
+  wrongDirection,
+} from "../protocol/codec.ts";
+import type {
+  Command,
+  CommandKind,
+  Dialect,
+  PositionCommand,
+  RdataCommand,
+} from "../protocol/command.ts";
+import type { CustomCommand } from "../protocol/custom_command.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Random } from "../runtime/random.ts";
+import type { WireNames } from "../streams/wire_names.ts";
+import type { Token } from "../tokens/token.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Transport,
+} from "../transport/transport.ts";
+import type { CommandSender, Outgoing } from "./command_bus.ts";
+import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+
+/**
+ * What to do with what a writer sends. Where a call returns a promise, the
+ * next line is read once it has resolved; what it throws is sent to the writer
+ * as ERROR, and ends the connection.
+ */
+export interface Receiver {
+  /** An RDATA line; `token` is `undefined` for `batch`. */
+  row(
+    stream: string,
+    instance: string,
+    token: Token | undefined,
+    row: string,
+  ): void | Promise<void>;
+  /** A POSITION line. */
+  position(
+    stream: string,
+    instance: string,
+    previous: Token,
+    token: Token,
+  ): void | Promise<void>;
+  /** The connection is lost: what was not complete will come again. */
+  disconnected(): void;
+  /** Whether it has caught up on this connection, so that the next backoff is a first one. */
+  readonly isLive: boolean;
+}
+
+/** Options of {@linkcode ReplicationClient}. */
+export interface ReplicationClientOptions extends KeepAliveOptions {
+  /** Makes a connection. */
+  readonly transport: Transport;
+  /** Takes what comes over it. */
+  readonly receiver: Receiver;
+  /**
+   * Takes the commands that don't serve the connection itself; a promise holds
+   * up what follows. It never fails.
+   */
+  readonly command?:
+    | ((
+      command: Command | CustomCommand,
+      sender: CommandSender,
+    ) => void | Promise<void>)
+    | undefined;
+  /** What is said on every new connection, before positions are asked for. */
+  readonly greeting?: ((isShared: boolean) => readonly Command[]) | undefined;
+  /**
+   * How commands that have two forms are sent over a connection of two ends:
+   * `"tcp"` unless the other end is Headwater's own.
+   */
+  readonly dialect?: Dialect | undefined;
+  /** The instance that this process writes as: its own echoes are dropped. */
+  readonly ownInstance?: string | undefined;
+  /** What to be called in the writer's logs. */
+  readonly name: string;
+  /** What streams are called on the wire; as everywhere by default. */
+  readonly wireNames?: WireNames | undefined;
+  /** The name that the writer must have; any by default. */
+  readonly serverName?: string | undefined;
+  /** The first pause before connecting again, in ms. */
+  readonly minBackoffMs?: number | undefined;
+  /** The longest pause before connecting again, in ms. */
+  readonly maxBackoffMs?: number | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** One connection, from its making to its end. */
+export class ReplicationLink implements ConnectionHandler {
+  /** Resolves once it is over, and nothing of it is being applied. */
+  readonly ended: Promise<void>;
+  readonly #options: ReplicationClientOptions;
+  readonly #connection: Connection;
+  readonly #keepAlive: KeepAlive;
+  readonly #cancelTimer: CancelTimer;
+  readonly #dialect: Dialect;
+  #end!: () => void;
+  #isOver = false;
+  #isBusy = false;
+  /** What stands before the row in a batch of the stream that was last seen. */
+  #prefix = "\n";
+  #stream = "";
+  #instance = "";
+  /** What the other end calls itself, and who writes there. */
+  #peerName = "";
+  #peerInstance = "";
+
+  /**
+   * Makes a connection.
+   *
+   * @param options Whereto, and what to do with what comes.
+   * @param made Is given it before anything is read.
+   * @throws What went wrong, if there is nobody.
+   */
+  static async open(
+    options: ReplicationClientOptions,
+    made: (link: ReplicationLink) => void,
+  ): Promise<ReplicationLink> {
+    let link!: ReplicationLink;
+    await options.transport.connect((connection) => {
+      link = new ReplicationLink(options, connection);
+      made(link);
+      return link;
+    });
+    return link;
+  }
+
+  /** Constructs the reader's end of a connection, and asks for positions. */
+  constructor(options: ReplicationClientOptions, connection: Connection) {
+    this.#options = options;
+    this.#connection = connection;
+    this.#keepAlive = new KeepAlive(options.clock, options);
+    this.#cancelTimer = options.clock.repeat(
+      () => this.#beat(),
+      KeepAlive.checkIntervalMs(options),
+    );
+    this.ended = new Promise((resolve) => this.#end = resolve);
+    this.#dialect = connection.isShared ? "current" : options.dialect ?? "tcp";
+    if (!connection.isShared) {
+      this.say({ kind: "NAME", name: options.name });
+      this.#ping();
+    }
+    for (const command of options.greeting?.(connection.isShared) ?? []) {
+      this.say(command);
+    }
+    this.say({ kind: "REPLICATE" });
+  }
+
+  received(lines: string): void {
+    this.#keepAlive.received();
+    this.#readFrom(lines, 0);
+  }
+
+  failed(error: Error): void {
+    this.#fail(error);
+  }
+
+  closed(): void {
+    this.#isOver = true;
+    this.#cancelTimer();
+    if (!this.#isBusy) this.#end();
+  }
+
+  /** Sends a command, if the other end takes it and keeps up. */
+  say(command: Command): void {
+    if (!this.#connection.isShared && !maySend(command.kind, "client")) return;
+    this.#sendLine(formatCommand(command, this.#dialect));
+  }
+
+  /** Sends a line, if the other end takes it and keeps up; says whether it did. */
+  send({ line, name, isCustom }: Outgoing): boolean {
+    const isTaken = isCustom || this.#connection.isShared ||
+      maySend(name as CommandKind, "client");
+    return isTaken && this.#sendLine(line);
+  }
+
+  /** Ends it now: a handler that is still at work is not waited for. */
+  close(): void {
+    this.#isOver = true;
+    this.#connection.close();
+    this.#end();
+  }
+
+  #readFrom(lines: string, from: number): void {
+    let start = from;
+    while (!this.#isOver) {
+      const end = lines.indexOf("\n", start);
+      if (end < 0) return;
+      let waiting;
+      try {
+        waiting = this.#readLine(lines, start, end);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      start = end + 1;
+      if (waiting !== undefined) {
+        this.#waitThenRead(waiting, lines, start);
+        return;
+      }
+    }
+  }
+
+  /** Holds the writer up until `waiting` is done: what it sends waits in its outbox. */
+  #waitThenRead(waiting: Promise<void>, lines: string, start: number): void {
+    this.#isBusy = true;
+    this.#connection.pause();
+    this.#keepAlive.pause();
+    const goOn = () => {
+      this.#isBusy = false;
+      this.#keepAlive.resume();
+      this.#readFrom(lines, start);
+      if (this.#isOver) this.#end();
+      else if (!this.#isBusy) this.#connection.resume();
+    };
+    waiting.then(goOn, (error) => {
+      this.#fail(error);
+      goOn();
+    });
+  }
+
+  #readLine(
+    lines: string,
+    start: number,
+    end: number,
+  ): void | Promise<void> {
+    if (!lines.startsWith(this.#prefix, start)) {
+      return this.#readCommand(lines.slice(start, end));
+    }
+    // The hot path: another row of a batch of the same stream and instance.
+    const row = lines.slice(start + this.#prefix.length, end);
+    return this.#options.receiver.row(
+      this.#stream,
+      this.#instance,
+      undefined,
+      row,
+    );
+  }
+
+  #readCommand(line: string): void | Promise<void> {
+    const command = this.#parse(line);
+    if (command === undefined) return;
+    switch (command.kind) {
+      case "RDATA":
+        return this.#readRow(command);
+      case "POSITION":
+        return this.#readPosition(command);
+      case "CUSTOM":
+        return this.#options.command?.(command, this.#sender);
+    }
+    if (!this.#connection.isShared) this.#serve(command);
+    else if (command.kind === "SERVER" || command.kind === "PING") return;
+    return this.#options.command?.(command, this.#sender);
+  }
+
+  /** On a shared channel nonsense is passed over: the others have done nothing. */
+  #parse(line: string): Command | CustomCommand | undefined {
+    if (!this.#connection.isShared) return parseCommand(line);
+    try {
+      return parseCommand(line);
+    } catch (error) {
+      this.#options.logger(
+        "warn",
+        "nonsense on a shared channel: passed over",
+        { error: messageOf(error) },
+      );
+      return undefined;
+    }
+  }
+
+  #readRow(
+    { stream, instance, token, row }: RdataCommand,
+  ): void | Promise<void> {
+    const { receiver, wireNames, ownInstance } = this.#options;
+    if (instance === ownInstance) return;
+    this.#stream = wireNames?.fromWire(stream) ?? stream;
+    this.#instance = instance;
+    this.#peerInstance = instance;
+    this.#prefix = formatRdataPrefix(stream, instance, undefined);
+    return receiver.row(this.#stream, instance, token, row);
+  }
+
+  #readPosition(
+    { stream, instance, previous, token }: PositionCommand,
+  ): void | Promise<void> {
+    const { receiver, wireNames, ownInstance } = this.#options;
+    if (instance === ownInstance) return;
+    this.#peerInstance = instance;
+    const own = wireNames?.fromWire(stream) ?? stream;
+    return receiver.position(own, instance, previous, token);
+  }
+
+  /** What concerns this connection alone. */
+  #serve(command: Command): void {
+    const { logger, serverName } = this.#options;
+    switch (command.kind) {
+      case "PING":
+        this.#keepAlive.pinged();
+        return;
+      case "SERVER":
+        if (serverName !== undefined && command.name !== serverName) {
+          throw new HeadwaterError("LINE_INVALID", "Wrong remote");
+        }
+        this.#peerName = command.name;
+        return;
+      case "ERROR":
+        logger("warn", "the writer reported an error", { text: command.text });
+        return;
+    }
+    if (!maySend(command.kind, "server")) throw wrongDirection(command.kind);
+  }
+
+  get #sender(): CommandSender {
+    const name = this.#peerName || this.#connection.remote;
+    return {
+      instance: this.#peerInstance || name,
+      name,
+      remote: this.#connection.remote,
+    };
+  }
+
+  #beat(): void {
+    if (this.#connection.isShared) return;
+    switch (this.#keepAlive.check()) {
+      case "give up":
+        this.#fail("ping timeout");
+        return;
+      case "ping":
+        this.#ping();
+    }
+  }
+
+  #ping(): void {
+    const now = Math.round(this.#options.clock.wallMs());
+    this.say({ kind: "PING", text: String(now) });
+  }
+
+  /** A writer that does not read is not sent to: what waits is bounded. */
+  #sendLine(line: string): boolean {
+    if (this.#isOver || this.#connection.queuedBytes > MAX_OUTBOX_BYTES) {
+      return false;
+    }
+    this.#keepAlive.sent();
+    this.#connection.send(`${line}\n`);
+    return true;
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    const text = messageOf(error);
+    this.#options.logger("warn", "connection given up", { error: text });
+    if (!this.#connection.isShared) {
+      this.say({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    }
+    this.close();
+  }
+}

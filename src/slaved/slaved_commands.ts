@@ -1,0 +1,173 @@
+/**
+ * What a slaved store says and hears beside its streams.
+ *
+ * @module
+ */
+
+import { EventReads, type EventReadsOptions } from "../events/event_reads.ts";
+import type { Command, CommandMap } from "../protocol/command.ts";
+import type { CustomCommandType } from "../protocol/custom_command.ts";
+import type { ReplicationClient } from "../replication/client.ts";
+import {
+  CommandBus,
+  type CommandFields,
+  type CommandHandler,
+  type HandledKind,
+  type SendOptions,
+  type SlavedKind,
+  type Unregister,
+} from "../replication/command_bus.ts";
+import {
+  PresenceReporter,
+  type SlavedPresence,
+} from "../replication/presence_reporter.ts";
+import type { ReplicationClientOptions } from "../replication/client.ts";
+import { systemClock } from "../runtime/clock.ts";
+import {
+  MAX_LINE_BYTES,
+  MAX_PRESENT_USERS,
+  PRESENCE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import type { SlavedStoreOptions } from "./slaved_options.ts";
+
+/** Commands and presence, as a slaved store has them. */
+export class SlavedVoice {
+  readonly instanceId: string = systemRandom.id();
+  readonly bus: CommandBus;
+  readonly presence: PresenceReporter;
+  readonly #clients: ReplicationClient[] = [];
+
+  /** Constructs one without connections. */
+  constructor({ maxLineBytes, maxPresentUsers, logger }: SlavedStoreOptions) {
+    this.bus = new CommandBus({
+      instance: this.instanceId,
+      maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
+      logger: logger ?? silentLogger,
+    });
+    this.bus.onNewName = () => this.#say(this.#commands());
+    this.presence = new PresenceReporter({
+      instanceId: this.instanceId,
+      maxUsers: maxPresentUsers ?? MAX_PRESENT_USERS,
+      refreshMs: PRESENCE_TIMEOUT_MS / 4,
+      clock: systemClock,
+      send: (command) => this.#say(command),
+    });
+  }
+
+  /** How its connections speak, and to whom they listen. */
+  get clientOptions(): Pick<
+    ReplicationClientOptions,
+    "command" | "dialect" | "greeting"
+  > {
+    return {
+      // A store's writer is never a foreign one: it shares the log.
+      dialect: "current",
+      command: (command, sender) => this.bus.receive(command, sender),
+      greeting: (isShared) => [
+        ...(this.bus.names.length === 0 ? [] : [this.#commands()]),
+        ...this.presence.greeting(isShared),
+      ],
+    };
+  }
+
+  /** Speaks over a connection from now on. */
+  add(client: ReplicationClient): ReplicationClient {
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Sends a command over every connection that there is; says how many. */
+  send(
+    command: SlavedKind | CustomCommandType<unknown>,
+    value: unknown,
+    options: SendOptions | undefined,
+  ): number {
+    const outgoing = this.bus.outgoing(command, value, options);
+    return this.#clients.filter((client) => client.send(outgoing)).length;
+  }
+
+  #say(command: Command): void {
+    for (const client of this.#clients) client.say(command);
+  }
+
+  #commands(): Command {
+    const { instanceId } = this;
+    return { kind: "COMMANDS", instanceId, names: this.bus.names };
+  }
+}
+
+/** Commands and presence, as users of a slaved store see them. */
+export class SlavedCommands extends EventReads {
+  readonly #voice: SlavedVoice;
+
+  /** Constructs the part of a slaved store that reads events, and sends commands. */
+  constructor(reads: EventReadsOptions, voice: SlavedVoice) {
+    super(reads);
+    this.#voice = voice;
+  }
+
+  /** A random id of this store, to whom commands can be sent. */
+  get instanceId(): string {
+    return this.#voice.instanceId;
+  }
+
+  /** Tells the writer which users are connected to this process. */
+  get presence(): SlavedPresence {
+    return this.#voice.presence;
+  }
+
+  /**
+   * Sends a command to every writer that is connected: one of the wire's own, or
+   * one that `defineCommand` gave. It goes out now, once, or not at all.
+   *
+   * @param command Which.
+   * @param value What it says.
+   * @param options To which instance; to all by default.
+   * @returns Over how many connections it went.
+   * @throws {HeadwaterError} `LINE_TOO_LONG`; `LINE_INVALID`, `INVALID_ARGUMENT`
+   *   or `ROW_INVALID` for a value that can't be sent.
+   */
+  send<Kind extends SlavedKind>(
+    command: Kind,
+    value: CommandFields<Kind>,
+    options?: SendOptions,
+  ): number;
+  send<Value>(
+    command: CustomCommandType<Value>,
+    value: Value,
+    options?: SendOptions,
+  ): number;
+  /** Sends a command. */
+  send(
+    command: SlavedKind | CustomCommandType<unknown>,
+    value: unknown,
+    options?: SendOptions,
+  ): number {
+    return this.#voice.send(command, value, options);
+  }
+
+  /**
+   * Calls a handler with every such command that a writer sends.
+   *
+   * @param command Which: one of the wire's own, or one that `defineCommand` gave.
+   * @param handler Is given what it says, and who sent it.
+   * @returns Ends the registration.
+   */
+  onCommand<Kind extends HandledKind>(
+    command: Kind,
+    handler: CommandHandler<CommandMap[Kind]>,
+  ): Unregister;
+  onCommand<Value>(
+    command: CustomCommandType<Value>,
+    handler: CommandHandler<Value>,
+  ): Unregister;
+  /** Registers a handler. */
+  onCommand<Value>(
+    command: HandledKind | CustomCommandType<Value>,
+    handler: CommandHandler<Value>,
+  ): Unregister {
+    return this.#voice.bus.on(command, handler);
+  }
+}

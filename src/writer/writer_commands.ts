@@ -1,0 +1,157 @@
+/**
+ * What a writer store says and hears beside its streams.
+ *
+ * @module
+ */
+
+import { EventReads, type EventReadsOptions } from "../events/event_reads.ts";
+import type { Lease } from "../log/lease.ts";
+import type { CommandMap } from "../protocol/command.ts";
+import type { CustomCommandType } from "../protocol/custom_command.ts";
+import {
+  CommandBus,
+  type CommandFields,
+  type CommandHandler,
+  type HandledKind,
+  type SendOptions,
+  type Unregister,
+  type WriterKind,
+} from "../replication/command_bus.ts";
+import { type Presence, PresenceTable } from "../replication/presence.ts";
+import { Streamer } from "../replication/streamer.ts";
+import { systemClock } from "../runtime/clock.ts";
+import {
+  MAX_CONNECTIONS,
+  MAX_OUTBOX_BYTES,
+  MAX_PRESENT_USERS,
+  PRESENCE_GRACE_MS,
+  PRESENCE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
+import type { Declarations } from "../store/declarations.ts";
+import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
+
+/** What speaks with readers: to all of them, and with each. */
+export interface WriterVoice {
+  readonly streamer: Streamer;
+  readonly bus: CommandBus;
+  readonly presence: PresenceTable;
+}
+
+/** Makes what speaks with a writer's readers. */
+export function createVoice(
+  options: WriterStoreOptions,
+  { instance, lastToken }: Pick<Lease, "instance" | "lastToken">,
+  { streams, wireNames }: Declarations,
+): WriterVoice {
+  const { logger = silentLogger } = options;
+  const clock = systemClock;
+  const bus = new CommandBus({
+    instance,
+    maxLineBytes: lineLimit(options),
+    logger,
+  });
+  const presence = new PresenceTable({
+    graceMs: options.presenceGraceMs ?? PRESENCE_GRACE_MS,
+    timeoutMs: options.presenceTimeoutMs ?? PRESENCE_TIMEOUT_MS,
+    maxUsers: options.maxPresentUsers ?? MAX_PRESENT_USERS,
+    clock,
+    logger,
+  });
+  const streamer = new Streamer({
+    instance,
+    serverName: options.serverName ?? "headwater",
+    streams: streams.names,
+    wireNames,
+    lastToken,
+    maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
+    maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+    firstCommandTimeoutMs: options.firstCommandTimeoutMs,
+    pingIntervalMs: options.pingIntervalMs,
+    silenceTimeoutMs: options.silenceTimeoutMs,
+    receiver: {
+      command(command, sender, reader) {
+        if (command.kind === "USER_SYNC") presence.userSync(command, reader);
+        if (command.kind === "CLEAR_USER_SYNC") presence.clear(command);
+        return bus.receive(command, sender);
+      },
+      replicating: (reader) => presence.replicating(reader),
+      gone: (reader) => presence.gone(reader),
+      closed: () => presence.close(),
+    },
+    clock,
+    logger,
+  });
+  return { streamer, bus, presence };
+}
+
+/** Commands and presence, as a writer store has them. */
+export class WriterCommands extends EventReads {
+  readonly #voice: WriterVoice;
+
+  /** Constructs the part of a writer store that reads events, and hears commands. */
+  constructor(reads: EventReadsOptions, voice: WriterVoice) {
+    super(reads);
+    this.#voice = voice;
+  }
+
+  /** Which users are connected to which process, as those told with USER_SYNC. */
+  get presence(): Presence {
+    return this.#voice.presence;
+  }
+
+  /**
+   * Sends a command to every reader that takes it: one of the wire's own, or one
+   * that `defineCommand` gave. It goes to whoever is connected now, once.
+   *
+   * @param command Which.
+   * @param value What it says.
+   * @param options To whom; to all by default.
+   * @returns To how many connections it went.
+   * @throws {HeadwaterError} `LINE_TOO_LONG`; `LINE_INVALID`, `INVALID_ARGUMENT`
+   *   or `ROW_INVALID` for a value that can't be sent.
+   */
+  send<Kind extends WriterKind>(
+    command: Kind,
+    value: CommandFields<Kind>,
+    options?: SendOptions,
+  ): number;
+  send<Value>(
+    command: CustomCommandType<Value>,
+    value: Value,
+    options?: SendOptions,
+  ): number;
+  /** Sends a command. */
+  send(
+    command: WriterKind | CustomCommandType<unknown>,
+    value: unknown,
+    options?: SendOptions,
+  ): number {
+    return this.#voice.streamer.send(
+      this.#voice.bus.outgoing(command, value, options),
+    );
+  }
+
+  /**
+   * Calls a handler with every such command that a reader sends.
+   *
+   * @param command Which: one of the wire's own, or one that `defineCommand` gave.
+   * @param handler Is given what it says, and who sent it.
+   * @returns Ends the registration.
+   */
+  onCommand<Kind extends HandledKind>(
+    command: Kind,
+    handler: CommandHandler<CommandMap[Kind]>,
+  ): Unregister;
+  onCommand<Value>(
+    command: CustomCommandType<Value>,
+    handler: CommandHandler<Value>,
+  ): Unregister;
+  /** Registers a handler. */
+  onCommand<Value>(
+    command: HandledKind | CustomCommandType<Value>,
+    handler: CommandHandler<Value>,
+  ): Unregister {
+    return this.#voice.bus.on(command, handler);
+  }
+}

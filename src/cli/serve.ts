@@ -25,6 +25,7 @@ interface ServeOptions extends DatabaseCommandOptions {
   readonly serverName: string;
   readonly stream: readonly string[];
   readonly streamPrefix?: string;
+  readonly synapseCompatible?: boolean;
   readonly synchronous: "full" | "normal";
   readonly verbose?: boolean;
 }
@@ -54,6 +55,10 @@ export function serveCommand(): Command {
       "--stream-prefix <text>",
       "what the built-in streams' names begin with on the wire",
     )
+    .option(
+      "--synapse-compatible",
+      "let Synapse's workers (1.22-1.66) listen: lines of 16384 bytes at most",
+    )
     .addOption(
       new Option(
         "--synchronous <mode>",
@@ -78,6 +83,7 @@ async function serve(options: ServeOptions): Promise<void> {
     listen: options.listen,
     instance: options.instance,
     serverName: options.serverName,
+    synapseCompatible: options.synapseCompatible,
     synchronous: options.synchronous,
     tablePrefix: options.tablePrefix,
     schema: options.schema,

@@ -18,7 +18,9 @@ export const PROTOCOL_VERSION = 1;
 
 /** `SERVER <name>`: the first line that a server sends. */
 export interface ServerCommand {
+  /** The name on the wire. */
   readonly kind: "SERVER";
+  /** The name. */
   readonly name: string;
 }
 
@@ -27,8 +29,11 @@ export interface ServerCommand {
  * stream under one token but the last carry `batch` for the token.
  */
 export interface RdataCommand {
+  /** The name on the wire. */
   readonly kind: "RDATA";
+  /** The stream. */
   readonly stream: string;
+  /** Who writes it. */
   readonly instance: string;
   /** `undefined` stands for `batch`. */
   readonly token: Token | undefined;
@@ -41,33 +46,45 @@ export interface RdataCommand {
  * `token`, and wrote no row of the stream after `previous`.
  */
 export interface PositionCommand {
+  /** The name on the wire. */
   readonly kind: "POSITION";
+  /** The stream. */
   readonly stream: string;
+  /** Who writes it. */
   readonly instance: string;
+  /** The token told before. */
   readonly previous: Token;
+  /** Where the instance is. */
   readonly token: Token;
 }
 
 /** `ERROR <text>`: what is wrong; the sender closes after it. */
 export interface ErrorCommand {
+  /** The name on the wire. */
   readonly kind: "ERROR";
+  /** What is said. */
   readonly text: string;
 }
 
 /** `PING <ms>`: a heartbeat, not a question. */
 export interface PingCommand {
+  /** The name on the wire. */
   readonly kind: "PING";
+  /** What is said. */
   readonly text: string;
 }
 
 /** `NAME <name>`: what a client wants to be called in logs. */
 export interface NameCommand {
+  /** The name on the wire. */
   readonly kind: "NAME";
+  /** The name. */
   readonly name: string;
 }
 
 /** `REPLICATE`: a client asks for the POSITION of every stream. */
 export interface ReplicateCommand {
+  /** The name on the wire. */
   readonly kind: "REPLICATE";
 }
 
@@ -76,9 +93,11 @@ export interface ReplicateCommand {
  * or ends to be connected to a process. Synapse has told the device since 1.146.
  */
 export interface UserSyncCommand {
+  /** The name on the wire. */
   readonly kind: "USER_SYNC";
   /** A random id of the process, a new one with each start. */
   readonly instanceId: string;
+  /** The user. */
   readonly userId: string;
   /** `null` where none is told. */
   readonly deviceId: string | null;
@@ -90,30 +109,43 @@ export interface UserSyncCommand {
 
 /** `CLEAR_USER_SYNC <process>`: nobody is connected to that process any more. */
 export interface ClearUserSyncCommand {
+  /** The name on the wire. */
   readonly kind: "CLEAR_USER_SYNC";
+  /** The process's random id. */
   readonly instanceId: string;
 }
 
 /** `FEDERATION_ACK <instance> <token>`: what was sent to other servers, up to where. */
 export interface FederationAckCommand {
+  /** The name on the wire. */
   readonly kind: "FEDERATION_ACK";
+  /** Who writes it. */
   readonly instance: string;
+  /** Where the instance is. */
   readonly token: Token;
 }
 
 /** `REMOTE_SERVER_UP <server>`: another server can be reached again. */
 export interface RemoteServerUpCommand {
+  /** The name on the wire. */
   readonly kind: "REMOTE_SERVER_UP";
+  /** The server. */
   readonly serverName: string;
 }
 
 /** `USER_IP <user> [access token, ip, user agent, device|null, ms]`. */
 export interface UserIpCommand {
+  /** The name on the wire. */
   readonly kind: "USER_IP";
+  /** The user. */
   readonly userId: string;
+  /** What the user is known by: keep it out of logs. */
   readonly accessToken: string;
+  /** The address. */
   readonly ip: string;
+  /** The program. */
   readonly userAgent: string;
+  /** The device; `null` where none is told. */
   readonly deviceId: string | null;
   /** When the user was seen, in ms since 1970. */
   readonly lastSeenMs: number;
@@ -121,21 +153,29 @@ export interface UserIpCommand {
 
 /** `LOCK_RELEASED [instance, lock name, lock key]`: who waits for it may try. */
 export interface LockReleasedCommand {
+  /** The name on the wire. */
   readonly kind: "LOCK_RELEASED";
+  /** Who writes it. */
   readonly instance: string;
+  /** The kind of lock. */
   readonly lockName: string;
+  /** Which of that kind. */
   readonly lockKey: string;
 }
 
 /** `NEW_ACTIVE_TASK <task>`: a task is to be run. Said on shared channels only. */
 export interface NewActiveTaskCommand {
+  /** The name on the wire. */
   readonly kind: "NEW_ACTIVE_TASK";
+  /** The task. */
   readonly taskId: string;
 }
 
 /** `CANCEL_TASK <task>`: a task is to be stopped. Said on shared channels only. */
 export interface CancelTaskCommand {
+  /** The name on the wire. */
   readonly kind: "CANCEL_TASK";
+  /** The task. */
   readonly taskId: string;
 }
 
@@ -144,28 +184,47 @@ export interface CancelTaskCommand {
  * commands of its users' it takes. Foreign peers neither send nor see them.
  */
 export interface CommandsCommand {
+  /** The name on the wire. */
   readonly kind: "COMMANDS";
+  /** The process's random id. */
   readonly instanceId: string;
+  /** Their names, without `X_`. */
   readonly names: readonly string[];
 }
 
 /** Every command, by its name on the wire. */
 export interface CommandMap {
+  /** See {@linkcode CancelTaskCommand}. */
   readonly CANCEL_TASK: CancelTaskCommand;
+  /** See {@linkcode ClearUserSyncCommand}. */
   readonly CLEAR_USER_SYNC: ClearUserSyncCommand;
+  /** See {@linkcode CommandsCommand}. */
   readonly COMMANDS: CommandsCommand;
+  /** See {@linkcode ErrorCommand}. */
   readonly ERROR: ErrorCommand;
+  /** See {@linkcode FederationAckCommand}. */
   readonly FEDERATION_ACK: FederationAckCommand;
+  /** See {@linkcode LockReleasedCommand}. */
   readonly LOCK_RELEASED: LockReleasedCommand;
+  /** See {@linkcode NameCommand}. */
   readonly NAME: NameCommand;
+  /** See {@linkcode NewActiveTaskCommand}. */
   readonly NEW_ACTIVE_TASK: NewActiveTaskCommand;
+  /** See {@linkcode PingCommand}. */
   readonly PING: PingCommand;
+  /** See {@linkcode PositionCommand}. */
   readonly POSITION: PositionCommand;
+  /** See {@linkcode RdataCommand}. */
   readonly RDATA: RdataCommand;
+  /** See {@linkcode RemoteServerUpCommand}. */
   readonly REMOTE_SERVER_UP: RemoteServerUpCommand;
+  /** See {@linkcode ReplicateCommand}. */
   readonly REPLICATE: ReplicateCommand;
+  /** See {@linkcode ServerCommand}. */
   readonly SERVER: ServerCommand;
+  /** See {@linkcode UserIpCommand}. */
   readonly USER_IP: UserIpCommand;
+  /** See {@linkcode UserSyncCommand}. */
   readonly USER_SYNC: UserSyncCommand;
 }
 

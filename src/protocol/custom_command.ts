@@ -29,6 +29,7 @@ export interface CustomCommandType<Value = unknown>
  * handler for is passed over.
  */
 export interface CustomCommand {
+  /** Tells it from those of the table. */
   readonly kind: "CUSTOM";
   /** The name, without `X_`. */
   readonly name: string;
@@ -69,6 +70,16 @@ const NAME = /^[A-Z][A-Z0-9_]{0,61}$/;
  * // In every worker:    slaved.onCommand(kick, ({ userId }, from) => …);
  * ```
  */
+export function defineCommand<Value>(
+  name: string,
+  shape: CommandCodec<Value>,
+): CustomCommandType<Value>;
+/** Declares a command whose values travel as JSON, as a zod schema has them. */
+export function defineCommand<Value>(
+  name: string,
+  shape: ZodType<Value>,
+): CustomCommandType<Value>;
+/** Declares a command of one's own. */
 export function defineCommand<Value>(
   name: string,
   shape: ZodType<Value> | CommandCodec<Value>,

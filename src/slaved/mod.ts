@@ -6,6 +6,16 @@
 
 export { follow } from "./follow.ts";
 export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
+export type {
+  CommandFields,
+  CommandHandler,
+  CommandSender,
+  HandledKind,
+  SendOptions,
+  SlavedKind,
+  Unregister,
+} from "../replication/command_bus.ts";
+export type { SlavedPresence } from "../replication/presence_reporter.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedStats } from "./slaved_store.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";

@@ -10,4 +10,19 @@ export type { WriterStoreOptions } from "./writer_options.ts";
 export { VersionConflictError } from "./event_appender.ts";
 export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";
 export type { TransactionRunOptions } from "./transaction_runner.ts";
+export type {
+  CommandFields,
+  CommandHandler,
+  CommandSender,
+  HandledKind,
+  SendOptions,
+  Unregister,
+  WriterKind,
+} from "../replication/command_bus.ts";
+export type { DisconnectReason } from "../replication/connected_reader.ts";
+export type {
+  Presence,
+  PresenceChange,
+  PresentSession,
+} from "../replication/presence.ts";
 export { WriterTransaction } from "./writer_transaction.ts";

@@ -1,11 +1,12 @@
-// What a writer sends and takes, byte for byte, as a person with netcat sees it.
+// Sections 2.2, 2.3, 3.2 and 3.3 of the protocol: what a writer sends, byte for
+// byte, as a person with netcat sees it.
 
 import t from "tap";
 import { z } from "zod";
-import { defineStream, WriterStore } from "../../mod.ts";
-import { until } from "../support/conditions.ts";
-import { netcat } from "../support/netcat.ts";
-import type { TestDatabase } from "../support/stores.ts";
+import { defineStream, WriterStore } from "../../../mod.ts";
+import { until } from "../../support/conditions.ts";
+import { netcat } from "../../support/netcat.ts";
+import type { TestDatabase } from "../../support/stores.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 
@@ -25,14 +26,14 @@ t.test("the wire", async (t) => {
       return Promise.resolve();
     });
 
-  await t.test("greets with SERVER and PING", async (t) => {
+  await t.test("2.2: a server says SERVER first, then PING with the time in ms", async (t) => {
     const person = await netcat(t, url);
     await until("it is greeted", () => person.text().split("\n").length > 2);
     t.match(person.text(), /^SERVER example\.org\nPING \d{13}\n$/);
     person.close();
   });
 
-  await t.test("answers REPLICATE with the position of every stream", async (t) => {
+  await t.test("rule 7: REPLICATE is answered with every stream's POSITION, to the asker only", async (t) => {
     await write("a");
     const person = await netcat(t, url);
     const other = await netcat(t, url);
@@ -50,7 +51,7 @@ t.test("the wire", async (t) => {
     other.close();
   });
 
-  await t.test("sends rows to whoever is connected, caches first", async (t) => {
+  await t.test("2.3 and rule 8: rows go to whoever is connected, caches first under a token; all but the last of a batch say batch", async (t) => {
     const person = await netcat(t, url);
     await person.line("it is served", (line) => line.startsWith("SERVER"));
     const { token } = await writer.transaction("order", async (txn) => {
@@ -77,7 +78,7 @@ t.test("the wire", async (t) => {
     person.close();
   });
 
-  await t.test("tells streams without rows where it is, soon", async (t) => {
+  await t.test("rule 7: streams without rows are told where it is soon, and not once a token", async (t) => {
     const person = await netcat(t, url);
     await person.line("it is served", (line) => line.startsWith("SERVER"));
     for (let round = 0; round < 20; round += 1) await write("x");
@@ -97,93 +98,11 @@ t.test("the wire", async (t) => {
     person.close();
   });
 
-  for (
-    const [what, line, answer] of [
-      [
-        "an unknown command",
-        "HELLO there",
-        /^ERROR failed to parse line: unknown command \("HELLO there"\)$/,
-      ],
-      [
-        "a command of the other side",
-        "RDATA orders master 1 {}",
-        /^ERROR invalid command: RDATA$/,
-      ],
-      [
-        "a malformed command",
-        "POSITION orders master x 1",
-        /^ERROR failed to parse line: "x" is not a token \("POSITION orders master x 1"\)$/,
-      ],
-      [
-        "control characters",
-        "\u0007%s%n\u001b[0m",
-        /^ERROR failed to parse line: .*\\u0007%s%n\\u001b/,
-      ],
-      [
-        "a line over the limit",
-        "NAME " + "n".repeat(3_000),
-        /^ERROR Line length exceeded: more than 2000 bytes \("NAME n+…"\)$/,
-      ],
-      [
-        "a line over the limit without an end",
-        Symbol("no newline"),
-        /^ERROR Line length exceeded/,
-      ],
-      [
-        "bytes that are not UTF-8",
-        Uint8Array.of(0x4e, 0xff, 0xfe, 0x0a),
-        /^ERROR failed to parse line: not UTF-8/,
-      ],
-    ] as const
-  ) {
-    await t.test(`closes on ${what}, and on nobody else`, async (t) => {
-      const other = await netcat(t, url);
-      const person = await netcat(t, url);
-      await other.line("it is served", (line) => line.startsWith("SERVER"));
-      await person.line("it is served", (line) => line.startsWith("SERVER"));
-      if (typeof line === "symbol") person.send("NAME " + "n".repeat(3_000));
-      else {person.send(
-          typeof line === "string" ? `${line}\nREPLICATE\n` : line,
-        );}
-      t.match(
-        await person.line("an error", (line) => line.startsWith("ERROR")),
-        answer,
-      );
-      await until("it is closed", person.isClosed);
-      t.notOk(
-        person.lines().some((line) => line.startsWith("POSITION")),
-        "what follows the line is not answered",
-      );
-      await write("still here");
-      await other.line("its row", (line) => line.includes("still here"));
-      t.notOk(other.isClosed());
-      other.close();
-    });
-  }
-
-  await t.test("says good-bye when it closes", async (t) => {
+  await t.test("an ERROR comes before the close", async (t) => {
     const person = await netcat(t, url);
     await person.line("it is served", (line) => line.startsWith("SERVER"));
     await writer.close();
     await person.line("an error", (line) => line === "ERROR server closing");
     await until("it is closed", person.isClosed);
   });
-});
-
-t.test("heartbeats", async (t) => {
-  const writer = await WriterStore.open<TestDatabase>({
-    database: "sqlite::memory:",
-    listen: "tcp://127.0.0.1:0",
-    pingIntervalMs: 20,
-    silenceTimeoutMs: 100,
-  });
-  t.teardown(() => writer.close());
-  const quiet = await netcat(t, String(writer.url));
-  const pinging = await netcat(t, String(writer.url));
-  pinging.send("PING 1\n");
-  await pinging.line("it is given up", (line) => line === "ERROR ping timeout");
-  await until("it is closed", pinging.isClosed);
-  t.notOk(quiet.isClosed(), "who never pinged is never timed out");
-  const pings = quiet.text().match(/^PING /gm) ?? [];
-  t.ok(pings.length > 2, "it was pinged meanwhile");
 });

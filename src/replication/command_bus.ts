@@ -184,7 +184,10 @@ export class CommandBus {
     sender: CommandSender,
   ): void | Promise<void> {
     if (command.kind === "CUSTOM") this.#receiveCustom(command, sender);
-    else this.#call(this.#builtin.get(command.kind), command, sender);
+    else {
+      const { kind } = command;
+      this.#call(kind, this.#builtin.get(kind), command, sender);
+    }
     if (this.#running < MAX_RUNNING_HANDLERS) return;
     return new Promise((resolve) => void this.#wakers.push(resolve));
   }
@@ -203,11 +206,12 @@ export class CommandBus {
         this.#failed(name, error);
         continue;
       }
-      this.#call(handlers, value, { ...sender, instance: from });
+      this.#call(name, handlers, value, { ...sender, instance: from });
     }
   }
 
   #call(
+    name: string,
     handlers: Handlers | undefined,
     value: unknown,
     sender: CommandSender,
@@ -215,14 +219,14 @@ export class CommandBus {
     for (const handler of handlers ?? []) {
       try {
         const running = handler(value, sender);
-        if (running !== undefined) this.#run(running);
+        if (running !== undefined) this.#run(name, running);
       } catch (error) {
-        this.#failed(String((value as Command).kind ?? "of one's own"), error);
+        this.#failed(name, error);
       }
     }
   }
 
-  #run(running: Promise<void>): void {
+  #run(name: string, running: Promise<void>): void {
     this.#running += 1;
     const ended = () => {
       this.#running -= 1;
@@ -231,7 +235,7 @@ export class CommandBus {
       for (const wake of wakers) wake();
     };
     running.then(ended, (error) => {
-      this.#failed("", error);
+      this.#failed(name, error);
       ended();
     });
   }

@@ -22,6 +22,12 @@ import {
 } from "./connected_reader.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 
+/** The command that goes on to everybody else. */
+const RELAYED = "REMOTE_SERVER_UP";
+
+/** Far more than are on their way at a time; one that is lost on it stays here. */
+const MAX_ECHOES = 100;
+
 /** Who takes what readers say besides asking for positions. */
 export interface CommandReceiver {
   /** Takes a command; a promise holds up what its sender says next. */
@@ -108,6 +114,8 @@ export class Streamer {
   #sentToken: Token;
   /** The streams that have rows in {@linkcode #lines}, if a shared connection wants to know. */
   readonly #begun = new Set<string>();
+  /** What was relayed to shared connections, and will be heard from there. */
+  #echoes: string[] = [];
   #isClosed = false;
 
   /** Constructs a streamer without readers. */
@@ -199,16 +207,21 @@ export class Streamer {
    * Sends a command to those that take it, after all that was published.
    *
    * @param outgoing The command.
-   * @param except Who is left out.
+   * @param from Who said it, if it is relayed.
    * @returns To how many it went.
    */
-  send(outgoing: Outgoing, except?: ConnectedReader): number {
+  send(outgoing: Outgoing, from?: ConnectedReader): number {
     if (this.#isClosed) return 0;
     this.#flush();
     const bytes = Buffer.from(`${outgoing.line}\n`);
     let sent = 0;
     for (const reader of this.#readers) {
-      if (reader === except || !reader.takes(outgoing)) continue;
+      // Who shares a channel has heard it; two writers on two would relay for ever.
+      const hasHeard = reader === from || (from?.isShared && reader.isShared);
+      if (hasHeard || !reader.takes(outgoing)) continue;
+      if (reader.isShared && outgoing.name === RELAYED) {
+        this.#echoes = [...this.#echoes, outgoing.line].slice(-MAX_ECHOES);
+      }
       this.#sendTo(reader, bytes);
       sent += 1;
     }
@@ -243,26 +256,22 @@ export class Streamer {
       case "POSITION":
         // On a shared connection: another writer's, or one's own echo.
         return;
-      case "REMOTE_SERVER_UP":
-        this.#relay(reader, command);
+      case RELAYED:
+        if (!this.#relay(reader, command)) return;
     }
     return receiver?.command(command, reader.sender, reader);
   }
 
-  #relay(from: ConnectedReader, command: Command): void {
+  /** Tells all others; says whether it was news. */
+  #relay(from: ConnectedReader, command: Command): boolean {
     const line = formatCommand(command);
-    const outgoing = {
-      line,
-      name: command.kind,
-      isCustom: false,
-      to: undefined,
-    };
-    const bytes = Buffer.from(`${outgoing.line}\n`);
-    for (const reader of this.#readers) {
-      // Who shares a channel has heard it; two writers on two would relay for ever.
-      if (reader === from || (from.isShared && reader.isShared)) continue;
-      this.#sendTo(reader, bytes);
+    const echo = from.isShared ? this.#echoes.indexOf(line) : -1;
+    if (echo >= 0) {
+      this.#echoes.splice(echo, 1);
+      return false;
     }
+    this.send({ line, name: RELAYED, isCustom: false, to: undefined }, from);
+    return true;
   }
 
   #ended(reader: ConnectedReader, reason: DisconnectReason): void {

@@ -154,7 +154,7 @@ export class ConnectedReader implements ConnectionHandler {
       this.isShared
         ? "nonsense on a shared channel: passed over"
         : "reader sent nonsense: disconnected",
-      { reader: this.name, error: text },
+      { reader: this.name, error: withoutToken(text) },
     );
     // Who said it can't be told, and the others have done nothing.
     if (!this.isShared) this.fail("invalid", text);
@@ -269,4 +269,9 @@ export class ConnectedReader implements ConnectionHandler {
       this.#connection.resume();
     });
   }
+}
+
+/** Who sent the line may see it quoted; logs are read by others. */
+function withoutToken(text: string): string {
+  return text.replace(/("USER_IP ).*$/, "$1…");
 }

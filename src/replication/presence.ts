@@ -11,6 +11,12 @@ import type {
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import {
+  keyOf,
+  tooManyUsers,
+  toSession,
+  type UserSession,
+} from "./user_session.ts";
 
 /** One user at one process, by device where it is told. */
 export interface PresentSession {
@@ -38,6 +44,18 @@ export type StopListening = () => void;
 export interface Presence {
   /** Sessions known now. */
   readonly size: number;
+  /**
+   * A user is connected to the writer's own process. Saying so twice changes
+   * nothing.
+   *
+   * @param userId The user; any text without spaces.
+   * @param deviceId The device, if that matters; likewise.
+   * @throws {HeadwaterError} `LINE_INVALID` for an id that is empty or holds a
+   *   space; `TOO_MANY_USERS` beyond `maxPresentUsers`.
+   */
+  start(userId: string, deviceId?: string): void;
+  /** A user is connected to the writer's own process no more. */
+  end(userId: string, deviceId?: string): void;
   /** The users that have a session. */
   users(): string[];
   /** Whether a user has a session. */
@@ -61,6 +79,8 @@ export interface PresenceSource {
 
 /** Options of {@linkcode PresenceTable}. */
 export interface PresenceTableOptions {
+  /** What the writer's own process is called. */
+  readonly instance: string;
   /** How long a process that lost its connection keeps its users, in ms. */
   readonly graceMs: number;
   /** How long a process that says nothing keeps its users, in ms. */
@@ -80,6 +100,9 @@ interface Process {
   heardMs: number;
   lostMs: number | undefined;
 }
+
+/** The writer's own process lives as long as the table. */
+const OWN: PresenceSource = { isShared: false, heardMs: Infinity };
 
 /** Longer ids are nobody's: what a peer makes us remember is bounded. */
 const MAX_ID_CHARS = 1_024;
@@ -118,6 +141,21 @@ export class PresenceTable implements Presence {
     return this.#size;
   }
 
+  start(userId: string, deviceId?: string): void {
+    const { maxUsers } = this.#options;
+    const session = toSession(userId, deviceId);
+    const known = this.#processes.get(this.#options.instance);
+    const isKnown = known?.sessions.has(keyOf(session));
+    if (!isKnown && this.#size >= maxUsers) {
+      throw tooManyUsers(userId, maxUsers);
+    }
+    this.userSync(this.#ownSync(session, true), OWN);
+  }
+
+  end(userId: string, deviceId?: string): void {
+    this.userSync(this.#ownSync(toSession(userId, deviceId), false), OWN);
+  }
+
   users(): string[] {
     return [...this.#users.keys()];
   }
@@ -146,7 +184,7 @@ export class PresenceTable implements Presence {
     const { instanceId, userId, deviceId, isSyncing } = command;
     const process = this.#processes.get(instanceId);
     if (process !== undefined) this.#hear(process, source);
-    const key = keyOf(userId, deviceId);
+    const key = keyOf({ userId, deviceId });
     if (isSyncing) this.#start(command, key, process, source);
     else if (process !== undefined) this.#end(instanceId, process, key);
   }
@@ -185,6 +223,13 @@ export class PresenceTable implements Presence {
   close(): void {
     this.#cancelTimer();
     this.#listeners.clear();
+  }
+
+  #ownSync(session: UserSession, isSyncing: boolean): UserSyncCommand {
+    const { instance, clock } = this.#options;
+    const lastSyncMs = Math.round(clock.wallMs());
+    const instanceId = instance;
+    return { kind: "USER_SYNC", instanceId, ...session, isSyncing, lastSyncMs };
   }
 
   #hear(process: Process, source: PresenceSource): void {
@@ -286,9 +331,4 @@ export class PresenceTable implements Presence {
       }
     }
   }
-}
-
-/** Ids hold no spaces, as they came between some. */
-function keyOf(userId: string, deviceId: string | null): string {
-  return deviceId === null ? userId : `${userId} ${deviceId}`;
 }

@@ -5,9 +5,13 @@
  */
 
 import type { Command } from "../protocol/command.ts";
-import { requireField } from "../protocol/fields.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import {
+  keyOf,
+  tooManyUsers,
+  toSession,
+  type UserSession,
+} from "./user_session.ts";
 
 /** Tells the writer which users are connected to this process. */
 export interface SlavedPresence {
@@ -47,18 +51,10 @@ export interface PresenceReporterOptions {
   readonly send: (command: Command) => void;
 }
 
-interface Session {
-  readonly userId: string;
-  readonly deviceId: string | null;
-}
-
-/** The literal that the wire has for no device. */
-const NO_DEVICE = "None";
-
 /** Keeps what is to be told on every new connection. */
 export class PresenceReporter implements SlavedPresence {
   readonly #options: PresenceReporterOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, UserSession>();
   readonly #cancelTimer: CancelTimer;
   #hasSpoken = false;
 
@@ -79,11 +75,7 @@ export class PresenceReporter implements SlavedPresence {
     if (this.#sessions.has(key)) return;
     const { maxUsers } = this.#options;
     if (this.#sessions.size >= maxUsers) {
-      throw new HeadwaterError(
-        "TOO_MANY_USERS",
-        `Cannot tell of user ${quote(userId)}: ${maxUsers} are connected to ` +
-          "this process; end some, or raise maxPresentUsers",
-      );
+      throw tooManyUsers(userId, maxUsers);
     }
     this.#sessions.set(key, session);
     this.#hasSpoken = true;
@@ -127,7 +119,7 @@ export class PresenceReporter implements SlavedPresence {
     if (!first.done) this.#options.send(this.#toCommand(first.value, true));
   }
 
-  #toCommand({ userId, deviceId }: Session, isSyncing: boolean): Command {
+  #toCommand({ userId, deviceId }: UserSession, isSyncing: boolean): Command {
     const { instanceId, clock } = this.#options;
     const lastSyncMs = Math.round(clock.wallMs());
     return {
@@ -139,20 +131,4 @@ export class PresenceReporter implements SlavedPresence {
       lastSyncMs,
     };
   }
-}
-
-function toSession(userId: string, deviceId: string | undefined): Session {
-  requireField(userId, "a user id");
-  if (deviceId === undefined) return { userId, deviceId: null };
-  requireField(deviceId, "a device id");
-  if (deviceId !== NO_DEVICE) return { userId, deviceId };
-  throw new HeadwaterError(
-    "LINE_INVALID",
-    `Cannot send "${NO_DEVICE}" as a device id: on the wire it stands for no ` +
-      "device; give another",
-  );
-}
-
-function keyOf({ userId, deviceId }: Session): string {
-  return deviceId === null ? userId : `${userId} ${deviceId}`;
 }

@@ -52,6 +52,7 @@ export function createVoice(
     logger,
   });
   const presence = new PresenceTable({
+    instance,
     graceMs: options.presenceGraceMs ?? PRESENCE_GRACE_MS,
     timeoutMs: options.presenceTimeoutMs ?? PRESENCE_TIMEOUT_MS,
     maxUsers: options.maxPresentUsers ?? MAX_PRESENT_USERS,

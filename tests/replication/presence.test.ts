@@ -15,6 +15,7 @@ function start() {
   const clock = { ...hand, monotonicMs: () => hand.monotonicMs() + sleptMs };
   const sleep = (ms: number) => void (sleptMs += ms);
   const table = new PresenceTable({
+    instance: "master",
     graceMs: 1_000,
     timeoutMs: 60_000,
     maxUsers: 10,
@@ -163,5 +164,29 @@ t.test("nobody in excess is taken in, and nothing is left of them", (t) => {
   sync(link, "p", "@0");
   t.equal(table.size, 1);
   table.close();
+  t.end();
+});
+
+t.test("users of the writer's own process stay until they end", (t) => {
+  const { table, pass } = start();
+  table.start("@bob", "phone");
+  table.start("@bob", "phone");
+  table.start("@bob");
+  pass(120_000);
+  t.same(
+    table.sessions("@bob").map(({ instanceId, deviceId }) => [
+      instanceId,
+      deviceId,
+    ]),
+    [["master", "phone"], ["master", null]],
+  );
+  table.end("@bob", "phone");
+  table.end("@bob");
+  table.end("@bob");
+  t.equal(table.size, 0);
+  for (let user = 0; user < 10; user += 1) table.start(`@${user}`);
+  table.start("@0");
+  t.throws(() => table.start("@10"), { code: "TOO_MANY_USERS" });
+  t.throws(() => table.start("a b"), { code: "LINE_INVALID" });
   t.end();
 });

@@ -129,3 +129,22 @@ t.test("2.6 from 1.73 on: blank lines are passed over", async (t) => {
   await person.line("a position", (line) => line.startsWith("POSITION"));
   t.notOk(person.lines().some((line) => line.startsWith("ERROR")));
 });
+
+t.test("an access token that was quoted to its sender is in no log", async (t) => {
+  const said: string[] = [];
+  const writer = await WriterStore.open<TestDatabase>({
+    database: "sqlite::memory:",
+    listen: "tcp://127.0.0.1:0",
+    logger: (...message) => void said.push(JSON.stringify(message)),
+  });
+  t.teardown(() => writer.close());
+  const person = await netcat(t, String(writer.url));
+  person.send('USER_IP @bob:x ["syt_secret"]\n');
+  const error = await person.line(
+    "it is quoted",
+    (line) => /^ERROR/.test(line),
+  );
+  t.match(error, /syt_secret/);
+  t.match(said.join("\n"), /USER_IP …/);
+  t.notMatch(said.join("\n"), /syt_secret/);
+});

@@ -19,8 +19,11 @@ import {
   parseCustomRest,
 } from "./custom_command.ts";
 import { invalidLine } from "./fields.ts";
+import { parseRdata } from "./rdata.ts";
 
 export { formatRdataPrefix } from "./rdata.ts";
+
+const RDATA = "RDATA ";
 
 /**
  * A command as a line, without its newline.
@@ -71,6 +74,7 @@ export function parseCommand(
   line: string,
 ): Command | CustomCommand | undefined {
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
+  if (text.startsWith(RDATA)) return parseRdata(text.slice(RDATA.length), line);
   if (text.trim() === "") return undefined;
   const space = text.indexOf(" ");
   const name = space < 0 ? text : text.slice(0, space);

@@ -6,12 +6,7 @@
 
 import type { Token } from "../tokens/token.ts";
 import type { RdataCommand } from "./command.ts";
-import {
-  invalidLine,
-  parseJsonField,
-  parseTokenField,
-  splitFields,
-} from "./fields.ts";
+import { invalidLine, parseJsonField, parseTokenField } from "./fields.ts";
 
 /** What stands for the token in every row of a batch but the last. */
 const BATCH = "batch";
@@ -52,17 +47,20 @@ export function formatRdataLines(
   return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
 }
 
-/** What follows `RDATA `. */
+/** What follows `RDATA `. Of all lines these are by far the most: nothing is made but the fields. */
 export function parseRdata(rest: string, line: string): RdataCommand {
-  const [stream, instance, token, row] = splitFields(rest, 4);
-  if (!stream || !instance || !token || row === undefined) {
-    throw invalidLine(line, "RDATA has four fields");
-  }
+  const first = rest.indexOf(" ");
+  const second = rest.indexOf(" ", first + 1);
+  const third = rest.indexOf(" ", second + 1);
+  const isComplete = first > 0 && second > first + 1 && third > second + 1;
+  if (!isComplete) throw invalidLine(line, "RDATA has four fields");
+  const token = rest.slice(second + 1, third);
+  const row = rest.slice(third + 1);
   parseJsonField(row, line, "the row");
   return {
     kind: "RDATA",
-    stream,
-    instance,
+    stream: rest.slice(0, first),
+    instance: rest.slice(first + 1, second),
     token: token === BATCH ? undefined : parseTokenField(token, line),
     row,
   };

@@ -47,7 +47,7 @@ export interface ReaderEvents {
 /** Options of {@linkcode ConnectedReader}. */
 export interface ConnectedReaderOptions extends KeepAliveOptions {
   /**
-   * How long a connection may take to say anything, in ms.
+   * How long a connection may take to say anything, in ms; 0 for ever.
    *
    * @default {10000}
    */
@@ -75,24 +75,22 @@ export class ConnectedReader implements ConnectionHandler {
     connection: Connection,
     events: ReaderEvents,
   ) {
-    const { clock, firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS } = options;
     this.#name = connection.remote;
     this.#options = options;
     this.#connection = connection;
     this.#events = events;
     this.#keepAlive = new KeepAlive(
-      clock,
+      options.clock,
       options,
-      connection.isShared ? Infinity : firstCommandTimeoutMs,
+      connection.isShared ? Infinity : firstWordMs(options),
     );
   }
 
   /** How often {@linkcode beat} wants to be called, in ms. */
   static beatIntervalMs(options: ConnectedReaderOptions): number {
-    const { firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS } = options;
     return Math.max(
       1,
-      Math.min(KeepAlive.checkIntervalMs(options), firstCommandTimeoutMs / 4),
+      Math.min(KeepAlive.checkIntervalMs(options), firstWordMs(options) / 4),
     );
   }
 
@@ -269,6 +267,12 @@ export class ConnectedReader implements ConnectionHandler {
       this.#connection.resume();
     });
   }
+}
+
+function firstWordMs(
+  { firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS }: ConnectedReaderOptions,
+): number {
+  return firstCommandTimeoutMs === 0 ? Infinity : firstCommandTimeoutMs;
 }
 
 /** Who sent the line may see it quoted; logs are read by others. */

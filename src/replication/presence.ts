@@ -106,7 +106,7 @@ const OWN: PresenceSource = { isShared: false, heardMs: Infinity };
 
 /** Longer ids are nobody's: what a peer makes us remember is bounded. */
 const MAX_ID_CHARS = 1_024;
-const MIN_SWEEP_MS = 1;
+const MIN_SWEEP_MS = 20;
 
 /**
  * The sessions that processes have told with USER_SYNC.

@@ -178,7 +178,10 @@ export class ReplicationLink implements ConnectionHandler {
 
   /** Sends a command, if the other end takes it and keeps up. */
   say(command: Command): void {
-    if (!this.#connection.isShared && !maySend(command.kind, "client")) return;
+    const isForeign = this.#connection.isShared
+      ? command.kind === "COMMANDS"
+      : !maySend(command.kind, "client");
+    if (isForeign) return;
     this.#sendLine(formatCommand(command, this.#dialect));
   }
 

@@ -66,7 +66,8 @@ export class SlavedVoice {
       dialect: "current",
       command: (command, sender) => this.bus.receive(command, sender),
       greeting: (isShared) => [
-        ...(this.bus.names.length === 0 ? [] : [this.#commands()]),
+        // On a shared channel everybody hears everything.
+        ...(isShared || this.bus.names.length === 0 ? [] : [this.#commands()]),
         ...this.presence.greeting(isShared),
       ],
     };

@@ -81,8 +81,8 @@ export interface WriterStoreOptions
   readonly maxConnections?: number | undefined;
 
   /**
-   * How long a connection may take to say anything, in ms. One that never did is
-   * closed.
+   * How long a connection may take to say anything, in ms; 0 for ever. One that
+   * has not by then is closed.
    *
    * @default {10000}
    */

@@ -111,7 +111,7 @@ export class ReplicationClient {
     while (!signal.aborted) {
       let wasLive = false;
       try {
-        const link = await Link.open(this.#options);
+        const link = await Link.open(this.#options, signal);
         this.#link = link;
         this.#connections += 1;
         if (signal.aborted) link.close();
@@ -145,12 +145,15 @@ class Link implements ConnectionHandler {
   #stream = "";
   #instance = "";
 
-  static async open(options: ReplicationClientOptions): Promise<Link> {
+  static async open(
+    options: ReplicationClientOptions,
+    signal: AbortSignal,
+  ): Promise<Link> {
     let link!: Link;
     await options.transport.connect((connection) => {
       link = new Link(options, connection);
       return link;
-    });
+    }, signal);
     return link;
   }
 

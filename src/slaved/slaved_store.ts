@@ -45,14 +45,15 @@ import {
   type WaitTarget,
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { openTransport } from "../transport/open_transport.ts";
+import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /** One writer's connection. */
 interface Link {
-  readonly url: string;
+  /** Whose it is, for errors. */
+  readonly name: string;
   /** Resolves once its first position is adopted. */
   readonly live: Deferred<void>;
   readonly follower: Follower;
@@ -134,8 +135,9 @@ export class SlavedStore<Database> extends EventReads {
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
     });
-    const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
-    const transport = { maxLineBytes };
+    const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } =
+      options;
+    const transport = { maxLineBytes, tls, logger };
     const clock = systemClock;
     this.#engine = engine;
     this.#streams = parts.streams;
@@ -164,11 +166,11 @@ export class SlavedStore<Database> extends EventReads {
       logger,
     };
     this.#watched = new Follower({ ...following, live: () => {} });
-    this.#links = [options.replicate].flat().map((url) => {
+    this.#links = [options.replicate].flat().map((address) => {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
       const client = new ReplicationClient({
-        transport: openTransport(url, clock, transport),
+        transport: openTransport(address, clock, transport),
         receiver: follower,
         name: options.name ?? "slaved",
         wireNames: parts.wireNames,
@@ -181,7 +183,7 @@ export class SlavedStore<Database> extends EventReads {
         random: systemRandom,
         logger,
       });
-      return { url, live, follower, client };
+      return { name: nameOfAddress(address), live, follower, client };
     });
   }
 
@@ -346,7 +348,7 @@ export class SlavedStore<Database> extends EventReads {
   }
 
   async #waitUntilLive(
-    { url, live }: Link,
+    { name, live }: Link,
     { connectTimeoutMs, signal }: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
@@ -356,7 +358,7 @@ export class SlavedStore<Database> extends EventReads {
     const cancel = systemClock.schedule(
       () =>
         reject(
-          connectTimeoutError(`nobody answers at ${url}`, connectTimeoutMs),
+          connectTimeoutError(`nobody answers at ${name}`, connectTimeoutMs),
         ),
       Math.max(0, deadlineMs - systemClock.monotonicMs()),
     );

@@ -6,6 +6,19 @@
 
 export { follow } from "./follow.ts";
 export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
+export { openRelay } from "./open_relay.ts";
+export type { Relay, RelayOptions } from "./open_relay.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedStats } from "./slaved_store.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
+export type { RelayStats } from "../replication/relay.ts";
+export type {
+  AcceptConnection,
+  Address,
+  Connection,
+  ConnectionHandler,
+  Listener,
+  ThreadPort,
+  TlsOptions,
+  Transport,
+} from "../transport/transport.ts";

@@ -11,3 +11,13 @@ export { VersionConflictError } from "./event_appender.ts";
 export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";
 export type { TransactionRunOptions } from "./transaction_runner.ts";
 export { WriterTransaction } from "./writer_transaction.ts";
+export type {
+  AcceptConnection,
+  Address,
+  Connection,
+  ConnectionHandler,
+  Listener,
+  ThreadPort,
+  TlsOptions,
+  Transport,
+} from "../transport/transport.ts";

@@ -88,7 +88,8 @@ class PortHub {
 
   constructor(port: ThreadPort) {
     this.#port = port;
-    port.addEventListener("message", ({ data }) => {
+    port.addEventListener("message", (event) => {
+      const data = "data" in event ? event.data : undefined;
       // What is not ours is not for us: the port may carry other things, too.
       if (isPortMessage(data)) this.#receive(data[0], data[1]);
     });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../runtime/limits.ts";
@@ -69,7 +69,10 @@ export class SocketConnection implements Connection {
   }
 
   send(lines: string | Uint8Array): void {
-    if (!this.#isClosing) this.#socket.write(lines);
+    // Nothing, over Deno's TLS, would hold up all that follows.
+    if (this.#isClosing || lines.length === 0) return;
+    // A socket counts text that waits in characters.
+    this.#socket.write(typeof lines === "string" ? Buffer.from(lines) : lines);
   }
 
   pause(): void {

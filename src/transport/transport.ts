@@ -145,7 +145,7 @@ export interface ThreadPort {
   /** Takes what comes, and the end of it. */
   addEventListener(
     type: "message" | "close",
-    listener: (event: { readonly data?: unknown }) => void,
+    listener: (event: object) => void,
   ): void;
   /** Lets messages come. */
   start(): void;

@@ -96,7 +96,7 @@ function certify(
     algorithm,
     der(0x03, Buffer.concat([Buffer.of(0), signature])),
   );
-  const lines = whole.toString("base64").replace(/.{64}/g, "$&\n");
+  const lines = whole.toString("base64").match(/.{1,64}/g)?.join("\n");
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 

@@ -46,6 +46,7 @@ import {
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
+import { rememberFailure, type RememberingTransport } from "./last_failure.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -54,6 +55,7 @@ import type { SlavedStoreOptions } from "./slaved_options.ts";
 interface Link {
   /** Whose it is, for errors. */
   readonly name: string;
+  readonly transport: RememberingTransport;
   /** Resolves once its first position is adopted. */
   readonly live: Deferred<void>;
   readonly follower: Follower;
@@ -137,7 +139,7 @@ export class SlavedStore<Database> extends EventReads {
     });
     const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } =
       options;
-    const transport = { maxLineBytes, tls, logger };
+    const transportOptions = { maxLineBytes, tls, logger };
     const clock = systemClock;
     this.#engine = engine;
     this.#streams = parts.streams;
@@ -169,8 +171,11 @@ export class SlavedStore<Database> extends EventReads {
     this.#links = [options.replicate].flat().map((address) => {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
+      const transport = rememberFailure(
+        openTransport(address, clock, transportOptions),
+      );
       const client = new ReplicationClient({
-        transport: openTransport(address, clock, transport),
+        transport,
         receiver: follower,
         name: options.name ?? "slaved",
         wireNames: parts.wireNames,
@@ -183,7 +188,8 @@ export class SlavedStore<Database> extends EventReads {
         random: systemRandom,
         logger,
       });
-      return { name: nameOfAddress(address), live, follower, client };
+      const name = nameOfAddress(address);
+      return { name, transport, live, follower, client };
     });
   }
 
@@ -348,7 +354,7 @@ export class SlavedStore<Database> extends EventReads {
   }
 
   async #waitUntilLive(
-    { name, live }: Link,
+    { name, transport, live }: Link,
     { connectTimeoutMs, signal }: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
@@ -356,10 +362,12 @@ export class SlavedStore<Database> extends EventReads {
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
     const cancel = systemClock.schedule(
-      () =>
-        reject(
-          connectTimeoutError(`nobody answers at ${name}`, connectTimeoutMs),
-        ),
+      () => {
+        const { lastFailure } = transport;
+        const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
+        const missing = `nobody answers at ${name}${reason}`;
+        reject(connectTimeoutError(missing, connectTimeoutMs));
+      },
       Math.max(0, deadlineMs - systemClock.monotonicMs()),
     );
     try {

@@ -7,7 +7,7 @@
 import { HeadwaterError } from "../runtime/errors.ts";
 import { parseAddress } from "./parse_address.ts";
 import { formatHostUrl } from "./tcp_transport.ts";
-import { requireKey } from "./tls_transport.ts";
+import { readKeys, requireKey } from "./tls_keys.ts";
 import type { Address, TlsOptions } from "./transport.ts";
 
 /** What allows a writer to listen. */
@@ -33,7 +33,10 @@ export function requireSafeListening(
   if (typeof address === "object" && address !== null) return;
   const parsed = parseAddress(address);
   if (parsed.scheme === "tls") {
-    return requireKey(formatHostUrl("tls", parsed), tls);
+    const url = formatHostUrl("tls", parsed);
+    requireKey(url, tls);
+    readKeys(url, tls);
+    return;
   }
   if (parsed.scheme !== "tcp") return;
   if (allowPlaintext || isLoopback(parsed.host)) return;

@@ -144,6 +144,7 @@ function listenError(
   { url, inUse, remedy }: SocketSource,
   error: unknown,
 ): HeadwaterError {
+  if (error instanceof HeadwaterError) return error;
   const { code } = error as { code?: string };
   const reason = code === "EADDRINUSE" ? inUse : messageOf(error);
   return new HeadwaterError(

@@ -7,7 +7,6 @@
 import type { Server } from "node:net";
 import { connect, createServer } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../runtime/limits.ts";
 import { socketTransport } from "./socket_transport.ts";
 import {
@@ -16,9 +15,8 @@ import {
   portOf,
   type TcpAddress,
 } from "./tcp_transport.ts";
-import type { TlsOptions, Transport, TransportOptions } from "./transport.ts";
-
-const decoder = new TextDecoder();
+import { readKeys, requireKey } from "./tls_keys.ts";
+import type { Transport, TransportOptions } from "./transport.ts";
 
 /**
  * Lines over TLS. A server's certificate is always verified, and so is a
@@ -27,6 +25,7 @@ const decoder = new TextDecoder();
  * @param address Where to listen, or to connect to.
  * @param clock The clock for closing.
  * @param options The bounds, and keys and certificates.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for keys that can't be used.
  */
 export function tlsTransport(
   address: TcpAddress,
@@ -37,9 +36,7 @@ export function tlsTransport(
   const url = formatHostUrl("tls", address);
   const { passphrase, servername, requestCert = false } = tls;
   const keys = {
-    key: tls.key && toPem(tls.key),
-    cert: tls.cert && toPem(tls.cert),
-    ca: tls.ca && [tls.ca].flat().map(toPem),
+    ...readKeys(url, tls),
     passphrase,
     minVersion: "TLSv1.2",
   } as const;
@@ -57,10 +54,8 @@ export function tlsTransport(
         }, take);
         // OpenSSL's words name what is wrong, and nothing of the key.
         server.on("tlsClientError", (error, socket) => {
-          const fields = {
-            remote: formatRemote(socket),
-            error: error.message.trim(),
-          };
+          const remote = socket.remoteAddress ?? "unknown";
+          const fields = { remote, error: error.message.trim() };
           logger?.("warn", "a connection was refused by TLS", fields);
         });
         return server;
@@ -86,26 +81,5 @@ export function tlsTransport(
     },
     clock,
     options,
-  );
-}
-
-function toPem(pem: string | Uint8Array): string {
-  return typeof pem === "string" ? pem : decoder.decode(pem);
-}
-
-/**
- * Refuses to serve without a key and a certificate.
- *
- * @param url Where it would listen.
- * @param tls What was given.
- * @throws {HeadwaterError} `INVALID_ARGUMENT`.
- */
-export function requireKey(url: string, { key, cert }: TlsOptions): void {
-  if (key !== undefined && cert !== undefined) return;
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot listen on ${url}: no ${
-      key === undefined ? "key" : "certificate"
-    }; give tls: { key, cert } as PEM`,
   );
 }

@@ -7,7 +7,7 @@
 import { HeadwaterError } from "../runtime/errors.ts";
 import { parseAddress } from "./parse_address.ts";
 import { formatHostUrl } from "./tcp_transport.ts";
-import { readKeys, requireKey } from "./tls_keys.ts";
+import { readKeys, requireListeningKeys } from "./tls_keys.ts";
 import type { Address, TlsOptions } from "./transport.ts";
 
 /** What allows a writer to listen. */
@@ -34,7 +34,7 @@ export function requireSafeListening(
   const parsed = parseAddress(address);
   if (parsed.scheme === "tls") {
     const url = formatHostUrl("tls", parsed);
-    requireKey(url, tls);
+    requireListeningKeys(url, tls);
     readKeys(url, tls);
     return;
   }

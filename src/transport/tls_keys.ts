@@ -44,11 +44,22 @@ export function readKeys(url: string, tls: TlsOptions): PemTexts {
 }
 
 /**
- * Refuses to go on without a key and a certificate.
+ * Refuses to listen without a key and a certificate, or without knowing whose
+ * certificates readers are to have: not just anybody's.
  *
  * @throws {HeadwaterError} `INVALID_ARGUMENT`.
  */
-export function requireKey(url: string, { key, cert }: TlsOptions): void {
+export function requireListeningKeys(url: string, tls: TlsOptions): void {
+  requireKey(url, tls);
+  if (!tls.requestCert || tls.ca !== undefined) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot use ${url}: readers must have a certificate, and it is not said ` +
+      "whose; give tls: { ca } as PEM",
+  );
+}
+
+function requireKey(url: string, { key, cert }: TlsOptions): void {
   if (key !== undefined && cert !== undefined) return;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",

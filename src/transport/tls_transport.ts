@@ -15,7 +15,7 @@ import {
   portOf,
   type TcpAddress,
 } from "./tcp_transport.ts";
-import { readKeys, requireKey } from "./tls_keys.ts";
+import { readKeys, requireListeningKeys } from "./tls_keys.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 
 /**
@@ -44,7 +44,7 @@ export function tlsTransport(
     {
       url,
       createServer(take): Server {
-        requireKey(url, tls);
+        requireListeningKeys(url, tls);
         const server = createServer({
           ...keys,
           requestCert,

@@ -137,7 +137,7 @@ export interface Transport {
 
 /**
  * One end of a channel to another thread: a `MessagePort` of
- * `node:worker_threads`, or of the web.
+ * `node:worker_threads`, or of the web. It is for replication alone.
  */
 export interface ThreadPort {
   /** Sends a copy. */

@@ -116,6 +116,13 @@ t.test("without a key it listens nowhere", async (t) => {
   }
 });
 
+t.test("readers' certificates are not just anybody's", async (t) => {
+  await t.rejects(serve(t, { ...authority.issue(), requestCert: true }), {
+    code: "INVALID_ARGUMENT",
+    message: /it is not said whose; give tls: \{ ca \} as PEM/,
+  });
+});
+
 t.test("a key that can't be used is refused, and not told", async (t) => {
   const { key, cert } = authority.issue();
   const cases: TlsOptions[] = [

@@ -60,7 +60,7 @@ t.test("a name is one listener's at a time", async (t) => {
   await listener.close();
   await t.rejects(
     transport.listen(watch(() => {})),
-    {},
+    { code: "LISTEN_FAILED" },
     "it is the next one's",
   );
   await next.close();

@@ -140,20 +140,15 @@ t.test("no more is copied than is sent", async (t) => {
   t.teardown(() => port1.close());
   const sizes: number[] = [];
   await open(port1).listen(watch(() => {}));
-  port1.addEventListener("message", (event) => {
-    const [, what] = (event as { data: [number, unknown] }).data;
+  port1.on("message", ([, what]: [number, unknown]) => {
     if (what instanceof Uint8Array) sizes.push(what.buffer.byteLength);
   });
-  const { send, close } = await open(port2).connect(watch(() => {}))
-    .then((connection) => ({
-      send: (lines: string | Uint8Array) => connection.send(lines),
-      close: () => connection.close(),
-    }));
-  send(Buffer.from("from a pool\n"));
-  send("a text\n");
+  const connection = await open(port2).connect(watch(() => {}));
+  connection.send(Buffer.from("from a pool\n"));
+  connection.send("a text\n");
   await until("both have come", () => sizes.length === 2);
   t.same(sizes, [12, 7]);
-  close();
+  connection.close();
 });
 
 t.test("a port of the web is as good", async (t) => {

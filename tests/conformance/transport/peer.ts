@@ -8,6 +8,7 @@ import { openTransport } from "../../../src/transport/open_transport.ts";
 import type {
   AcceptConnection,
   Address,
+  Connection,
   TlsOptions,
 } from "../../../src/transport/transport.ts";
 
@@ -36,16 +37,27 @@ function say(message: PeerMessage): void {
   else process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-const accept: AcceptConnection = (connection) => {
+let connection: Connection | undefined;
+const early: string[] = [];
+
+function send(text: unknown): void {
+  if (connection === undefined) early.push(String(text));
+  else connection.send(String(text));
+}
+
+// From the beginning: Deno drops what a thread is told before it listens.
+if (isThread) parentPort?.on("message", send);
+else {
+  createInterface({ input: process.stdin }).on(
+    "line",
+    (line) => send(JSON.parse(line)),
+  );
+}
+
+const accept: AcceptConnection = (accepted) => {
+  connection = accepted;
+  for (const text of early.splice(0)) send(text);
   say({ connected: true });
-  const tell = (text: unknown) => connection.send(String(text));
-  if (isThread) parentPort?.on("message", tell);
-  else {
-    createInterface({ input: process.stdin }).on(
-      "line",
-      (line) => tell(JSON.parse(line)),
-    );
-  }
   return {
     received: (heard) => say({ heard }),
     failed: () => {},

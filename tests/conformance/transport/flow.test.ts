@@ -8,7 +8,7 @@ import { conform, turns } from "./transports.ts";
 
 const LINE = `${"x".repeat(999)}\n`;
 /** More than kernels take for themselves. */
-const MANY = 32_000;
+const MANY = 16_000;
 
 function queued({ connection }: End): number {
   return connection.queuedBytes;

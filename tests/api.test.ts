@@ -43,7 +43,7 @@ t.test("headwater/writer", (t) => {
 });
 
 t.test("headwater/slaved", (t) => {
-  t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow"]);
+  t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow", "openRelay"]);
   t.end();
 });
 

@@ -10,17 +10,25 @@ import { stderrLogger } from "../../mod.ts";
 import { follow, type StreamPosition } from "../slaved/mod.ts";
 import { openOutput } from "./output.ts";
 import { stopRequested } from "./signals.ts";
+import {
+  readTls,
+  type TlsCommandOptions,
+  withClientTls,
+} from "./tls_options.ts";
 
-interface FollowCommandOptions {
+interface FollowCommandOptions extends TlsCommandOptions {
   readonly stream?: readonly string[];
   readonly verbose?: boolean;
 }
 
 /** The `follow` command. */
 export function followCommand(): Command {
-  return new Command("follow")
+  const command = new Command("follow")
     .description("print each token's rows as a line of JSON")
-    .argument("<url>", "where the writer listens: tcp://HOST:PORT")
+    .argument(
+      "<url>",
+      "where the writer listens: tcp://HOST:PORT, tls://HOST:PORT or unix:PATH",
+    )
     .option(
       "--stream <name>",
       "print only this stream; may be repeated",
@@ -28,16 +36,19 @@ export function followCommand(): Command {
     )
     .option("--verbose", "print positions on standard error")
     .action(print);
+  return withClientTls(command);
 }
 
 async function print(
   url: string,
-  { stream, verbose }: FollowCommandOptions,
+  options: FollowCommandOptions,
 ): Promise<void> {
+  const { stream, verbose } = options;
   const stop = stopRequested();
   const output = openOutput();
   const following = follow({
     replicate: url,
+    tls: readTls(options),
     streams: stream,
     name: "headwater follow",
     logger: stderrLogger(verbose ? "debug" : "warn"),

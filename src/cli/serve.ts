@@ -16,10 +16,16 @@ import {
 import { createApp } from "./http.ts";
 import { type HttpServer, listenHttp } from "./http_server.ts";
 import { stopRequested } from "./signals.ts";
+import {
+  readTls,
+  type TlsCommandOptions,
+  withServerTls,
+} from "./tls_options.ts";
 
-interface ServeOptions extends DatabaseCommandOptions {
+interface ServeOptions extends DatabaseCommandOptions, TlsCommandOptions {
   readonly database: string;
   readonly listen: string;
+  readonly allowPlaintext?: boolean;
   readonly http?: string;
   readonly instance: string;
   readonly serverName: string;
@@ -40,7 +46,11 @@ export function serveCommand(): Command {
     )
     .requiredOption(
       "--listen <url>",
-      "where readers connect: tcp://HOST:PORT; port 0 for any that is free",
+      "where readers connect: tcp://HOST:PORT or tls://HOST:PORT, port 0 for any that is free; or unix:PATH",
+    )
+    .option(
+      "--allow-plaintext",
+      "let tcp listen beyond loopback, where whoever reaches it reads every row",
     )
     .option("--http <host:port>", "where to take requests; loopback by default")
     .option("--instance <name>", "the name to write under", "master")
@@ -68,7 +78,7 @@ export function serveCommand(): Command {
     )
     .option("--verbose", "log what happens, not only what goes wrong")
     .action(serve);
-  return withTableNames(command);
+  return withTableNames(withServerTls(command));
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -81,6 +91,8 @@ async function serve(options: ServeOptions): Promise<void> {
   await using writer = await WriterStore.open<Record<string, never>>({
     database: options.database,
     listen: options.listen,
+    tls: readTls(options),
+    allowPlaintext: options.allowPlaintext,
     instance: options.instance,
     serverName: options.serverName,
     synapseCompatible: options.synapseCompatible,

@@ -66,6 +66,7 @@ export class ReplicationClient {
         const link = await ReplicationLink.open(
           this.#options,
           (made) => this.#link = made,
+          signal,
         );
         this.#connections += 1;
         if (signal.aborted) link.close();

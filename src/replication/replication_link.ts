@@ -125,18 +125,20 @@ export class ReplicationLink implements ConnectionHandler {
    *
    * @param options Whereto, and what to do with what comes.
    * @param made Is given it before anything is read.
+   * @param signal Gives the attempt up.
    * @throws What went wrong, if there is nobody.
    */
   static async open(
     options: ReplicationClientOptions,
     made: (link: ReplicationLink) => void,
+    signal: AbortSignal,
   ): Promise<ReplicationLink> {
     let link!: ReplicationLink;
     await options.transport.connect((connection) => {
       link = new ReplicationLink(options, connection);
       made(link);
       return link;
-    });
+    }, signal);
     return link;
   }
 

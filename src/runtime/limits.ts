@@ -62,6 +62,12 @@ export const MAX_STATEMENTS: number = 256;
 /** Connections that a listener serves at a time. One more is closed with ERROR. */
 export const MAX_CONNECTIONS: number = 10_000;
 
+/**
+ * How long, in ms, one attempt to connect may take, with TLS's handshake, before
+ * it is given up and made again.
+ */
+export const CONNECT_ATTEMPT_TIMEOUT_MS: number = 5_000;
+
 /** Connections that wait to be accepted, in the kernel. */
 export const LISTEN_BACKLOG: number = 511;
 

@@ -19,6 +19,7 @@ import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
+import type { Address, TlsOptions } from "../transport/transport.ts";
 
 /** What a writer says of a stream's place. */
 export interface StreamPosition {
@@ -34,8 +35,15 @@ export interface StreamPosition {
 
 /** Options of {@linkcode follow}. */
 export interface FollowOptions extends KeepAliveOptions {
-  /** Where the writer listens: `tcp://HOST:PORT`. */
-  readonly replicate: string;
+  /**
+   * Where the writer listens: `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
+   * `memory:NAME`, a `MessagePort` that a writer or a relay serves, or a
+   * transport; several, where several write.
+   */
+  readonly replicate: Address | readonly Address[];
+
+  /** What `tls:` trusts, and how this process shows who it is. */
+  readonly tls?: TlsOptions | undefined;
 
   /**
    * Is given each batch, in the order it was sent. The writer is held up while
@@ -133,30 +141,37 @@ export interface Following extends AsyncDisposable {
 export function follow(options: FollowOptions): Following {
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
-  const client = new ReplicationClient({
-    pingIntervalMs: options.pingIntervalMs,
-    silenceTimeoutMs: options.silenceTimeoutMs,
-    transport: openTransport(options.replicate, systemClock, { maxLineBytes }),
-    minBackoffMs: options.minBackoffMs,
-    maxBackoffMs: options.maxBackoffMs,
-    receiver: new BatchReceiver(options, logger),
-    name: options.name ?? "follower",
-    serverName: options.serverName,
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-  });
-  const close = () => {
+  const { tls } = options;
+  const clients = [options.replicate].flat().map((address) =>
+    new ReplicationClient({
+      pingIntervalMs: options.pingIntervalMs,
+      silenceTimeoutMs: options.silenceTimeoutMs,
+      transport: openTransport(address, systemClock, {
+        maxLineBytes,
+        tls,
+        logger,
+      }),
+      minBackoffMs: options.minBackoffMs,
+      maxBackoffMs: options.maxBackoffMs,
+      receiver: new BatchReceiver(options, logger),
+      name: options.name ?? "follower",
+      serverName: options.serverName,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+    })
+  );
+  const close = async () => {
     signal?.removeEventListener("abort", close);
-    return client.close();
+    await Promise.all(clients.map((client) => client.close()));
   };
   if (!signal?.aborted) {
     signal?.addEventListener("abort", close);
-    client.open();
+    for (const client of clients) client.open();
   }
   return {
     get connections() {
-      return client.connections;
+      return clients.reduce((sum, { connections }) => sum + connections, 0);
     },
     close,
     [Symbol.asyncDispose]: close,

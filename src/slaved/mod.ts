@@ -16,6 +16,19 @@ export type {
   Unregister,
 } from "../replication/command_bus.ts";
 export type { SlavedPresence } from "../replication/presence_reporter.ts";
+export { openRelay } from "./open_relay.ts";
+export type { Relay, RelayOptions } from "./open_relay.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedStats } from "./slaved_store.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
+export type { RelayStats } from "../replication/relay.ts";
+export type {
+  AcceptConnection,
+  Address,
+  Connection,
+  ConnectionHandler,
+  Listener,
+  ThreadPort,
+  TlsOptions,
+  Transport,
+} from "../transport/transport.ts";

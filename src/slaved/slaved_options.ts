@@ -7,6 +7,7 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { Address, TlsOptions } from "../transport/transport.ts";
 
 /** Options of `SlavedStore.connect`. */
 export interface SlavedStoreOptions
@@ -15,10 +16,15 @@ export interface SlavedStoreOptions
   readonly database: string;
 
   /**
-   * Where the writer listens: `tcp://HOST:PORT`; several, where several write.
-   * An instance that is not among them is followed through the database.
+   * Where the writer listens: `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
+   * `memory:NAME`, a `MessagePort` that a writer or a relay serves, or a
+   * transport; several, where several write. An instance that is not among them
+   * is followed through the database.
    */
-  readonly replicate: string | readonly string[];
+  readonly replicate: Address | readonly Address[];
+
+  /** What `tls:` trusts, and how this process shows who it is. */
+  readonly tls?: TlsOptions | undefined;
 
   /**
    * PostgreSQL: a read replica of the database, `postgres://USER@HOST/DATABASE`,

@@ -44,7 +44,8 @@ import {
   type WaitTarget,
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { openTransport } from "../transport/open_transport.ts";
+import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
+import { rememberFailure, type RememberingTransport } from "./last_failure.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import { SlavedCommands, SlavedVoice } from "./slaved_commands.ts";
@@ -52,7 +53,9 @@ import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /** One writer's connection. */
 interface Link {
-  readonly url: string;
+  /** Whose it is, for errors. */
+  readonly name: string;
+  readonly transport: RememberingTransport;
   /** Resolves once its first position is adopted. */
   readonly live: Deferred<void>;
   readonly follower: Follower;
@@ -137,8 +140,9 @@ export class SlavedStore<Database> extends SlavedCommands {
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
     }, voice);
     this.#voice = voice;
-    const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
-    const transport = { maxLineBytes };
+    const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } =
+      options;
+    const transportOptions = { maxLineBytes, tls, logger };
     const clock = systemClock;
     this.#engine = engine;
     this.#streams = parts.streams;
@@ -167,12 +171,15 @@ export class SlavedStore<Database> extends SlavedCommands {
       logger,
     };
     this.#watched = new Follower({ ...following, live: () => {} });
-    this.#links = [options.replicate].flat().map((url) => {
+    this.#links = [options.replicate].flat().map((address) => {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
+      const transport = rememberFailure(
+        openTransport(address, clock, transportOptions),
+      );
       const client = new ReplicationClient({
         ...voice.clientOptions,
-        transport: openTransport(url, clock, transport),
+        transport,
         receiver: follower,
         name: options.name ?? "slaved",
         wireNames: parts.wireNames,
@@ -185,7 +192,8 @@ export class SlavedStore<Database> extends SlavedCommands {
         random: systemRandom,
         logger,
       });
-      return { url, live, follower, client: voice.add(client) };
+      const name = nameOfAddress(address);
+      return { name, transport, live, follower, client: voice.add(client) };
     });
   }
 
@@ -350,7 +358,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   }
 
   async #waitUntilLive(
-    { url, live }: Link,
+    { name, transport, live }: Link,
     { connectTimeoutMs, signal }: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
@@ -358,10 +366,12 @@ export class SlavedStore<Database> extends SlavedCommands {
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
     const cancel = systemClock.schedule(
-      () =>
-        reject(
-          connectTimeoutError(`nobody answers at ${url}`, connectTimeoutMs),
-        ),
+      () => {
+        const { lastFailure } = transport;
+        const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
+        const missing = `nobody answers at ${name}${reason}`;
+        reject(connectTimeoutError(missing, connectTimeoutMs));
+      },
       Math.max(0, deadlineMs - systemClock.monotonicMs()),
     );
     try {

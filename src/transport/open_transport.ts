@@ -1,41 +1,53 @@
 /**
- * From a connection string to a transport.
+ * From an address to a transport.
  *
  * @module
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
-import { type TcpAddress, tcpTransport } from "./tcp_transport.ts";
-import type { Transport, TransportOptions } from "./transport.ts";
-
-const MAX_PORT = 65_535;
+import { memoryTransport } from "./memory_transport.ts";
+import { parseAddress } from "./parse_address.ts";
+import { portTransport } from "./port_transport.ts";
+import { tcpTransport } from "./tcp_transport.ts";
+import { tlsTransport } from "./tls_transport.ts";
+import type { Address, Transport, TransportOptions } from "./transport.ts";
+import { unixTransport } from "./unix_transport.ts";
 
 /**
- * The transport that a connection string names; one that is a transport
- * already is taken as it is.
+ * The transport that an address names; one that is a transport already is taken
+ * as it is.
  *
- * @param address `tcp://HOST:PORT`; without a host, on loopback.
+ * @param address `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH` or
+ *   `memory:NAME`; a `MessagePort`; or a transport.
+ * @param clock The clock for closing, and for attempts to connect.
+ * @param options The bounds, and keys and certificates.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme.
  */
 export function openTransport(
-  address: string | Transport,
+  address: Address,
   clock: Clock,
   options: TransportOptions,
 ): Transport {
-  if (typeof address === "object" && address !== null) return address;
-  return tcpTransport(parseTcpUrl(address), clock, options);
+  if (typeof address === "object" && address !== null) {
+    return "postMessage" in address
+      ? portTransport(address, clock, options)
+      : address;
+  }
+  const parsed = parseAddress(address);
+  switch (parsed.scheme) {
+    case "tcp":
+      return tcpTransport(parsed, clock, options);
+    case "tls":
+      return tlsTransport(parsed, clock, options);
+    case "unix":
+      return unixTransport(parsed.path, clock, options);
+    case "memory":
+      return memoryTransport(parsed.name, clock, options);
+  }
 }
 
-function parseTcpUrl(url: string): TcpAddress {
-  const match = /^tcp:\/\/(\[[^\]]+\]|[^:/]*):(\d+)\/?$/.exec(String(url));
-  const port = Number(match?.[2]);
-  if (match === null || port > MAX_PORT) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot use address ${quote(String(url))}: give tcp://HOST:PORT`,
-    );
-  }
-  const host = match[1] || "127.0.0.1";
-  return { host: host.replace(/^\[|\]$/g, ""), port };
+/** What an address is called in errors and logs. */
+export function nameOfAddress(address: Address): string {
+  if (typeof address === "string") return address;
+  return "postMessage" in address ? "a MessagePort" : "a transport of its own";
 }

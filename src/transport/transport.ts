@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Logger } from "../runtime/logger.ts";
+
 /** One end of a connection. Lines go in both directions, in order. */
 export interface Connection {
   /** The other end, for logs: `127.0.0.1:50432`. */
@@ -62,10 +64,52 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Keys and certificates, as PEM. */
+export interface TlsOptions {
+  /** The private key of {@linkcode cert}. A writer needs one. */
+  readonly key?: string | Uint8Array | undefined;
+
+  /** This side's certificate, and those between it and its authority. */
+  readonly cert?: string | Uint8Array | undefined;
+
+  /**
+   * The authorities that the other side's certificate may come from.
+   *
+   * @default {those that the runtime knows}
+   */
+  readonly ca?:
+    | string
+    | Uint8Array
+    | readonly (string | Uint8Array)[]
+    | undefined;
+
+  /** What {@linkcode key} is encrypted with. */
+  readonly passphrase?: string | undefined;
+
+  /**
+   * A writer: whether readers must have a certificate that comes from
+   * {@linkcode ca}.
+   *
+   * @default {false}
+   */
+  readonly requestCert?: boolean | undefined;
+
+  /**
+   * A reader: the name that the writer's certificate must have.
+   *
+   * @default {the address's host}
+   */
+  readonly servername?: string | undefined;
+}
+
 /** How a transport behaves. */
 export interface TransportOptions {
   /** Bytes of a line without its newline. */
   readonly maxLineBytes: number;
+  /** Keys and certificates, for `tls:`. */
+  readonly tls?: TlsOptions | undefined;
+  /** Takes why connections were refused, or broke. */
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -85,7 +129,34 @@ export interface Transport {
    * Connects to whoever listens.
    *
    * @param accept Called once connected, before anything is read.
+   * @param signal Gives the attempt up; it rejects with the signal's reason.
    * @throws What went wrong, if there is nobody.
    */
-  connect(accept: AcceptConnection): Promise<Connection>;
+  connect(accept: AcceptConnection, signal?: AbortSignal): Promise<Connection>;
 }
+
+/**
+ * One end of a channel to another thread: a `MessagePort` of
+ * `node:worker_threads`, or of the web. It is for replication alone.
+ */
+export interface ThreadPort {
+  /** Sends a copy. */
+  postMessage(message: unknown): void;
+  /** Takes what comes, and the end of it. */
+  addEventListener(
+    type: "message" | "close",
+    listener: (event: object) => void,
+  ): void;
+  /** Lets messages come. */
+  start(): void;
+  /** Keeps the thread alive, where the runtime has it. */
+  ref?(): void;
+  /** Lets the thread end, where the runtime has it. */
+  unref?(): void;
+}
+
+/**
+ * Where to listen, or to connect to: a connection string, a port to another
+ * thread, or any transport.
+ */
+export type Address = string | ThreadPort | Transport;

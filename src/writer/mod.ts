@@ -26,3 +26,13 @@ export type {
   PresentSession,
 } from "../replication/presence.ts";
 export { WriterTransaction } from "./writer_transaction.ts";
+export type {
+  AcceptConnection,
+  Address,
+  Connection,
+  ConnectionHandler,
+  Listener,
+  ThreadPort,
+  TlsOptions,
+  Transport,
+} from "../transport/transport.ts";

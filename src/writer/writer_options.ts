@@ -11,6 +11,7 @@ import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LINE_BYTES, SYNAPSE_MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { isName } from "../streams/stream.ts";
+import type { Address, TlsOptions } from "../transport/transport.ts";
 
 /** Options of `WriterStore.open`. */
 export interface WriterStoreOptions
@@ -19,13 +20,27 @@ export interface WriterStoreOptions
   readonly database: string;
 
   /**
-   * Where readers connect: `tcp://HOST:PORT`, port 0 for any that is free.
-   * Whoever can connect can read every row: keep it on loopback, or on a
-   * network of your own.
+   * Where readers connect: `tcp://HOST:PORT` or `tls://HOST:PORT`, port 0 for
+   * any that is free and no host for loopback; `unix:PATH`, a file that only
+   * this user may connect to; `memory:NAME`, within this process; a
+   * `MessagePort` to another thread; or a transport. Several, if you like.
+   *
+   * Whoever can connect can read every row.
    *
    * @default {nobody can}
    */
-  readonly listen?: string | undefined;
+  readonly listen?: Address | readonly Address[] | undefined;
+
+  /** The key and the certificate of `tls:`, and whose readers may connect. */
+  readonly tls?: TlsOptions | undefined;
+
+  /**
+   * Whether `tcp:` may listen beyond loopback, where whoever reaches the port
+   * reads every row, in the clear. Only on a network of your own.
+   *
+   * @default {false}
+   */
+  readonly allowPlaintext?: boolean | undefined;
 
   /**
    * The name that this process writes under. One live process holds it at a time.

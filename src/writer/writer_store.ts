@@ -18,7 +18,6 @@ import type { Streamer } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import {
   LEASE_MS,
   MAX_ATTEMPTS,
@@ -34,8 +33,7 @@ import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position } from "../tokens/position.ts";
-import { openTransport } from "../transport/open_transport.ts";
-import type { Listener } from "../transport/transport.ts";
+import type { ThreadPort } from "../transport/transport.ts";
 import {
   type ReadRowsOptions,
   readStreamRows,
@@ -43,6 +41,7 @@ import {
 } from "./read_rows.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
+import { closedError, Listeners } from "./listeners.ts";
 import { RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import {
@@ -98,7 +97,7 @@ export class WriterStore<Database> extends WriterCommands {
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
-  #listener: Listener | undefined;
+  readonly #listeners: Listeners;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -124,6 +123,11 @@ export class WriterStore<Database> extends WriterCommands {
     this.#streams = parts.streams;
     this.#caches = parts.caches;
     this.#streamer = voice.streamer;
+    this.#listeners = new Listeners(options, {
+      accept: (connection) => this.#streamer.accept(connection),
+      clock: systemClock,
+      logger,
+    });
     this.#recorder = createRecorder({
       lease,
       session: engine.session,
@@ -187,6 +191,7 @@ export class WriterStore<Database> extends WriterCommands {
     requireName(instance, "instance");
     requirePolicies(options.retention ?? {});
     requireServerName(options.serverName ?? "headwater");
+    Listeners.check(options);
     const parts = declare(options);
     const holder = `headwater ${systemRandom.id()}`;
     const engine = openDatabase<Database>(
@@ -209,7 +214,7 @@ export class WriterStore<Database> extends WriterCommands {
           ),
       );
       store = new WriterStore<Database>(options, engine, lease, parts);
-      await store.#listen();
+      await store.#listeners.open();
       return store;
     } catch (error) {
       await store?.close();
@@ -225,7 +230,12 @@ export class WriterStore<Database> extends WriterCommands {
 
   /** Where readers connect, with the port that was chosen; `undefined` if nowhere. */
   get url(): string | undefined {
-    return this.#listener?.url;
+    return this.urls[0];
+  }
+
+  /** Everywhere that readers connect, in the order of `listen`. */
+  get urls(): readonly string[] {
+    return this.#listeners.urls;
   }
 
   /** How far this instance has written. */
@@ -280,7 +290,7 @@ export class WriterStore<Database> extends WriterCommands {
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    if (this.#closing !== undefined) throw closedError(name);
+    if (this.#closing !== undefined) throw closedError(`run "${name}"`);
     return await this.#runner.run(name, work, options);
   }
 
@@ -321,6 +331,17 @@ export class WriterStore<Database> extends WriterCommands {
     });
   }
 
+  /**
+   * Serves a thread that was started later: its end of the channel is what its
+   * `SlavedStore` replicates over.
+   *
+   * @param port This end of a `MessageChannel`.
+   * @throws {HeadwaterError} `LISTEN_FAILED` if it is served already; `CLOSED`.
+   */
+  async serve(port: ThreadPort): Promise<void> {
+    await this.#listeners.listen(port);
+  }
+
   /** Says good-bye to readers, gives the instance's name free, and closes the database. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -330,14 +351,6 @@ export class WriterStore<Database> extends WriterCommands {
   /** Closes it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #listen(): Promise<void> {
-    const { listen: url } = this.#options;
-    if (url === undefined) return;
-    const maxLineBytes = lineLimit(this.#options);
-    this.#listener = await openTransport(url, systemClock, { maxLineBytes })
-      .listen((connection) => this.#streamer.accept(connection));
   }
 
   #begin(
@@ -366,18 +379,11 @@ export class WriterStore<Database> extends WriterCommands {
   }
 
   async #close(): Promise<void> {
-    await this.#listener?.close();
+    await this.#listeners.close();
     await this.#retentionKeeper?.close();
     await this.#runner.drain();
     await this.#leaseKeeper.release();
     this.#streamer.close("server closing");
     await this.#engine.close();
   }
-}
-
-function closedError(name: string): HeadwaterError {
-  return new HeadwaterError(
-    "CLOSED",
-    `Cannot run "${name}": the writer store is closed; open another`,
-  );
 }

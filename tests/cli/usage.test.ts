@@ -33,6 +33,18 @@ for (
       /"nowhere": give tcp/,
     ],
     [
+      ["serve", "--database", "sqlite::memory:", "--listen", "tcp://0.0.0.0:0"],
+      /Cannot listen on tcp:\/\/0\.0\.0\.0:0: .*allowPlaintext/,
+    ],
+    [
+      ["serve", "--database", "sqlite::memory:", "--listen", "tls://:0"],
+      /no key; give tls/,
+    ],
+    [
+      ["follow", "tls://:1", "--tls-ca", "/no/such/file"],
+      /Cannot read --tls-ca "\/no\/such\/file": ENOENT; give a PEM file/,
+    ],
+    [
       [
         "serve",
         "--database",

@@ -65,8 +65,10 @@ t.test("SlavedStore.connect()", async (t) => {
       SlavedStore.connect({ database, replicate, connectTimeoutMs: 50 }),
       {
         code: "CONNECT_TIMEOUT",
-        message:
-          `Cannot connect a slaved store within 50 ms: nobody answers at ${replicate}`,
+        message: new RegExp(
+          "^Cannot connect a slaved store within 50 ms: " +
+            `nobody answers at ${replicate} \\(.*ECONNREFUSED.*\\)$`,
+        ),
       },
     );
   });

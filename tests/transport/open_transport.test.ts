@@ -32,6 +32,14 @@ t.test("openTransport() takes tcp://HOST:PORT", async (t) => {
   }
 });
 
+t.test("a password in an address is not told", (t) => {
+  t.throws(
+    () => openTransport("tcp://me:hunter2@host:1", systemClock, OPTIONS),
+    { message: /^Cannot use address "tcp:\/\/…@host:1": give / },
+  );
+  t.end();
+});
+
 t.test("openTransport() refuses what is no address", (t) => {
   const urls = [
     "",
@@ -44,7 +52,12 @@ t.test("openTransport() refuses what is no address", (t) => {
     "tcp://127.0.0.1:8823/path",
     "tcp://::1:8823",
     "http://127.0.0.1:8823",
-    "redis://127.0.0.1",
+    "tls://127.0.0.1",
+    "tls://127.0.0.1:x",
+    "unix:",
+    "unix:a\0b",
+    "memory:",
+    " memory:x",
     undefined,
     null,
     8823,
@@ -54,7 +67,7 @@ t.test("openTransport() refuses what is no address", (t) => {
       code: "INVALID_ARGUMENT",
       message: `Cannot use address ${
         JSON.stringify(String(url))
-      }: give tcp://HOST:PORT`,
+      }: give tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, memory:NAME or a MessagePort`,
     };
     const text = url as string;
     t.throws(() => openTransport(text, systemClock, OPTIONS), error);

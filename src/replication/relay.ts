@@ -1,0 +1,194 @@
+/**
+ * One connection to a writer, shared by many readers of this process.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { formatCommand } from "../protocol/codec.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/errors.ts";
+import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Random } from "../runtime/random.ts";
+import { pause } from "../runtime/waiting.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Transport,
+} from "../transport/transport.ts";
+import type { KeepAliveOptions } from "./keep_alive.ts";
+import { RelayReader } from "./relay_reader.ts";
+import { RelayUpstream } from "./relay_upstream.ts";
+
+/** Options of {@linkcode Relay}. */
+export interface RelayOptions extends KeepAliveOptions {
+  /** Makes the connection to the writer. */
+  readonly transport: Transport;
+  /** What to be called in the writer's logs. */
+  readonly name: string;
+  /** The name that the writer must have; any by default. */
+  readonly serverName?: string | undefined;
+  /** Bytes that may wait for one reader. */
+  readonly maxOutboxBytes: number;
+  /** Readers at a time. */
+  readonly maxConnections: number;
+  /** The first pause before connecting again, in ms. */
+  readonly minBackoffMs?: number | undefined;
+  /** The longest pause before connecting again, in ms. */
+  readonly maxBackoffMs?: number | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** What a relay has done so far. */
+export interface RelayStats {
+  /** Whether it hears from the writer. */
+  readonly isConnected: boolean;
+  /** Connections to the writer made. */
+  readonly connections: number;
+  /** Readers connected now. */
+  readonly readers: number;
+  /** Readers disconnected because they could not keep up. */
+  readonly laggards: number;
+}
+
+/**
+ * Hands on what a writer sends, line for line, encoded once for all readers.
+ *
+ * A reader is let in while the writer is connected, and waits until then. When
+ * the writer is lost every reader's connection is closed, so that each notices,
+ * connects again, asks for positions, and fetches what it has missed: a relay
+ * keeps nothing, and repairs nothing. Whoever can't keep up is disconnected,
+ * and holds up nobody.
+ */
+export class Relay {
+  readonly #options: RelayOptions;
+  readonly #closing = new AbortController();
+  readonly #readers = new Set<RelayReader>();
+  #upstream: RelayUpstream | undefined;
+  #running: Promise<void> | undefined;
+  #connections = 0;
+  #laggards = 0;
+  #isReplicateDue = false;
+
+  /** Constructs a relay that is not connected. */
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** What it has done so far. */
+  get stats(): RelayStats {
+    return {
+      isConnected: this.#upstream?.isReady ?? false,
+      connections: this.#connections,
+      readers: this.#readers.size,
+      laggards: this.#laggards,
+    };
+  }
+
+  /** Connects to the writer, and goes on connecting. */
+  open(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Takes a reader in. */
+  accept(connection: Connection): ConnectionHandler {
+    const reader = new RelayReader(connection, {
+      replicate: () => this.#replicate(),
+      forward: (line) => this.#upstream?.send(`${line}\n`),
+      closed: () => void this.#readers.delete(reader),
+    }, this.#options.logger);
+    if (this.#closing.signal.aborted) {
+      reader.fail("relay closing");
+    } else if (this.#readers.size >= this.#options.maxConnections) {
+      reader.fail("too many connections");
+    } else {
+      this.#readers.add(reader);
+      reader.wait();
+      this.#admit(reader);
+    }
+    return reader;
+  }
+
+  /** Disconnects from the writer, and every reader. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#upstream?.close();
+    for (const reader of [...this.#readers]) reader.fail("relay closing");
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    const { minBackoffMs = MIN_BACKOFF_MS, maxBackoffMs = MAX_BACKOFF_MS } =
+      this.#options;
+    const { signal } = this.#closing;
+    let delayMs = minBackoffMs;
+    while (!signal.aborted) {
+      try {
+        if (await this.#follow(signal)) delayMs = minBackoffMs;
+      } catch (error) {
+        logger("debug", "cannot connect", { error: messageOf(error) });
+      }
+      // Jitter keeps relays that were cut off together from coming back so.
+      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
+      delayMs = Math.min(maxBackoffMs, delayMs * Math.E);
+    }
+  }
+
+  /** One connection, from its making to its end; resolves to whether it was of use. */
+  async #follow(signal: AbortSignal): Promise<boolean> {
+    const upstream = await RelayUpstream.open(this.#options, {
+      ready: () => {
+        for (const reader of this.#readers) this.#admit(reader);
+      },
+      received: (lines) => this.#forward(lines),
+    }, signal);
+    this.#upstream = upstream;
+    this.#connections += 1;
+    // What it said while it was connecting came before it was known here.
+    for (const reader of this.#readers) this.#admit(reader);
+    if (signal.aborted) upstream.close();
+    await upstream.ended;
+    this.#upstream = undefined;
+    for (const reader of [...this.#readers]) {
+      if (reader.isAdmitted) reader.close();
+    }
+    return upstream.isReady;
+  }
+
+  #admit(reader: RelayReader): void {
+    const name = this.#upstream?.serverName;
+    if (name === undefined || reader.isAdmitted) return;
+    reader.admit(`${formatCommand({ kind: "SERVER", name })}\n`);
+  }
+
+  #forward(lines: string): void {
+    const { maxOutboxBytes, logger } = this.#options;
+    const bytes = Buffer.from(lines);
+    for (const reader of this.#readers) {
+      if (!reader.isAdmitted) continue;
+      reader.send(bytes);
+      const { queuedBytes } = reader;
+      if (queuedBytes <= maxOutboxBytes) continue;
+      this.#laggards += 1;
+      logger("warn", "reader can't keep up: disconnected", {
+        reader: reader.name,
+        queuedBytes,
+      });
+      reader.fail("Failed to keep up");
+    }
+  }
+
+  /** All who ask in one turn are answered by one round of positions. */
+  #replicate(): void {
+    if (this.#isReplicateDue) return;
+    this.#isReplicateDue = true;
+    this.#options.clock.nextTurn(() => {
+      this.#isReplicateDue = false;
+      this.#upstream?.send(`${formatCommand({ kind: "REPLICATE" })}\n`);
+    });
+  }
+}

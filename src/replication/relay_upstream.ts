@@ -1,0 +1,181 @@
+/**
+ * A relay's connection to its writer.
+ *
+ * @module
+ */
+
+import { formatCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/command.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Transport,
+} from "../transport/transport.ts";
+import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+
+/** Options of {@linkcode RelayUpstream}. */
+export interface RelayUpstreamOptions extends KeepAliveOptions {
+  readonly transport: Transport;
+  readonly name: string;
+  readonly serverName?: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What a relay is told of its writer. */
+export interface RelayUpstreamEvents {
+  /** The writer has said who it is. */
+  ready(): void;
+  /** Lines for the readers. */
+  received(lines: string): void;
+}
+
+/** Lines of a bus that are a writer's; whoever else is on it speaks there, too. */
+const OF_A_WRITER = /^(?:RDATA|POSITION) /;
+
+/** One connection to a writer, from its making to its end. */
+export class RelayUpstream implements ConnectionHandler {
+  /** Resolves once it is over. */
+  readonly ended: Promise<void>;
+  readonly #options: RelayUpstreamOptions;
+  readonly #events: RelayUpstreamEvents;
+  readonly #connection: Connection;
+  readonly #keepAlive: KeepAlive;
+  readonly #cancelTimer: CancelTimer;
+  #end!: () => void;
+  #serverName: string | undefined;
+  #hasPinged = false;
+  #isOver = false;
+
+  /** Makes a connection. */
+  static async open(
+    options: RelayUpstreamOptions,
+    events: RelayUpstreamEvents,
+    signal: AbortSignal,
+  ): Promise<RelayUpstream> {
+    let upstream!: RelayUpstream;
+    await options.transport.connect((connection) => {
+      upstream = new RelayUpstream(options, events, connection);
+      return upstream;
+    }, signal);
+    return upstream;
+  }
+
+  private constructor(
+    options: RelayUpstreamOptions,
+    events: RelayUpstreamEvents,
+    connection: Connection,
+  ) {
+    this.#options = options;
+    this.#events = events;
+    this.#connection = connection;
+    this.#keepAlive = new KeepAlive(options.clock, options);
+    this.#cancelTimer = options.clock.repeat(
+      () => this.#beat(),
+      KeepAlive.checkIntervalMs(options),
+    );
+    this.ended = new Promise((resolve) => this.#end = resolve);
+    // Nobody on a bus says who they are.
+    if (connection.isShared) this.#serverName = options.serverName ?? "bus";
+    this.#say({ kind: "NAME", name: options.name });
+    this.#ping();
+  }
+
+  /** What the writer calls itself, once it has said so. */
+  get serverName(): string | undefined {
+    return this.#serverName;
+  }
+
+  /** Whether it is known who the writer is. */
+  get isReady(): boolean {
+    return this.#serverName !== undefined;
+  }
+
+  /** Sends a reader's line. */
+  send(line: string): void {
+    if (this.#isOver) return;
+    this.#keepAlive.sent();
+    this.#connection.send(line);
+  }
+
+  received(lines: string): void {
+    if (this.#isOver) return;
+    this.#keepAlive.received();
+    if (this.#connection.isShared) return this.#receivedShared(lines);
+    if (!this.#hasPinged && /^PING\b/m.test(lines)) {
+      this.#hasPinged = true;
+      this.#keepAlive.pinged();
+    }
+    const isFirst = this.#serverName === undefined;
+    if (isFirst) this.#findServer(lines);
+    // Nobody was there for what came before the writer's name.
+    else this.#events.received(lines);
+  }
+
+  failed(error: Error): void {
+    this.#fail(messageOf(error));
+  }
+
+  closed(): void {
+    this.#isOver = true;
+    this.#cancelTimer();
+    this.#end();
+  }
+
+  /** Ends it. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#cancelTimer();
+    this.#connection.close();
+    this.#end();
+  }
+
+  #receivedShared(lines: string): void {
+    const own = lines.split("\n").filter((line) => OF_A_WRITER.test(line));
+    if (own.length > 0) this.#events.received(`${own.join("\n")}\n`);
+  }
+
+  #findServer(lines: string): void {
+    const { logger, serverName } = this.#options;
+    const error = /^ERROR (.*)$/m.exec(lines)?.[1];
+    if (error !== undefined) {
+      logger("warn", "the writer reported an error", { text: error });
+    }
+    const name = /^SERVER (.*)$/m.exec(lines)?.[1];
+    if (name === undefined) return;
+    if (serverName !== undefined && name !== serverName) {
+      return this.#fail("Wrong remote");
+    }
+    this.#serverName = name;
+    this.#events.ready();
+  }
+
+  #beat(): void {
+    switch (this.#keepAlive.check()) {
+      case "give up":
+        this.#fail("ping timeout");
+        return;
+      case "ping":
+        this.#ping();
+    }
+  }
+
+  #ping(): void {
+    const now = Math.round(this.#options.clock.wallMs());
+    this.#say({ kind: "PING", text: String(now) });
+  }
+
+  #say(command: Command): void {
+    if (!this.#connection.isShared) this.send(`${formatCommand(command)}\n`);
+  }
+
+  #fail(text: string): void {
+    this.#options.logger("warn", "connection given up", { error: text });
+    this.#say({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    this.close();
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * One connection to a writer for all threads of a process.
+ *
+ * @module
+ */
+
+import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
+import { requireBounds } from "../runtime/bounds.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import {
+  MAX_CONNECTIONS,
+  MAX_LINE_BYTES,
+  MAX_OUTBOX_BYTES,
+} from "../runtime/limits.ts";
+import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { openTransport } from "../transport/open_transport.ts";
+import type {
+  Address,
+  Listener,
+  ThreadPort,
+  TlsOptions,
+} from "../transport/transport.ts";
+
+/** Options of {@linkcode openRelay}. */
+export interface RelayOptions extends KeepAliveOptions {
+  /** Where the writer listens: as `SlavedStore`'s, but one. */
+  readonly replicate: Address;
+
+  /** What `tls:` trusts, and how this process shows who it is. */
+  readonly tls?: TlsOptions | undefined;
+
+  /**
+   * What this process is called in the writer's logs.
+   *
+   * @default {"relay"}
+   */
+  readonly name?: string | undefined;
+
+  /**
+   * The name that the writer's server must have.
+   *
+   * @default {any}
+   */
+  readonly serverName?: string | undefined;
+
+  /**
+   * The longest line that is taken, in bytes.
+   *
+   * @default {1048576}
+   */
+  readonly maxLineBytes?: number | undefined;
+
+  /**
+   * Bytes that may wait for one thread. Beyond, it is disconnected, and catches
+   * up from the log.
+   *
+   * @default {16777216}
+   */
+  readonly maxOutboxBytes?: number | undefined;
+
+  /**
+   * Readers at a time.
+   *
+   * @default {10000}
+   */
+  readonly maxConnections?: number | undefined;
+
+  /**
+   * The first pause before connecting again, in ms; each next is e times longer.
+   *
+   * @default {100}
+   */
+  readonly minBackoffMs?: number | undefined;
+
+  /**
+   * The longest pause before connecting again, in ms.
+   *
+   * @default {2000}
+   */
+  readonly maxBackoffMs?: number | undefined;
+
+  /**
+   * Takes what there is to say.
+   *
+   * @default {nothing is said}
+   */
+  readonly logger?: Logger | undefined;
+}
+
+/** One connection to a writer, for all threads of a process. */
+export interface Relay extends AsyncDisposable {
+  /** What it has done so far. */
+  readonly stats: RelayStats;
+
+  /**
+   * Serves a thread: its end of the channel is what its `SlavedStore`
+   * replicates over.
+   *
+   * @param port This end of a `MessageChannel`.
+   * @throws {HeadwaterError} `LISTEN_FAILED` if it is served already; `CLOSED`.
+   */
+  serve(port: ThreadPort): Promise<void>;
+
+  /** Disconnects from the writer, and every thread. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to a writer once, for any number of worker threads: each gets the
+ * writer's lines over a port, and has a `SlavedStore` of its own. One that
+ * can't keep up is disconnected, and holds up no other.
+ *
+ * @param options Whom to follow.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for an option that can't be.
+ *
+ * @example Usage
+ * ```ts
+ * import { MessageChannel, Worker } from "node:worker_threads";
+ * import { openRelay } from "headwater/slaved";
+ *
+ * const relay = openRelay({ replicate: "tcp://127.0.0.1:8823" });
+ * const { port1, port2 } = new MessageChannel();
+ * await relay.serve(port1);
+ * new Worker(new URL("./worker.js", import.meta.url), {
+ *   workerData: { replicate: port2 }, // SlavedStore.connect({ replicate, … })
+ *   transferList: [port2],
+ * });
+ * ```
+ */
+export function openRelay(options: RelayOptions): Relay {
+  requireBounds("open a relay", options);
+  const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
+  const transport = { maxLineBytes, tls, logger };
+  const clock = systemClock;
+  const relay = new LineRelay({
+    transport: openTransport(options.replicate, clock, transport),
+    name: options.name ?? "relay",
+    serverName: options.serverName,
+    maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
+    maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+    minBackoffMs: options.minBackoffMs,
+    maxBackoffMs: options.maxBackoffMs,
+    pingIntervalMs: options.pingIntervalMs,
+    silenceTimeoutMs: options.silenceTimeoutMs,
+    clock,
+    random: systemRandom,
+    logger,
+  });
+  const listeners: Listener[] = [];
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    for (const listener of listeners) await listener.close();
+    await relay.close();
+  };
+  relay.open();
+  return {
+    get stats() {
+      return relay.stats;
+    },
+    async serve(port) {
+      if (closing !== undefined) throw closedError();
+      const listener = await openTransport(port, clock, transport)
+        .listen((connection) => relay.accept(connection));
+      listeners.push(listener);
+    },
+    close: () => closing ??= close(),
+    [Symbol.asyncDispose]: () => closing ??= close(),
+  };
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    "Cannot serve a port: the relay is closed; open another",
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * Lines over TLS.
+ *
+ * @module
+ */
+
+import type { Server } from "node:net";
+import { connect, createServer } from "node:tls";
+import type { Clock } from "../runtime/clock.ts";
+import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../runtime/limits.ts";
+import { socketTransport } from "./socket_transport.ts";
+import {
+  formatHostUrl,
+  formatRemote,
+  portOf,
+  type TcpAddress,
+} from "./tcp_transport.ts";
+import { readKeys, requireListeningKeys } from "./tls_keys.ts";
+import type { Transport, TransportOptions } from "./transport.ts";
+
+/**
+ * Lines over TLS. A server's certificate is always verified, and so is a
+ * client's where one is asked for.
+ *
+ * @param address Where to listen, or to connect to.
+ * @param clock The clock for closing.
+ * @param options The bounds, and keys and certificates.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for keys that can't be used.
+ */
+export function tlsTransport(
+  address: TcpAddress,
+  clock: Clock,
+  options: TransportOptions,
+): Transport {
+  const { logger, tls = {} } = options;
+  const url = formatHostUrl("tls", address);
+  const { passphrase, servername, requestCert = false } = tls;
+  const keys = {
+    ...readKeys(url, tls),
+    passphrase,
+    minVersion: "TLSv1.2",
+  } as const;
+  return socketTransport(
+    {
+      url,
+      createServer(take): Server {
+        requireListeningKeys(url, tls);
+        const server = createServer({
+          ...keys,
+          requestCert,
+          rejectUnauthorized: requestCert,
+          handshakeTimeout: CONNECT_ATTEMPT_TIMEOUT_MS,
+          noDelay: true,
+        }, take);
+        // OpenSSL's words name what is wrong, and nothing of the key.
+        server.on("tlsClientError", (error, socket) => {
+          const remote = socket.remoteAddress ?? "unknown";
+          const fields = { remote, error: error.message.trim() };
+          logger?.("warn", "a connection was refused by TLS", fields);
+        });
+        return server;
+      },
+      listenOptions: { host: address.host, port: address.port },
+      inUse: "the port is in use",
+      remedy: "give another address, or port 0",
+      connect: () => {
+        const socket = connect({
+          ...keys,
+          host: address.host,
+          port: address.port,
+          ...(servername === undefined ? {} : { servername }),
+          rejectUnauthorized: true,
+        });
+        socket.setNoDelay(true);
+        return socket;
+      },
+      readyEvent: "secureConnect",
+      remoteOf: formatRemote,
+      urlOf: (server) =>
+        formatHostUrl("tls", { host: address.host, port: portOf(server) }),
+    },
+    clock,
+    options,
+  );
+}

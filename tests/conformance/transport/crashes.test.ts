@@ -1,0 +1,158 @@
+// The other end dies: a process that is killed, or a thread that is ended.
+
+import { MessageChannel } from "node:worker_threads";
+import t, { type Test } from "tap";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { openTransport } from "../../../src/transport/open_transport.ts";
+import type { Address, TlsOptions } from "../../../src/transport/transport.ts";
+import { until } from "../../support/conditions.ts";
+import { startProcess } from "../../support/processes.ts";
+import { startThread } from "../../support/threads.ts";
+import { type End, watch } from "./ends.ts";
+import type { PeerMessage, PeerTask } from "./peer.ts";
+import { KINDS, MAX_LINE_BYTES } from "./transports.ts";
+
+const PEER = new URL("./peer.ts", import.meta.url);
+
+/** A peer that can be killed, and this process's end. */
+interface Killable {
+  readonly end: End;
+  hear(text: string): Promise<unknown>;
+  tell(text: string): void;
+  kill(): void;
+  /** Tries to connect to the place where it was. */
+  connectAgain(): Promise<unknown>;
+}
+
+type Role = PeerTask["role"];
+
+async function start(t: Test, kind: string, role: Role): Promise<Killable> {
+  return kind === "port"
+    ? await startInThread(t, role)
+    : await startInProcess(t, kind, role);
+}
+
+function connectTo(address: Address, tls: TlsOptions | undefined) {
+  const ends: End[] = [];
+  const options = { maxLineBytes: MAX_LINE_BYTES, tls };
+  const transport = openTransport(address, systemClock, options);
+  return {
+    transport,
+    ends,
+    async first() {
+      await until("it is there", () => ends.length > 0);
+      return ends[0] as End;
+    },
+  };
+}
+
+async function startInThread(t: Test, role: Role): Promise<Killable> {
+  const { port1, port2 } = new MessageChannel();
+  t.teardown(() => port1.close());
+  const { transport, ends, first } = connectTo(port1, undefined);
+  const accept = watch((end) => ends.push(end));
+  if (role === "connect") await transport.listen(accept);
+  const task: PeerTask = { role, address: port2 };
+  const thread = startThread(t, PEER, task, [port2]);
+  if (role === "listen") await transport.connect(accept);
+  return {
+    end: await first(),
+    hear: (text) =>
+      thread.hear(text, ({ heard }: PeerMessage) => heard === text),
+    tell: (text) => thread.tell(text),
+    kill: () => void thread.terminate(),
+    connectAgain: () => transport.connect(accept),
+  };
+}
+
+async function startInProcess(
+  t: Test,
+  kind: string,
+  role: Role,
+): Promise<Killable> {
+  const place = await KINDS[kind]?.place(t);
+  if (place === undefined) throw new TypeError(kind);
+  const { tls } = place;
+  let { transport, ends, first } = connectTo(place.listen, tls);
+  const accept = (end: End) => ends.push(end);
+  let address = String(place.listen);
+  if (role === "connect") {
+    const listener = await transport.listen(watch(accept));
+    t.teardown(() => listener.close());
+    address = String(place.connect(listener.url));
+  }
+  const task: PeerTask = { role, address, tls };
+  const process = startProcess(t, PEER, [JSON.stringify(task)]);
+  if (role === "listen") {
+    const { url } = await process.hear<Required<PeerMessage>>(
+      "it listens",
+      ({ url }) => url !== undefined,
+    );
+    ({ transport, ends, first } = connectTo(place.connect(url), tls));
+    await transport.connect(watch(accept));
+  }
+  const end = await first();
+  t.teardown(() => end.connection.close());
+  return {
+    end,
+    hear: (text) =>
+      process.hear(text, ({ heard }: PeerMessage) => heard === text),
+    tell: (text) => process.tell(text),
+    kill: () => process.signal("SIGKILL"),
+    connectAgain: () => transport.connect(watch(() => {})),
+  };
+}
+
+const CASES: Record<string, (t: Test, kind: string) => Promise<void>> = {
+  "who connected is killed": async (t, kind) => {
+    const { end, hear, tell, kill } = await start(t, kind, "connect");
+    end.connection.send("from here\n");
+    await hear("from here\n");
+    tell("from there\n");
+    await end.has("from there\n");
+    kill();
+    await end.closed();
+    end.connection.send("to nobody\n");
+    end.connection.close();
+    t.equal(end.closes, 1);
+    t.equal(end.text, "from there\n");
+    t.equal(end.connection.queuedBytes, 0);
+  },
+  "who listens is killed": async (t, kind) => {
+    const { end, hear, kill, connectAgain } = await start(t, kind, "listen");
+    end.connection.send("from here\n");
+    await hear("from here\n");
+    kill();
+    await end.closed();
+    t.equal(end.closes, 1);
+    await t.rejects(connectAgain(), "nobody is there any more");
+  },
+  "it is killed in the middle of a line": async (t, kind) => {
+    const { end, tell, kill } = await start(t, kind, "connect");
+    tell("whole\nhalf a li");
+    await end.has("whole\n");
+    kill();
+    await end.closed();
+    t.equal(end.text, "whole\n");
+    t.same(end.errors, []);
+  },
+  "it is killed while much is on its way to it": async (t, kind) => {
+    const { end, kill } = await start(t, kind, "connect");
+    kill();
+    for (let count = 0; count < 2_000; count += 1) {
+      end.connection.send(`${"x".repeat(999)}\n`);
+    }
+    await end.closed();
+    t.equal(end.closes, 1);
+  },
+};
+
+for (const kind of Object.keys(KINDS)) {
+  // A process has one memory, and one life.
+  if (kind === "memory") continue;
+  t.test(`${kind}: crashes`, async (t) => {
+    for (const [name, run] of Object.entries(CASES)) {
+      await t.test(name, (t) => run(t, kind));
+    }
+  });
+}

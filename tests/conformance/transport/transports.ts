@@ -1,0 +1,203 @@
+// Every transport there is, and what any of them must do. A case is written
+// once, and run for each.
+
+import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
+import t, { type Test } from "tap";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { CLOSE_GRACE_MS } from "../../../src/runtime/limits.ts";
+import { openTransport } from "../../../src/transport/open_transport.ts";
+import type {
+  AcceptConnection,
+  Address,
+  Listener,
+  TlsOptions,
+  Transport,
+} from "../../../src/transport/transport.ts";
+import { type Authority, createAuthority } from "../../support/certificates.ts";
+import { until } from "../../support/conditions.ts";
+import { temporaryFolder } from "../../support/folders.ts";
+import { type ManualClock, manualClock } from "../../support/manual_clock.ts";
+import { type End, watch } from "./ends.ts";
+
+/** Bytes of a line, in cases that don't say otherwise. */
+export const MAX_LINE_BYTES = 1_000;
+
+/** Somewhere to listen, and to connect to. */
+export interface Place {
+  readonly listen: Address;
+  /** Where to connect to, once somebody listens at `url`. */
+  connect(url: string): Address;
+  readonly tls?: TlsOptions;
+}
+
+/** A transport, as the table knows it. */
+interface Kind {
+  /** A place that nobody else uses; what it needs goes with the test. */
+  place(t: Test): Place | Promise<Place>;
+  /** Why cases do not apply, by their names. */
+  readonly except: Readonly<Record<string, string>>;
+}
+
+let authority: Authority | undefined;
+
+/** Keys for both ends, each of which asks the other for its certificate. */
+export function testTls(): TlsOptions & { readonly ca: string } {
+  authority ??= createAuthority();
+  return {
+    ...authority.issue(),
+    ca: authority.ca,
+    requestCert: true,
+  };
+}
+
+/** One whose ends are threads, and go with the test. */
+function channelPlace(t: Test): Place {
+  const { port1, port2 } = new MessageChannel();
+  t.teardown(() => port1.close());
+  return { listen: port1, connect: () => port2 };
+}
+
+/**
+ * The table. A transport that is a bus, where everybody hears everybody, has no
+ * connections to open, to count or to close: what supposes them is to be named
+ * in its `except`, with that for a reason.
+ */
+export const KINDS: Readonly<Record<string, Kind>> = {
+  tcp: {
+    place: () => ({ listen: "tcp://127.0.0.1:0", connect: (url) => url }),
+    except: {},
+  },
+  tls: {
+    place: () => ({
+      listen: "tls://127.0.0.1:0",
+      connect: (url) => url,
+      tls: testTls(),
+    }),
+    except: {},
+  },
+  unix: {
+    place: (t) => ({
+      listen: `unix:${join(temporaryFolder(t), "s")}`,
+      connect: (url) => url,
+    }),
+    except: {},
+  },
+  memory: {
+    place: (t) => ({
+      listen: `memory:${temporaryFolder(t)}`,
+      connect: (url) => url,
+    }),
+    except: {},
+  },
+  port: { place: channelPlace, except: {} },
+};
+
+/** What a case has at hand. */
+export interface Ground {
+  readonly kind: string;
+  readonly place: Place;
+  readonly clock: ManualClock;
+  /** The one that listens, or has listened last. */
+  readonly listener: Listener;
+  /** Everybody that the listener has accepted so far. */
+  readonly accepted: readonly End[];
+  /** Called with each connection that the listener accepts, before it is read. */
+  onAccept: (end: End) => void;
+  /** A transport that listens or connects at this place. */
+  listening(): Transport;
+  connecting(): Transport;
+  /** A new connection's end that connects. */
+  connect(onAccept?: (end: End) => void, signal?: AbortSignal): Promise<End>;
+  /** Both ends of a new connection. */
+  pair(): Promise<{ readonly near: End; readonly far: End }>;
+  /** Listens once more at this place; goes with the test. */
+  listen(accept?: AcceptConnection): Promise<Listener>;
+}
+
+/** What a transport must do. */
+export type Case = (t: Test, ground: Ground) => Promise<void>;
+
+/** Runs cases on every transport. */
+export function conform(title: string, cases: Record<string, Case>): void {
+  for (const [kind, { place, except }] of Object.entries(KINDS)) {
+    t.test(`${kind}: ${title}`, async (t) => {
+      for (const [name, run] of Object.entries(cases)) {
+        const skip = except[name] ?? false;
+        await t.test(name, { skip }, async (t) => {
+          await run(t, await openGround(t, kind, await place(t)));
+        });
+      }
+    });
+  }
+}
+
+async function openGround(
+  t: Test,
+  kind: string,
+  place: Place,
+): Promise<Ground> {
+  const clock = manualClock();
+  const accepted: End[] = [];
+  const ends: End[] = [];
+  const options = { maxLineBytes: MAX_LINE_BYTES, tls: place.tls };
+  let current!: Listener;
+  const listening = () => openTransport(place.listen, clock, options);
+  const connecting = () =>
+    openTransport(place.connect(current.url), clock, options);
+  const listen = async (accept: AcceptConnection = acceptAll) => {
+    const listener = await listening().listen(accept);
+    t.teardown(() => listener.close());
+    current = listener;
+    return listener;
+  };
+  const acceptAll = watch((end) => {
+    accepted.push(end);
+    ends.push(end);
+    ground.onAccept(end);
+  });
+  t.teardown(() => {
+    for (const { connection } of ends) connection.close();
+    clock.advance(CLOSE_GRACE_MS);
+  });
+  const ground: Ground = {
+    kind,
+    place,
+    clock,
+    get listener() {
+      return current;
+    },
+    accepted,
+    onAccept: () => {},
+    listening,
+    connecting,
+    listen,
+    async connect(onAccept = () => {}, signal) {
+      let end: End | undefined;
+      await connecting().connect(
+        watch((made) => {
+          end = made;
+          ends.push(made);
+          onAccept(made);
+        }),
+        signal,
+      );
+      return end as End;
+    },
+    async pair() {
+      const count = accepted.length;
+      const near = await ground.connect();
+      await until("it is accepted", () => accepted.length > count);
+      return { near, far: accepted[count] as End };
+    },
+  };
+  await listen();
+  return ground;
+}
+
+/** Lets what is under way arrive, as far as turns of the event loop can. */
+export async function turns(count = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) {
+    await new Promise<void>((resolve) => systemClock.nextTurn(resolve));
+  }
+}

@@ -110,6 +110,12 @@ export const FIRST_LOOK_TIMEOUT_MS: number = 1_000;
 /** Callers that wait for a token at a time. One more is refused. */
 export const MAX_WAITERS: number = 100_000;
 
+/**
+ * Characters of a position's text form: what fits in a cookie. One of more
+ * instances than fit (40 with the longest names, 200 with usual ones) is refused.
+ */
+export const MAX_POSITION_TEXT: number = 4_096;
+
 /** Log records that reads of events hold at a time. */
 export const PAGE_RECORDS: number = 256;
 

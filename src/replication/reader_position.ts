@@ -6,8 +6,8 @@
 
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import type { WaitOptions } from "../runtime/waiting.ts";
 import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Position } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { TokenWaiters } from "./token_waiters.ts";
@@ -45,6 +45,21 @@ export class WaitTimeoutError extends HeadwaterError {
   }
 }
 
+/** How a wait ended, and how far the reader had got by then. */
+export type WaitOutcome = WaitReached | WaitTimedOut;
+
+/** A wait that came to what it waited for. */
+export interface WaitReached {
+  readonly outcome: "reached";
+  readonly position: Position;
+}
+
+/** A wait that came to its deadline: the position does not contain what was waited for. */
+export interface WaitTimedOut {
+  readonly outcome: "timeout";
+  readonly position: Position;
+}
+
 /**
  * Instance → token, up to which everything has been applied.
  *
@@ -57,6 +72,8 @@ export class ReaderPosition {
   readonly #tokens = new Map<string, Token>();
   readonly #waiters = new Map<string, TokenWaiters>();
   #closed: HeadwaterError | undefined;
+  /** A copy that many who stop waiting together share. */
+  #copy: Position | undefined;
 
   /** Constructs a position that contains nothing. */
   constructor(clock: Clock) {
@@ -66,6 +83,13 @@ export class ReaderPosition {
   /** A copy, as it is now. */
   get current(): Position {
     return new Map(this.#tokens);
+  }
+
+  /** How many wait. */
+  get waiters(): number {
+    let count = 0;
+    for (const waiters of this.#waiters.values()) count += waiters.size;
+    return count;
   }
 
   /** How far an instance's log has been applied; `undefined` if it was never heard of. */
@@ -83,12 +107,14 @@ export class ReaderPosition {
   advance(instance: string, token: Token): void {
     if (this.contains(instance, token)) return;
     this.#tokens.set(instance, token);
+    this.#copy = undefined;
     this.#waiters.get(instance)?.reach(token);
   }
 
   /** Starts over at a token, be it an earlier one. The caches must have been cleared. */
   reset(instance: string, token: Token): void {
     this.#tokens.set(instance, token);
+    this.#copy = undefined;
     this.#waiters.get(instance)?.reach(token);
   }
 
@@ -98,7 +124,10 @@ export class ReaderPosition {
    * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline.
    * @throws The signal's reason, if it is aborted.
    */
-  async waitFor(wanted: Position, options: WaitOptions): Promise<void> {
+  async waitFor(
+    wanted: Position,
+    options: WaitOptions,
+  ): Promise<WaitReached> {
     const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
     for (const [instance, token] of wanted) {
@@ -109,16 +138,22 @@ export class ReaderPosition {
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       await this.#waitersOf(instance).wait(
         token,
-        () => new WaitTimeoutError(instance, token, this.current, timeoutMs),
+        () => new WaitTimeoutError(instance, token, this.#shared(), timeoutMs),
         { signal, timeoutMs: leftMs },
       );
     }
+    return { outcome: "reached", position: this.#shared() };
   }
 
   /** Ends every wait, and every later one, with an error. */
   close(reason: HeadwaterError): void {
     this.#closed = reason;
     for (const waiters of this.#waiters.values()) waiters.rejectAll(reason);
+  }
+
+  #shared(): Position {
+    this.#copy ??= this.current;
+    return this.#copy;
   }
 
   #waitersOf(instance: string): TokenWaiters {

@@ -29,11 +29,8 @@ export class WaitTimeoutError extends HeadwaterError {
     token: Token,
     position: Position,
     timeoutMs: number,
+    state: string = stateOf(position.get(instance)),
   ) {
-    const reached = position.get(instance);
-    const state = reached === undefined
-      ? `nothing is known of that instance`
-      : `this process has reached ${reached}`;
     super(
       "WAIT_TIMEOUT",
       `Cannot wait any longer for token ${token} of instance "${instance}": ` +
@@ -43,6 +40,12 @@ export class WaitTimeoutError extends HeadwaterError {
     this.token = token;
     this.position = position;
   }
+}
+
+function stateOf(reached: Token | undefined): string {
+  return reached === undefined
+    ? `nothing is known of that instance`
+    : `this process has reached ${reached}`;
 }
 
 /** How a wait ended, and how far the reader had got by then. */
@@ -134,7 +137,7 @@ export class ReaderPosition {
       // Token 0 stands before everything, heard of or not.
       if (token === TOKEN_ZERO || this.contains(instance, token)) continue;
       signal?.throwIfAborted();
-      if (this.#closed !== undefined) throw this.#closed;
+      this.requireOpen();
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       await this.#waitersOf(instance).wait(
         token,
@@ -149,6 +152,11 @@ export class ReaderPosition {
   close(reason: HeadwaterError): void {
     this.#closed = reason;
     for (const waiters of this.#waiters.values()) waiters.rejectAll(reason);
+  }
+
+  /** Throws what {@linkcode close} was given, if it was called. */
+  requireOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed;
   }
 
   #shared(): Position {

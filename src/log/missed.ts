@@ -17,123 +17,162 @@ export interface MissedPage {
   readonly after: Token;
   /** The token up to which the range is contained. */
   readonly upTo: Token;
-  /** Whether the range goes on after {@linkcode upTo}. */
-  readonly isLimited: boolean;
+  /** How many transactions they are. */
   readonly transactions: number;
-  /** Rows in all streams. */
-  readonly rows: number;
-  /** Characters in all streams. */
-  readonly chars: number;
-  /** Rows of the stream that was asked for. */
-  readonly joinedRows: number;
-  /** Those rows, with {@linkcode ROW_SEPARATOR} between them. */
+  /** Rows by stream. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** The rows of the stream that was asked for, {@linkcode ROW_SEPARATOR} between them. */
   readonly joined: string;
 }
 
-const JOIN: Readonly<Record<SqlDialect, string>> = {
-  sqlite: "group_concat(body, char(10))",
-  postgres: "string_agg(body, chr(10))",
-};
-
-/** Grouped in the order of the log's key, so that nothing is sorted. */
-function readPage(dialect: SqlDialect): string {
-  return `SELECT max(token), count(*), sum(row_count), sum(chars),
-    sum(joined_count), ${JOIN[dialect]}
-  FROM (
-    SELECT token, sum(row_count) AS row_count, sum(length(body)) AS chars,
-      sum(CASE WHEN stream = ? THEN row_count ELSE 0 END) AS joined_count,
-      max(CASE WHEN stream = ? THEN body END) AS body
-    FROM headwater_log WHERE token > ? AND token <= ? AND instance = ?
-    GROUP BY token ORDER BY token LIMIT ?
-  ) AS page`;
+/** How long pages are to be. */
+export interface PageSize {
+  /** Records, about. */
+  readonly records: number;
+  /** Bytes of the records; more only if one token has more. */
+  readonly bytes: number;
 }
 
-const READ_PAGE: Readonly<Record<SqlDialect, string>> = {
-  sqlite: readPage("sqlite"),
-  postgres: readPage("postgres"),
-};
+/** What stands between two tokens. */
+interface Measure {
+  readonly records: number;
+  readonly bytes: number;
+  readonly rows: number;
+  /** Records of the stream that is asked for. */
+  readonly joined: number;
+}
 
-const MEASURE = `SELECT count(*), sum(bytes) FROM (
-    SELECT sum(octet_length(body)) AS bytes
-    FROM headwater_log WHERE token > ? AND token <= ? AND instance = ?
-    GROUP BY token ORDER BY token LIMIT ?
-  ) AS page`;
+const FIRST_SPAN = 256;
+const MAX_SPAN = 2 ** 40;
 
 const RANGE = "token > ? AND token <= ? AND instance = ?";
+
+/** Bodies are measured unread. */
+const MEASURE = `SELECT count(*), coalesce(sum(octet_length(body)), 0),
+    coalesce(sum(row_count), 0),
+    coalesce(sum(CASE WHEN stream = ? THEN 1 ELSE 0 END), 0)
+  FROM headwater_log WHERE ${RANGE}`;
+
+const JOIN: Readonly<Record<SqlDialect, string>> = {
+  sqlite: joined("group_concat(body, char(10))"),
+  postgres: joined("string_agg(body, chr(10))"),
+};
+
+function joined(aggregate: string): string {
+  return `SELECT ${aggregate} FROM headwater_log WHERE ${RANGE} AND stream = ?`;
+}
+
 const COUNT_ROWS = `SELECT stream, sum(row_count) FROM headwater_log
-  WHERE ${RANGE} AND stream <> ? AND row_count > 0 GROUP BY stream`;
+  WHERE ${RANGE} AND row_count > 0 GROUP BY stream`;
+const COUNT_TOKENS =
+  `SELECT count(DISTINCT token) FROM headwater_log WHERE ${RANGE}`;
 
 /**
- * Reads the beginning of a range.
- *
- * @param session Where to read.
- * @param range Which instance's, and which tokens.
- * @param stream The stream whose rows to give.
- * @param size How many transactions at most.
+ * Reads a range page by page; each page holds whole transactions. It gives
+ * back the way to read the next page, or nothing after the last.
  */
-export async function readMissedPage(
-  session: Session,
-  { instance, after, upTo }: LogRange,
-  stream: string,
-  size: number,
-): Promise<MissedPage> {
-  const [row = []] = await session.rows(
-    READ_PAGE[session.dialect],
-    [stream, stream, after, upTo, instance, size],
-  );
-  const [last, transactions, rows, chars, joinedRows, joined] = row;
-  const isLimited = Number(transactions) === size && Number(last) < upTo;
-  return {
-    after,
-    upTo: isLimited ? parseToken(Number(last)) : upTo,
-    isLimited,
-    transactions: Number(transactions),
-    rows: Number(rows),
-    chars: Number(chars),
-    joinedRows: Number(joinedRows),
-    joined: typeof joined === "string" ? joined : "",
-  };
-}
+export class MissedReader {
+  readonly #session: Session;
+  readonly #range: LogRange;
+  readonly #stream: string;
+  readonly #size: PageSize;
+  #after: Token;
+  /** Token numbers of the next page: others' may lie between. */
+  #span = FIRST_SPAN;
 
-/**
- * How many of a range's first transactions are no longer together than a bound,
- * bodies unread; 1 at least. The next may be a thousand times as long as those
- * before.
- *
- * @param size How many at most.
- * @param maxBytes The bound.
- */
-export async function measureMissed(
-  session: Session,
-  { instance, after, upTo }: LogRange,
-  size: number,
-  maxBytes: number,
-): Promise<number> {
-  let fitting = size;
-  while (fitting > 1) {
-    const [row = []] = await session.rows(
-      MEASURE,
-      [after, upTo, instance, fitting],
-    );
-    const bytes = Number(row[1] ?? 0);
-    if (bytes <= maxBytes) return fitting;
-    const found = Number(row[0]);
-    fitting = Math.max(1, Math.floor(found * maxBytes / bytes / 2));
+  /**
+   * Constructs a reader that stands at the range's beginning.
+   *
+   * @param stream The stream whose rows to give.
+   */
+  constructor(
+    session: Session,
+    range: LogRange,
+    stream: string,
+    size: PageSize,
+  ) {
+    this.#session = session;
+    this.#range = range;
+    this.#stream = stream;
+    this.#size = size;
+    this.#after = range.after;
   }
-  return fitting;
-}
 
-/** Rows of a page by stream, but for one. */
-export async function countMissedRows(
-  session: Session,
-  { instance, after, upTo }: LogRange,
-  exceptStream: string,
-): Promise<[string, number][]> {
-  const found = await session.rows(
-    COUNT_ROWS,
-    [after, upTo, instance, exceptStream],
-  );
-  return found.map(([stream, rows]) => [String(stream), Number(rows)]);
+  /** The next page; `undefined` if there is none. One at a time. */
+  async next(): Promise<MissedPage | undefined> {
+    const after = this.#after;
+    if (after >= this.#range.upTo) return undefined;
+    const { upTo, measure } = await this.#fit();
+    this.#after = upTo;
+    const { instance } = this.#range;
+    const place = { instance, after, upTo };
+    const isJoined = measure.joined > 0;
+    const isMixed = measure.joined < measure.records;
+    return {
+      after,
+      upTo,
+      joined: isJoined ? await this.#join(place) : "",
+      transactions: isMixed
+        ? Number(await this.#value(COUNT_TOKENS, place))
+        : measure.records,
+      rowsByStream: isMixed
+        ? await this.#countRows(place)
+        : new Map(isJoined ? [[this.#stream, measure.rows]] : []),
+    };
+  }
+
+  /** Where the page ends, so that it is neither too long nor much too short. */
+  async #fit(): Promise<{ upTo: Token; measure: Measure }> {
+    const after = this.#after;
+    const { instance, upTo: last } = this.#range;
+    while (true) {
+      const upTo = parseToken(Math.min(last, after + this.#span));
+      const measure = await this.#measure({ instance, after, upTo });
+      // How many times its size it is.
+      const fullness = Math.max(
+        measure.records / this.#size.records,
+        measure.bytes / this.#size.bytes,
+      );
+      const span = upTo - after;
+      if (fullness > 1 && span > 1) {
+        this.#span = Math.max(1, Math.floor(span / fullness * 0.8));
+        continue;
+      }
+      if (fullness < 0.5) this.#span = Math.min(MAX_SPAN, this.#span * 4);
+      return { upTo, measure };
+    }
+  }
+
+  async #measure({ instance, after, upTo }: LogRange): Promise<Measure> {
+    const [row = []] = await this.#session.rows(
+      MEASURE,
+      [this.#stream, after, upTo, instance],
+    );
+    const [records = 0, bytes = 0, rows = 0, joined = 0] = row.map(Number);
+    return { records, bytes, rows, joined };
+  }
+
+  async #join({ instance, after, upTo }: LogRange): Promise<string> {
+    const [row] = await this.#session.rows(
+      JOIN[this.#session.dialect],
+      [after, upTo, instance, this.#stream],
+    );
+    return typeof row?.[0] === "string" ? row[0] : "";
+  }
+
+  async #countRows(
+    { instance, after, upTo }: LogRange,
+  ): Promise<Map<string, number>> {
+    const found = await this.#session.rows(COUNT_ROWS, [after, upTo, instance]);
+    return new Map(
+      found.map(([stream, rows]) => [String(stream), Number(rows)]),
+    );
+  }
+
+  async #value(sql: string, { instance, after, upTo }: LogRange) {
+    const [row] = await this.#session.rows(sql, [after, upTo, instance]);
+    return row?.[0];
+  }
 }
 
 /** The records of some streams, by token. */

@@ -8,26 +8,22 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import { readFloor } from "../log/history.ts";
 import {
-  countMissedRows,
-  measureMissed,
   type MissedPage,
-  readMissedPage,
+  MissedReader,
   readMissedRecords,
 } from "../log/missed.ts";
 import { hasRecord, readLogPages } from "../log/read.ts";
 import type { LogRecord } from "../log/record.ts";
 import {
-  CATCH_UP_PAGE_TOKENS,
-  FIRST_PAGE_RECORDS,
-  PAGE_CHARS,
+  CATCH_UP_PAGE_BYTES,
+  CATCH_UP_PAGE_RECORDS,
 } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
 import { Coalescer } from "./coalescer.ts";
 import { CACHES_STREAM, type LoggedTransaction } from "./transaction.ts";
 import type { LoggedStep } from "./transaction_applier.ts";
 
-/** Beyond this, a page is made shorter before it is read. */
-const MAX_PAGE_BYTES = 4 * PAGE_CHARS;
+const PAGE = { records: CATCH_UP_PAGE_RECORDS, bytes: CATCH_UP_PAGE_BYTES };
 
 /** What to fetch: the transactions of an instance after one token, up to another. */
 export interface CatchUpRange {
@@ -109,61 +105,40 @@ export async function* catchUpSteps(
   maxKeys: number,
 ): AsyncGenerator<CatchUpStep> {
   const coalescer = new Coalescer(caches, maxKeys);
-  const read = async (after: Token, size: number) => {
-    const left = { ...range, after };
-    const fitting = await measureMissed(session, left, size, MAX_PAGE_BYTES);
-    return await readMissedPage(session, left, CACHES_STREAM, fitting);
-  };
+  const reader = new MissedReader(session, range, CACHES_STREAM, PAGE);
   const isAhead = session.dialect === "postgres";
-  let page = await read(range.after, FIRST_PAGE_RECORDS);
-  while (page.isLimited) {
-    const { upTo } = page;
-    const size = fittingSize(page);
-    const next = isAhead ? read(upTo, size) : undefined;
+  let page = await reader.next();
+  while (page !== undefined) {
+    const next = isAhead ? reader.next() : undefined;
     // Whoever stops here does not ask for it any more.
     next?.catch(() => {});
-    yield await toStep(session, range.instance, page, coalescer);
-    page = await (next ?? read(upTo, size));
+    yield toStep(session, range.instance, page, coalescer);
+    page = await (next ?? reader.next());
   }
-  yield await toStep(session, range.instance, page, coalescer);
 }
 
-async function toStep(
+function toStep(
   session: Session,
   instance: string,
   page: MissedPage,
   coalescer: Coalescer,
-): Promise<CatchUpStep> {
-  const { after, upTo, transactions, rows, joined, joinedRows } = page;
-  const place = { instance, after, upTo };
-  const rowsByStream = new Map<string, number>();
-  if (joinedRows > 0) rowsByStream.set(CACHES_STREAM, joinedRows);
-  if (rows > joinedRows) {
-    for (
-      const [stream, count] of await countMissedRows(
-        session,
-        place,
-        CACHES_STREAM,
-      )
-    ) rowsByStream.set(stream, count);
-  }
+): CatchUpStep {
+  const { joined, ...step } = page;
+  let rows = 0;
+  for (const count of page.rowsByStream.values()) rows += count;
   return {
+    ...step,
     instance,
-    after,
-    upTo,
-    transactions,
     rows,
-    rowsByStream,
     invalidate: () => coalescer.apply(joined),
-    read: async (streams) =>
-      groupByToken(instance, await readMissedRecords(session, place, streams)),
+    read: async (streams) => {
+      const place = { instance, after: page.after, upTo: page.upTo };
+      return groupByToken(
+        instance,
+        await readMissedRecords(session, place, streams),
+      );
+    },
   };
-}
-
-/** As many transactions of the length of these as a page should have. */
-function fittingSize({ transactions, chars }: MissedPage): number {
-  const size = Math.floor(PAGE_CHARS * transactions / Math.max(1, chars));
-  return Math.min(CATCH_UP_PAGE_TOKENS, Math.max(1, size));
 }
 
 function groupByToken(

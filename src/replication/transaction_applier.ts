@@ -241,16 +241,20 @@ export class TransactionApplier {
   async #applyStep(step: LoggedStep): Promise<void> {
     const { instance, upTo } = step;
     if (this.#position.contains(instance, upTo)) return;
-    const handled = await this.#readHandled(step);
+    const transactions = await this.#readHandled(step);
     step.invalidate();
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
-    for (const transaction of handled) {
+    for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
-      await this.#handle(transaction, cachesFirst(transaction.records));
+      const handled = this.#handle(
+        transaction,
+        cachesFirst(transaction.records),
+      );
+      if (handled !== undefined) await handled;
     }
     this.#position.advance(instance, upTo);
   }

@@ -126,8 +126,11 @@ export const MAX_COUNTED_STREAMS: number = 1_000;
  */
 export const MAX_CATCH_UP_KEYS: number = 10_000;
 
-/** Transactions of a page of a catch-up: some ms of work in one turn. */
-export const CATCH_UP_PAGE_TOKENS: number = 8_192;
+/** Log records of a page of a catch-up: some ms of work in one turn. */
+export const CATCH_UP_PAGE_RECORDS: number = 8_192;
+
+/** Bytes of such a page; more only if one transaction has more. Two are held at a time. */
+export const CATCH_UP_PAGE_BYTES: number = 2 * MEBIBYTE;
 
 /**
  * Characters of a position's text form: what fits in a cookie. One of more

@@ -7,19 +7,18 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
-import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { EventReads } from "../events/event_reads.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { requirePolicies } from "../log/retention.ts";
-import { type Lease, takeLease } from "../log/lease.ts";
-import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import type { Lease } from "../log/lease.ts";
+import { LogIdentity } from "../replication/log_identity.ts";
+import type { WaitReached } from "../replication/reader_position.ts";
 import { Streamer } from "../replication/streamer.ts";
+import type { WaitForOptions } from "../replication/wait_for.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import {
   LEASE_MS,
   MAX_ATTEMPTS,
@@ -28,16 +27,14 @@ import {
   MAX_OUTBOX_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
-  RETENTION_INTERVAL_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
-import type { Commit, Position } from "../tokens/position.ts";
+import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type { Listener } from "../transport/transport.ts";
 import {
@@ -47,7 +44,9 @@ import {
 } from "./read_rows.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
-import { RetentionKeeper } from "./retention_keeper.ts";
+import { closedError, requireOptions, takeName } from "./open_writer.ts";
+import { requireReached } from "./own_wait.ts";
+import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import {
   TransactionRunner,
@@ -55,7 +54,7 @@ import {
   type Work,
 } from "./transaction_runner.ts";
 import { WriterTransaction } from "./writer_transaction.ts";
-import { requireName, type WriterStoreOptions } from "./writer_options.ts";
+import type { WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
 /**
@@ -93,6 +92,7 @@ export class WriterStore<Database> extends EventReads {
   readonly #caches: CacheRegistry;
   readonly #memory = new AggregateMemory();
   readonly #streamer: Streamer;
+  readonly #identity: LogIdentity;
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
@@ -118,6 +118,7 @@ export class WriterStore<Database> extends EventReads {
     this.#options = options;
     this.#engine = engine;
     this.#lease = lease;
+    this.#identity = new LogIdentity(engine.session);
     this.#streams = parts.streams;
     this.#caches = parts.caches;
     this.#streamer = new Streamer({
@@ -155,17 +156,7 @@ export class WriterStore<Database> extends EventReads {
       random: systemRandom,
       logger,
     });
-    const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
-      options;
-    this.#retentionKeeper = retentionIntervalMs === 0
-      ? undefined
-      : new RetentionKeeper({
-        engine,
-        policies: retention,
-        intervalMs: retentionIntervalMs,
-        clock: systemClock,
-        logger,
-      });
+    this.#retentionKeeper = keepRetained(engine, options);
     this.#leaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
@@ -191,11 +182,7 @@ export class WriterStore<Database> extends EventReads {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
-    const { instance = "master", leaseMs = LEASE_MS } = options;
-    requireBounds("open a writer store", options);
-    requireName(instance, "instance");
-    requirePolicies(options.retention ?? {});
-    requireName(options.serverName ?? "headwater", "serverName");
+    requireOptions(options);
     const parts = declare(options);
     const holder = `headwater ${systemRandom.id()}`;
     const engine = openDatabase<Database>(
@@ -206,18 +193,9 @@ export class WriterStore<Database> extends EventReads {
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeLease(
-        engine,
-        { instance, leaseMs, holder, clock: systemClock },
-        (session) =>
-          migrate(
-            session,
-            LOG_MIGRATIONS,
-            Math.round(systemClock.wallMs()),
-            options.schema,
-          ),
-      );
+      const lease = await takeName(engine, options, holder);
       store = new WriterStore<Database>(options, engine, lease, parts);
+      await store.#identity.read();
       await store.#listen();
       return store;
     } catch (error) {
@@ -309,6 +287,41 @@ export class WriterStore<Database> extends EventReads {
   }
 
   /**
+   * How far this instance has written, as text that fits in a header, a cookie
+   * or a URL; `waitFor` takes it in any process.
+   */
+  currentToken(): string {
+    return this.#identity.format(this.position);
+  }
+
+  /**
+   * Says that this process's reads contain a write: at once for its own.
+   *
+   * @param target A commit, a position, or the text that `currentToken()` gave.
+   * @param options As of a slaved store; there is no handler to wait for.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
+   *   this process is not told of; `LOG_REWOUND` for a token that was never
+   *   given; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   */
+  async waitFor(
+    target: WaitTarget,
+    options: WaitForOptions = {},
+  ): Promise<WaitReached> {
+    if (this.#closing !== undefined) throw closedError("waitFor");
+    const reached = requireReached(
+      {
+        instance: this.instance,
+        position: this.position,
+        lastTaken: this.#recorder.lastTaken,
+        streams: this.#streams,
+      },
+      this.#identity.parse(target),
+      options,
+    );
+    return await Promise.resolve(reached);
+  }
+
+  /**
    * Reads rows of a stream back from the log, ascending; a token is never
    * split over two answers.
    *
@@ -381,11 +394,4 @@ export class WriterStore<Database> extends EventReads {
     this.#streamer.close("server closing");
     await this.#engine.close();
   }
-}
-
-function closedError(name: string): HeadwaterError {
-  return new HeadwaterError(
-    "CLOSED",
-    `Cannot run "${name}": the writer store is closed; open another`,
-  );
 }

@@ -98,6 +98,7 @@ export class Follower implements Receiver {
   readonly #own: ReadonlySet<string>;
   readonly #running = new Set<ProgressMeter>();
   readonly #closing = new AbortController();
+  #fetching = 0;
   #catchUps = 0;
   #resets = 0;
 
@@ -112,12 +113,14 @@ export class Follower implements Receiver {
     return {
       catchUps: this.#catchUps,
       resets: this.#resets,
-      catchingUp: Array.from(this.#running, ({ progress }) => progress),
+      catchingUp: Array.from(this.#running, ({ progress }) => progress)
+        .filter(({ isDone }) => !isDone),
     };
   }
 
+  /** Whether it has a position on this connection, and is not fetching towards one. */
   get isLive(): boolean {
-    return this.#connected.size > 0;
+    return this.#connected.size > 0 && this.#fetching === 0;
   }
 
   /** Whether an instance tells of its commits over this connection. */
@@ -287,17 +290,19 @@ export class Follower implements Receiver {
     const { clock, logger } = this.#options;
     const { signal } = this.#closing;
     let delayMs = MIN_BACKOFF_MS;
+    this.#fetching += 1;
     while (!signal.aborted) {
       try {
         await attempt();
-        return;
+        break;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) break;
         logger("error", problem, { instance, error: messageOf(error) });
       }
       await pause(clock, delayMs, signal);
       delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
     }
+    this.#fetching -= 1;
   }
 
   async #catchUp(range: CatchUpRange): Promise<void> {

@@ -53,13 +53,17 @@ export type WaitOutcome = WaitReached | WaitTimedOut;
 
 /** A wait that came to what it waited for. */
 export interface WaitReached {
+  /** That it was reached. */
   readonly outcome: "reached";
+  /** How far the reader had got by then: it contains what was waited for. */
   readonly position: Position;
 }
 
 /** A wait that came to its deadline: the position does not contain what was waited for. */
 export interface WaitTimedOut {
+  /** That it was not reached in time. */
   readonly outcome: "timeout";
+  /** How far the reader had got by then. */
   readonly position: Position;
 }
 

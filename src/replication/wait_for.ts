@@ -94,6 +94,8 @@ async function wait(
   const { timeoutMs = WAIT_TIMEOUT_MS, signal } = options;
   const deadlineMs = clock.monotonicMs() + timeoutMs;
   const reached = await position.waitFor(wanted, options);
+  if (streams.length === 0) return reached;
+  position.requireOpen();
   if (applier.hasPassed(streams, wanted)) return reached;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {

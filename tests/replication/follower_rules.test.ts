@@ -269,7 +269,7 @@ t.test("the bound of rows that wait counts for each instance", (t) => {
   t.end();
 });
 
-t.test("lag is what was announced and is not applied", async (t) => {
+t.test("lag is what was announced and is not applied", (t) => {
   const clock: ManualClock = manualClock();
   const position = new ReaderPosition(clock);
   const lag = new LagMeter(position, clock);

@@ -7,6 +7,7 @@
 
 import type { Session, SqlDialect } from "../database/engine.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import { LOG_ORDER, perDialect, tokenIs } from "./log_key.ts";
 import { ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRange } from "./read.ts";
 import type { LogRecord } from "./record.ts";
@@ -45,32 +46,36 @@ interface Measure {
 const FIRST_SPAN = 256;
 const MAX_SPAN = 2 ** 40;
 
-const RANGE = "token > ? AND token <= ? AND instance = ?";
+const RANGE = perDialect((dialect) =>
+  `${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")} AND instance = ?`
+);
 
 /** Bodies are measured unread. */
-const MEASURE = `SELECT count(*), coalesce(sum(octet_length(body)), 0),
+const MEASURE = perDialect((dialect) =>
+  `SELECT count(*), coalesce(sum(octet_length(body)), 0),
     coalesce(sum(row_count), 0),
     coalesce(sum(CASE WHEN stream = ? THEN 1 ELSE 0 END), 0)
-  FROM headwater_log WHERE ${RANGE}`;
+  FROM headwater_log WHERE ${RANGE[dialect]}`
+);
 
-const JOIN: Readonly<Record<SqlDialect, string>> = {
-  sqlite: joined("group_concat(body, char(10))"),
-  postgres: joined("string_agg(body, chr(10))"),
+const AGGREGATE: Readonly<Record<SqlDialect, string>> = {
+  sqlite: "group_concat(body, char(10))",
+  postgres: "string_agg(body, chr(10))",
 };
+const JOIN = perDialect((dialect) =>
+  `SELECT ${AGGREGATE[dialect]} FROM headwater_log
+  WHERE ${RANGE[dialect]} AND stream = ?`
+);
 
-function joined(aggregate: string): string {
-  return `SELECT ${aggregate} FROM headwater_log WHERE ${RANGE} AND stream = ?`;
-}
+const COUNT_ROWS = perDialect((dialect) =>
+  `SELECT stream, sum(row_count) FROM headwater_log
+  WHERE ${RANGE[dialect]} AND row_count > 0 GROUP BY stream`
+);
+const COUNT_TOKENS = perDialect((dialect) =>
+  `SELECT count(DISTINCT token) FROM headwater_log WHERE ${RANGE[dialect]}`
+);
 
-const COUNT_ROWS = `SELECT stream, sum(row_count) FROM headwater_log
-  WHERE ${RANGE} AND row_count > 0 GROUP BY stream`;
-const COUNT_TOKENS =
-  `SELECT count(DISTINCT token) FROM headwater_log WHERE ${RANGE}`;
-
-/**
- * Reads a range page by page; each page holds whole transactions. It gives
- * back the way to read the next page, or nothing after the last.
- */
+/** Reads a range page by page; each page holds whole transactions. */
 export class MissedReader {
   readonly #session: Session;
   readonly #range: LogRange;
@@ -112,9 +117,7 @@ export class MissedReader {
       after,
       upTo,
       joined: isJoined ? await this.#join(place) : "",
-      transactions: isMixed
-        ? Number(await this.#value(COUNT_TOKENS, place))
-        : measure.records,
+      transactions: isMixed ? await this.#countTokens(place) : measure.records,
       rowsByStream: isMixed
         ? await this.#countRows(place)
         : new Map(isJoined ? [[this.#stream, measure.rows]] : []),
@@ -145,7 +148,7 @@ export class MissedReader {
 
   async #measure({ instance, after, upTo }: LogRange): Promise<Measure> {
     const [row = []] = await this.#session.rows(
-      MEASURE,
+      MEASURE[this.#session.dialect],
       [this.#stream, after, upTo, instance],
     );
     const [records = 0, bytes = 0, rows = 0, joined = 0] = row.map(Number);
@@ -163,15 +166,21 @@ export class MissedReader {
   async #countRows(
     { instance, after, upTo }: LogRange,
   ): Promise<Map<string, number>> {
-    const found = await this.#session.rows(COUNT_ROWS, [after, upTo, instance]);
+    const found = await this.#session.rows(
+      COUNT_ROWS[this.#session.dialect],
+      [after, upTo, instance],
+    );
     return new Map(
       found.map(([stream, rows]) => [String(stream), Number(rows)]),
     );
   }
 
-  async #value(sql: string, { instance, after, upTo }: LogRange) {
-    const [row] = await this.#session.rows(sql, [after, upTo, instance]);
-    return row?.[0];
+  async #countTokens({ instance, after, upTo }: LogRange): Promise<number> {
+    const [row] = await this.#session.rows(
+      COUNT_TOKENS[this.#session.dialect],
+      [after, upTo, instance],
+    );
+    return Number(row?.[0]);
   }
 }
 
@@ -181,9 +190,10 @@ export async function readMissedRecords(
   { instance, after, upTo }: LogRange,
   streams: readonly string[],
 ): Promise<LogRecord[]> {
+  const { dialect } = session;
   const found = await session.rows(
-    `SELECT token, stream, body FROM headwater_log WHERE ${RANGE}
-    AND stream IN (${streams.map(() => "?")}) ORDER BY token, stream`,
+    `SELECT token, stream, body FROM headwater_log WHERE ${RANGE[dialect]}
+    AND stream IN (${streams.map(() => "?")}) ORDER BY ${LOG_ORDER[dialect]}`,
     [after, upTo, instance, ...streams],
   );
   return found.map(([token, stream, body]) => ({

@@ -4,7 +4,7 @@ import t, { type Test } from "tap";
 import { WriterStore } from "../../mod.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import type { Session } from "../../src/database/engine.ts";
-import { openForReading } from "../../src/database/open_database.ts";
+import { openDatabase } from "../../src/database/open_database.ts";
 import { BatchAssembler } from "../../src/replication/batch_assembler.ts";
 import {
   type Receiver,
@@ -47,9 +47,13 @@ async function start(
   };
   for (let left = count; left > 0; left -= 1) await write();
   t.teardown(() => writer.close());
-  const engine = openForReading(url, {});
+  const engine = openDatabase(url, systemClock, {});
   t.teardown(() => engine.close());
-  const failing = { isOn: false, reads: 0 };
+  const failing: { isOn: boolean; reads: number; floor: number | undefined } = {
+    isOn: false,
+    reads: 0,
+    floor: undefined,
+  };
   const session: Session = {
     dialect: "sqlite",
     run: (sql, parameters) => engine.session.run(sql, parameters),
@@ -57,6 +61,19 @@ async function start(
       failing.reads += 1;
       if (failing.isOn) {
         throw new HeadwaterError("DATABASE_UNAVAILABLE", "gone");
+      }
+      // Retention that gets ahead between a catch-up's check and its page.
+      if (failing.floor !== undefined && sql.includes("group_concat")) {
+        const { floor } = failing;
+        failing.floor = undefined;
+        void engine.transaction(
+          "retain",
+          (session) =>
+            Promise.resolve(session.run(
+              "INSERT INTO headwater_retained VALUES ('caches', ?)",
+              [floor],
+            )).then(() => {}),
+        );
       }
       return engine.session.rows(sql, parameters);
     },
@@ -122,6 +139,19 @@ t.test("a position ends batches that have not ended", async (t) => {
   await follower.position("caches", "master", token(2), token(2));
   t.same(heard, ["master 2"]);
   t.equal(applier.stats.rows, 1);
+});
+
+t.test("what is deleted while it is fetched is missed, and all is cleared", async (t) => {
+  const { follower, heard, position, failing, caches } = await start(t, 5);
+  await follower.position("caches", "master", token(1), token(1));
+  const { flushes } = caches.stats;
+  failing.floor = 3;
+  await follower.position("caches", "master", token(5), token(5));
+  t.equal(failing.floor, undefined, "it was while a page was read");
+  t.equal(position.get("master"), 5);
+  t.equal(caches.stats.flushes, flushes + 1);
+  t.same(heard, []);
+  t.equal(follower.stats.resets, 2);
 });
 
 t.test("echoes of one's own instance are ignored", async (t) => {

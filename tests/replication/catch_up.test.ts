@@ -14,6 +14,7 @@ import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 
 const orders = defineStream("orders", z.string());
 const payments = defineStream("payments", z.string());
+const accounts = defineStream("accounts", z.string());
 
 /** A reader that stands at the log's first token, and is told of the rest at once. */
 async function start(
@@ -23,7 +24,7 @@ async function start(
 ) {
   const writer = await WriterStore.open<TestDatabase>({
     database,
-    streams: [orders, payments],
+    streams: [accounts, orders, payments],
     retentionIntervalMs: 0,
   });
   t.teardown(() => writer.close());
@@ -34,7 +35,7 @@ async function start(
   const slaved = await SlavedStore.connect<TestDatabase>({
     database,
     replicate: fake.url,
-    streams: [orders, payments],
+    streams: [accounts, orders, payments],
     pollIntervalMs: 0,
     ...options,
   });
@@ -210,4 +211,21 @@ t.test("above its bound of keys a cache is cleared, and no other", async (t) => 
   t.equal(users.countUsers(), count);
   t.equal(slaved.stats.flushes, 1, "as at its first position");
   t.equal(slaved.stats.invalidations, 11);
+});
+
+t.test("of a token, caches is handled before every other stream", async (t) => {
+  const { slaved, writer, tell } = await start(t, temporaryDatabase(t));
+  const heard: string[] = [];
+  for (const stream of ["accounts", "caches"]) {
+    slaved.subscribe(stream, ({ token }) => void heard.push(stream + token));
+  }
+  for (let count = 0; count < 2; count += 1) {
+    await writer.transaction("write", (txn) => {
+      txn.write(accounts, "a");
+      txn.invalidate("getUserById", ["a"]);
+      return Promise.resolve();
+    });
+  }
+  await tell();
+  t.same(heard, ["caches2", "accounts2", "caches3", "accounts3"]);
 });

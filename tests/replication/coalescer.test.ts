@@ -25,6 +25,7 @@ const KEYS: KeyPart[][] = [
   ["é,]"],
   ["a", 1],
   ["b", 1],
+  ["b", 2],
   [1],
   [null],
   [],
@@ -148,8 +149,8 @@ t.test("a whole cache is cleared once", (t) => {
 t.test("rows without a time, or of another shape, are done one by one", (t) => {
   const { registry, kept } = makeCaches();
   const coalescer = new Coalescer(registry, 1_000);
-  coalescer.apply('["one",["a",1]]\n["one",["b",1]]\n["two",null]');
-  t.same(kept()[0]?.slice(4, 6), [false, false]);
+  coalescer.apply('["one",["b",1]]\n["one",["b",2]]\n["two",null]');
+  t.same(kept()[0]?.slice(5, 7), [false, false]);
   t.notOk(kept()[1]?.some((isKept) => isKept));
   t.throws(() => coalescer.apply('{"a":1}'), {
     code: "LINE_INVALID",

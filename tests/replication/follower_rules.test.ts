@@ -130,6 +130,15 @@ t.test("a row before its instance's position on this connection is dropped", asy
   t.equal(position.get("master"), 3);
 });
 
+t.test("what a lost connection had begun to tell is forgotten, and fetched whole", async (t) => {
+  const { follower, heard } = await start(t, 2);
+  await follower.position("caches", "master", token(1), token(1));
+  follower.row("other", "master", token(2), "{}");
+  follower.disconnected();
+  await follower.position("caches", "master", token(2), token(2));
+  t.same(heard, ["master 2"], "with the rows that had not come");
+});
+
 t.test("a position ends batches that have not ended", async (t) => {
   const { follower, heard, applier } = await start(t, 3);
   await follower.position("caches", "master", token(1), token(1));

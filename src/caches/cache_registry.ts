@@ -127,6 +127,18 @@ export class CacheRegistry {
     }
   }
 
+  /** What a name on the wire stands for here. */
+  kindOf(name: string): "cache" | "group" | "unknown" {
+    if (this.#groups.has(name)) return "group";
+    return this.#caches.has(name) ? "cache" : "unknown";
+  }
+
+  /** Counts rows that ask for nothing beyond what has been applied. */
+  contained(rows: number, unknown: number): void {
+    this.#applied += rows;
+    this.#unknown += unknown;
+  }
+
   /** Clears every cache, as what they should hold can't be known. */
   flush(): void {
     this.#flushes += 1;

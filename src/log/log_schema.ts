@@ -41,6 +41,7 @@ export const EVENTS_STREAM = "events";
  * - `headwater_projections`, `headwater_parked`: how far each has got, and what
  *   it could not take.
  * - `headwater_retained`: up to where rows of a stream may have been deleted.
+ * - `headwater_meta`: what is said once of the whole log: its identity.
  */
 export const LOG_MIGRATIONS: readonly Migration[] = [
   {
@@ -155,6 +156,19 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
     name: "a key for the log that SQLite appends to faster",
     statements: (dialect) => dialect === "sqlite" ? REKEY_SQLITE : [],
   },
+  {
+    version: 4,
+    name: "the log's identity",
+    statements: (dialect) => [
+      table(dialect, "headwater_meta", [
+        "name TEXT NOT NULL PRIMARY KEY",
+        "value TEXT NOT NULL",
+      ]),
+      // Drawn by the database: a copy or a restored backup of it keeps it.
+      "INSERT INTO headwater_meta (name, value) VALUES " +
+      `('log_id', ${RANDOM_ID[dialect]})`,
+    ],
+  },
 ];
 
 const OTHER_COLUMNS =
@@ -184,6 +198,11 @@ const REKEY_SQLITE = [
   "CREATE INDEX ix_headwater_log_events ON headwater_log (token) " +
   `WHERE stream = '${EVENTS_STREAM}'`,
 ];
+
+const RANDOM_ID: Readonly<Record<SqlDialect, string>> = {
+  sqlite: "lower(hex(randomblob(8)))",
+  postgres: "substr(md5(gen_random_uuid()::text), 1, 16)",
+};
 
 const ONLY_POSTGRES = [
   "CREATE SEQUENCE headwater_tokens",

@@ -19,9 +19,12 @@ interface Inbox {
   readonly batches: Map<string, string[]>;
   /** The newest transaction; further streams' rows may follow. */
   open: OpenTransaction | undefined;
+  /** Rows of both, and their characters. */
+  rows: number;
+  chars: number;
 }
 
-/** Bounds of {@linkcode BatchAssembler}. */
+/** Bounds of {@linkcode BatchAssembler}, for each instance. */
 export interface BatchAssemblerOptions {
   /** Rows of transactions that have not completed. */
   readonly maxRows: number;
@@ -40,8 +43,6 @@ export interface BatchAssemblerOptions {
 export class BatchAssembler {
   readonly #options: BatchAssemblerOptions;
   readonly #inboxes = new Map<string, Inbox>();
-  #rows = 0;
-  #chars = 0;
 
   /** Constructs an assembler without rows. */
   constructor(options: BatchAssemblerOptions) {
@@ -61,8 +62,8 @@ export class BatchAssembler {
     token: Token | undefined,
     row: string,
   ): LoggedTransaction | undefined {
-    this.#count(row);
     const inbox = this.#inbox(instance);
+    this.#count(inbox, row);
     let rows = inbox.batches.get(stream);
     if (rows === undefined) {
       rows = [];
@@ -99,14 +100,17 @@ export class BatchAssembler {
   /** Forgets everything, as the connection is lost. */
   reset(): void {
     this.#inboxes.clear();
-    this.#rows = 0;
-    this.#chars = 0;
+  }
+
+  /** The token of an instance's newest transaction, if it may go on. */
+  openToken(instance: string): Token | undefined {
+    return this.#inboxes.get(instance)?.open?.token;
   }
 
   #inbox(instance: string): Inbox {
     let inbox = this.#inboxes.get(instance);
     if (inbox === undefined) {
-      inbox = { batches: new Map(), open: undefined };
+      inbox = { batches: new Map(), open: undefined, rows: 0, chars: 0 };
       this.#inboxes.set(instance, inbox);
     }
     return inbox;
@@ -116,16 +120,16 @@ export class BatchAssembler {
     const { open } = inbox;
     inbox.open = undefined;
     // What remains is at most the batch that has just begun.
-    this.#rows = 0;
-    this.#chars = 0;
+    inbox.rows = 0;
+    inbox.chars = 0;
     return open;
   }
 
-  #count(row: string): void {
-    this.#rows += 1;
-    this.#chars += row.length;
+  #count(inbox: Inbox, row: string): void {
+    inbox.rows += 1;
+    inbox.chars += row.length;
     const { maxRows, maxChars } = this.#options;
-    if (this.#rows <= maxRows && this.#chars <= maxChars) return;
+    if (inbox.rows <= maxRows && inbox.chars <= maxChars) return;
     throw new HeadwaterError(
       "TRANSACTION_TOO_LARGE",
       `Cannot take in a transaction of more than ${maxRows} rows or ` +

@@ -11,6 +11,8 @@ import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_BACKOFF_MS,
+  MAX_CATCH_UP_KEYS,
+  MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
   MIN_BACKOFF_MS,
@@ -19,9 +21,17 @@ import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
-import { catchUp, type CatchUpRange, isContained } from "./catch_up.ts";
+import {
+  catchUp,
+  type CatchUpRange,
+  catchUpSteps,
+  isContained,
+  reachesBackTo,
+} from "./catch_up.ts";
+import { type CatchUpProgress, ProgressMeter } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
 import type { HistoryMarks } from "./history_marks.ts";
+import type { LagMeter } from "./lag_meter.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import type { TransactionApplier } from "./transaction_applier.ts";
 
@@ -30,7 +40,7 @@ export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
   /** Has the database opened anew if it was replaced. */
-  readonly refresh: () => void;
+  readonly refresh: () => void | Promise<void>;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -39,6 +49,17 @@ export interface FollowerOptions {
   readonly logger: Logger;
   /** Called when the first position is adopted, on each connection. */
   readonly live: () => void;
+  /**
+   * Names that this process itself writes under, whose echoes are ignored: only
+   * where the writes themselves keep these very caches right. None by default.
+   */
+  readonly ownInstances?: readonly string[] | undefined;
+  /** Is told what is announced. */
+  readonly lag?: LagMeter | undefined;
+  /** Keys of one cache beyond which a catch-up clears it; 10,000 by default. */
+  readonly maxCatchUpKeys?: number | undefined;
+  /** Is told how a catch-up comes along, page by page. */
+  readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
 }
 
 /** What a follower had to do besides applying what it was sent. */
@@ -47,6 +68,8 @@ export interface FollowerStats {
   readonly catchUps: number;
   /** Times that rows could not be had, and every cache was cleared instead. */
   readonly resets: number;
+  /** Catch-ups that are under way. */
+  readonly catchingUp: readonly CatchUpProgress[];
 }
 
 /**
@@ -56,6 +79,9 @@ export interface FollowerStats {
  *   dropped: that POSITION's catch-up contains them.
  * - Promise 6, missed means flushed: where the rows between two positions
  *   can't be had, every cache is cleared before the new one is adopted.
+ * - A position that moves back on one connection is compared with the log as a
+ *   first one is: a writer that was started over on a log that was rewound, or
+ *   another behind the same address.
  * - All streams of an instance come in token order, so that one position an
  *   instance is enough.
  */
@@ -67,22 +93,34 @@ export class Follower implements Receiver {
   });
   /** The instances that have told their position on this connection. */
   readonly #connected = new Set<string>();
+  /** What each stream of an instance was last told to be at, on this connection. */
+  readonly #told = new Map<string, Token>();
+  readonly #own: ReadonlySet<string>;
+  readonly #running = new Set<ProgressMeter>();
   readonly #closing = new AbortController();
+  #fetching = 0;
   #catchUps = 0;
   #resets = 0;
 
   /** Constructs a follower that knows no position. */
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#own = new Set(options.ownInstances);
   }
 
   /** What it had to do so far. */
   get stats(): FollowerStats {
-    return { catchUps: this.#catchUps, resets: this.#resets };
+    return {
+      catchUps: this.#catchUps,
+      resets: this.#resets,
+      catchingUp: Array.from(this.#running, ({ progress }) => progress)
+        .filter(({ isDone }) => !isDone),
+    };
   }
 
+  /** Whether it has a position on this connection, and is not fetching towards one. */
   get isLive(): boolean {
-    return this.#connected.size > 0;
+    return this.#connected.size > 0 && this.#fetching === 0;
   }
 
   /** Whether an instance tells of its commits over this connection. */
@@ -98,15 +136,25 @@ export class Follower implements Receiver {
   ): void | Promise<void> {
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addRow(stream, instance, token, row);
-    if (complete !== undefined) return this.#options.applier.apply(complete);
+    if (complete === undefined) return;
+    const applied = this.#options.applier.apply(complete);
+    if (applied !== undefined) {
+      this.#options.lag?.announced(instance, token as Token);
+    }
+    return applied;
   }
 
   position(
-    _stream: string,
+    stream: string,
     instance: string,
     previous: Token,
     token: Token,
   ): void | Promise<void> {
+    if (this.#own.has(instance)) return;
+    this.#options.lag?.announced(instance, token);
+    if (this.#movesBack(stream, instance, token)) {
+      this.#connected.delete(instance);
+    }
     const complete = this.#assembler.addPosition(instance);
     if (complete === undefined) return this.#adopt(instance, previous, token);
     const applied = this.#options.applier.apply(complete);
@@ -117,11 +165,23 @@ export class Follower implements Receiver {
   disconnected(): void {
     this.#assembler.reset();
     this.#connected.clear();
+    this.#told.clear();
   }
 
   /** Gives up a catch-up that is under way. */
   close(): void {
     this.#closing.abort();
+  }
+
+  #movesBack(stream: string, instance: string, token: Token): boolean {
+    const key = `${instance} ${stream}`;
+    const told = this.#told.get(key);
+    // One stream that is forgotten is noticed by the others.
+    if (told === undefined && this.#told.size >= MAX_FOLLOWED_STREAMS) {
+      this.#told.clear();
+    }
+    this.#told.set(key, token);
+    return told !== undefined && token < told;
   }
 
   #adopt(
@@ -148,7 +208,7 @@ export class Follower implements Receiver {
   async #adoptFirst(instance: string, token: Token): Promise<void> {
     const { position, history, live, refresh } = this.#options;
     const attempt = async () => {
-      refresh();
+      await refresh();
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
@@ -192,8 +252,9 @@ export class Follower implements Receiver {
     base: Token | undefined,
     upTo: Token,
   ): Promise<void> {
-    const { session, position, history } = this.#options;
+    const { session, position, history, lag } = this.#options;
     const last = await readLastToken(session, instance, upTo);
+    lag?.announced(instance, last);
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
@@ -212,11 +273,12 @@ export class Follower implements Receiver {
   }
 
   #reset(instance: string, token: Token, reason: string): void {
-    const { caches, position, logger } = this.#options;
+    const { caches, position, logger, lag } = this.#options;
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     caches.flush();
     position.reset(instance, token);
+    lag?.reset(instance, token);
   }
 
   /** Tries until it succeeds: the instance isn't live before. */
@@ -228,17 +290,19 @@ export class Follower implements Receiver {
     const { clock, logger } = this.#options;
     const { signal } = this.#closing;
     let delayMs = MIN_BACKOFF_MS;
+    this.#fetching += 1;
     while (!signal.aborted) {
       try {
         await attempt();
-        return;
+        break;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) break;
         logger("error", problem, { instance, error: messageOf(error) });
       }
       await pause(clock, delayMs, signal);
       delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
     }
+    this.#fetching -= 1;
   }
 
   async #catchUp(range: CatchUpRange): Promise<void> {
@@ -252,13 +316,69 @@ export class Follower implements Receiver {
       this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
-    for await (const page of catchUp(session, { instance, after, upTo })) {
-      if (this.#closing.signal.aborted) throw closedError();
-      for (const transaction of page) await applier.apply(transaction);
-      // Pages come without waiting; others want a turn, too.
-      await new Promise<void>((resolve) => clock.nextTurn(resolve));
+    const meter = new ProgressMeter({ instance, after, upTo }, clock);
+    this.#running.add(meter);
+    try {
+      const isWhole = applier.takesSteps
+        ? await this.#applySteps({ instance, after, upTo }, meter)
+        : await this.#applyEach({ instance, after, upTo }, meter);
+      if (isWhole) position.advance(instance, upTo);
+      else this.#reset(instance, upTo, "the log does not reach back");
+    } finally {
+      this.#running.delete(meter);
     }
-    position.advance(instance, upTo);
+  }
+
+  /** Whether everything was still there. */
+  async #applySteps(
+    range: CatchUpRange,
+    meter: ProgressMeter,
+  ): Promise<boolean> {
+    const { session, applier, caches } = this.#options;
+    const { maxCatchUpKeys = MAX_CATCH_UP_KEYS } = this.#options;
+    for await (
+      const step of catchUpSteps(session, range, caches, maxCatchUpKeys)
+    ) {
+      if (this.#closing.signal.aborted) throw closedError();
+      if (!await reachesBackTo(session, step.after)) return false;
+      await applier.applyStep(step);
+      meter.add(step.upTo, step.rows);
+      await this.#pageDone(meter);
+    }
+    return true;
+  }
+
+  /** One after another: each is visible on a replica at a time of its own. */
+  async #applyEach(
+    range: CatchUpRange,
+    meter: ProgressMeter,
+  ): Promise<boolean> {
+    const { session, applier } = this.#options;
+    let { after } = range;
+    for await (const page of catchUp(session, range)) {
+      if (this.#closing.signal.aborted) throw closedError();
+      if (!await reachesBackTo(session, after)) return false;
+      let rows = 0;
+      for (const transaction of page) {
+        await applier.apply(transaction);
+        after = transaction.token;
+        for (const record of transaction.records) rows += record.rows.length;
+      }
+      meter.add(after, rows);
+      await this.#pageDone(meter);
+    }
+    return true;
+  }
+
+  async #pageDone(meter: ProgressMeter): Promise<void> {
+    const { clock, logger, onProgress } = this.#options;
+    try {
+      onProgress?.(meter.progress);
+    } catch (error) {
+      logger("error", "onProgress failed", { error: messageOf(error) });
+    }
+    // Pages come without waiting; others want a turn, too.
+    await new Promise<void>((resolve) => clock.nextTurn(resolve));
   }
 }
 

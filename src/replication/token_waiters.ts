@@ -4,7 +4,9 @@
  * @module
  */
 
+import { AbortGroup } from "../runtime/abort_group.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Deadlines } from "../runtime/deadlines.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_WAITERS } from "../runtime/limits.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
@@ -24,16 +26,18 @@ export type TimeoutError = () => Error;
  * The waiters of one instance's tokens: a binary heap, the lowest token first.
  *
  * - Cost: O(log n) to wait and to wake; a token that nobody waits for costs
- *   one comparison.
+ *   one comparison. Those that give up cost a deletion each: waiters share
+ *   timers and listeners, and leave the heap when half of it has given up.
  */
 export class TokenWaiters {
-  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #signals = new AbortGroup();
   readonly #heap: Waiter[] = [];
   #over = 0;
 
   /** Constructs a set of no waiters. */
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
   }
 
   /** How many wait. */
@@ -65,19 +69,19 @@ export class TokenWaiters {
       const end = () => {
         waiter.isOver = true;
         cancelTimer();
-        signal?.removeEventListener("abort", abort);
+        removeSignal?.();
       };
       const giveUp = (reason: unknown) => {
         end();
         this.#forget();
         reject(reason);
       };
-      const abort = () => giveUp(signal?.reason);
-      const cancelTimer = this.#clock.schedule(
+      const cancelTimer = this.#deadlines.add(
         () => giveUp(timeoutError()),
         timeoutMs,
       );
-      signal?.addEventListener("abort", abort);
+      const removeSignal = signal &&
+        this.#signals.add(signal, () => giveUp(signal.reason));
       const waiter: Waiter = {
         token,
         isOver: false,

@@ -6,35 +6,24 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import {
+  type Batch,
+  type StreamHandler,
+  StreamSubscription,
+  type SubscribeOptions,
+} from "./stream_subscription.ts";
 import {
   CACHES_STREAM,
   cachesFirst,
   type LoggedTransaction,
 } from "./transaction.ts";
-
-/** The rows of one stream under one token, as a handler gets them. */
-export interface Batch<Row = unknown> {
-  /** The stream's name. */
-  readonly stream: string;
-  /** Who wrote it. */
-  readonly instance: string;
-  /** The transaction's token. */
-  readonly token: Token;
-  /** The rows, in the order they were written; at least one. */
-  readonly rows: readonly Row[];
-}
-
-/**
- * Is given a stream's rows, token by token. The position stays where it is
- * until the handler, or the promise it returns, is done: keep it short.
- */
-export type StreamHandler<Row = unknown> = (
-  batch: Batch<Row>,
-) => void | Promise<void>;
 
 /** Resolves once what a transaction wrote can be read. */
 export type VisibilityGate = (instance: string, token: Token) => Promise<void>;
@@ -45,8 +34,39 @@ export interface ApplierStats {
   readonly transactions: number;
   /** Rows of them, in all streams. */
   readonly rows: number;
-  /** Handlers that threw or rejected. */
+  /** The same, stream by stream. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** Calls of handlers that threw or rejected. */
   readonly handlerFailures: number;
+  /** Batches that wait behind one that a handler is to get again, that one included. */
+  readonly queuedBatches: number;
+}
+
+/**
+ * Several transactions of one instance that are applied as one: none of its
+ * others lies between them.
+ */
+export interface LoggedStep {
+  /** Who wrote them. */
+  readonly instance: string;
+  /** The last one's token. */
+  readonly upTo: Token;
+  /** How many they are. */
+  readonly transactions: number;
+  /** Rows by stream. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** Does all that they invalidate. */
+  readonly invalidate: () => void;
+  /** Fetches what some streams have, token by token. */
+  readonly read: (
+    streams: readonly string[],
+  ) => Promise<readonly LoggedTransaction[]>;
+}
+
+/** What is known of one stream. */
+interface StreamState {
+  subscriptions: readonly StreamSubscription[];
+  rows: number;
 }
 
 /**
@@ -67,7 +87,10 @@ export class TransactionApplier {
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
-  readonly #handlers = new Map<string, StreamHandler[]>();
+  readonly #clock: Clock;
+  readonly #streams = new Map<string, StreamState>();
+  /** Of streams beyond those that are counted apart. */
+  readonly #others: StreamState = { subscriptions: [], rows: 0 };
   #busy: Promise<void> | undefined;
   #transactions = 0;
   #rows = 0;
@@ -77,17 +100,20 @@ export class TransactionApplier {
    * Constructs an applier without handlers.
    *
    * @param visible What to wait for where reads come from a replica.
+   * @param clock Tells when handlers are called again.
    */
   constructor(
     caches: CacheRegistry,
     position: ReaderPosition,
     logger: Logger,
     visible?: VisibilityGate,
+    clock: Clock = systemClock,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
     this.#visible = visible;
+    this.#clock = clock;
   }
 
   /** What has been taken in so far. */
@@ -95,22 +121,82 @@ export class TransactionApplier {
     return {
       transactions: this.#transactions,
       rows: this.#rows,
+      rowsByStream: new Map(
+        Array.from(this.#streams, ([stream, { rows }]) => [stream, rows]),
+      ),
       handlerFailures: this.#handlerFailures,
+      queuedBatches: this.#subscriptions().reduce(
+        (sum, { queued }) => sum + queued,
+        0,
+      ),
     };
   }
 
+  /** The streams that somebody handles. */
+  get handledStreams(): readonly string[] {
+    const handled: string[] = [];
+    for (const [stream, { subscriptions }] of this.#streams) {
+      if (subscriptions.length > 0) handled.push(stream);
+    }
+    return handled;
+  }
+
+  /** Whether several transactions may be applied as one. */
+  get takesSteps(): boolean {
+    return this.#visible === undefined;
+  }
+
   /** Calls a handler for every later transaction with rows of the stream. */
-  addHandler(stream: string, handler: StreamHandler): () => void {
-    const handlers = this.#handlers.get(stream) ?? [];
-    this.#handlers.set(stream, [...handlers, handler]);
+  addHandler(
+    stream: string,
+    handler: StreamHandler,
+    options: SubscribeOptions = {},
+  ): () => void {
+    const subscription = new StreamSubscription(handler, options, {
+      clock: this.#clock,
+      logger: this.#logger,
+      failed: () => void (this.#handlerFailures += 1),
+    });
+    const state = this.#streams.get(stream) ?? { subscriptions: [], rows: 0 };
+    this.#streams.set(stream, state);
+    state.subscriptions = [...state.subscriptions, subscription];
     return () => {
-      const left = this.#handlers.get(stream)?.filter((kept) =>
-        kept !== handler
+      subscription.close();
+      state.subscriptions = state.subscriptions.filter((kept) =>
+        kept !== subscription
       );
-      if (left === undefined || left.length === 0) {
-        this.#handlers.delete(stream);
-      } else this.#handlers.set(stream, left);
     };
+  }
+
+  /**
+   * Waits until the handlers of some streams are through with all up to a
+   * position that has been reached: those that are called again, too.
+   */
+  async passed(streams: readonly string[], position: Position): Promise<void> {
+    for (const stream of streams) {
+      const { subscriptions = [] } = this.#streams.get(stream) ?? {};
+      for (const subscription of subscriptions) {
+        for (const [instance, token] of position) {
+          await subscription.passed(instance, token);
+        }
+      }
+    }
+  }
+
+  /** Whether {@linkcode passed} has nothing to wait for. */
+  hasPassed(streams: readonly string[], position: Position): boolean {
+    return streams.every((stream) =>
+      (this.#streams.get(stream)?.subscriptions ?? []).every((subscription) =>
+        [...position].every(([instance, token]) =>
+          subscription.passed(instance, token) === undefined
+        )
+      )
+    );
+  }
+
+  /** Calls no handler any more. */
+  close(): void {
+    for (const subscription of this.#subscriptions()) subscription.close();
   }
 
   /**
@@ -127,12 +213,66 @@ export class TransactionApplier {
       return this.#busy.then(again, again);
     }
     const applied = this.#apply(transaction);
-    if (applied === undefined) return;
+    if (applied !== undefined) return this.#occupy(applied);
+  }
+
+  /**
+   * Applies transactions as one, unless the position contains them already:
+   * first all invalidations, then the handlers of each, then the position moves.
+   *
+   * @throws {HeadwaterError} As {@linkcode apply}, or what reading throws.
+   */
+  applyStep(step: LoggedStep): Promise<void> {
+    if (this.#busy !== undefined) {
+      const again = () => this.applyStep(step);
+      return this.#busy.then(again, again);
+    }
+    return this.#occupy(this.#applyStep(step));
+  }
+
+  #occupy(applied: Promise<void>): Promise<void> {
     const busy = applied.finally(() => {
       if (this.#busy === busy) this.#busy = undefined;
     });
     this.#busy = busy;
     return busy;
+  }
+
+  async #applyStep(step: LoggedStep): Promise<void> {
+    const { instance, upTo } = step;
+    if (this.#position.contains(instance, upTo)) return;
+    const transactions = await this.#readHandled(step);
+    step.invalidate();
+    for (const [stream, rows] of step.rowsByStream) {
+      this.#rows += rows;
+      this.#stateOf(stream).rows += rows;
+    }
+    this.#transactions += step.transactions;
+    for (const transaction of transactions) {
+      if (this.#position.contains(instance, transaction.token)) continue;
+      const handled = this.#handle(
+        transaction,
+        cachesFirst(transaction.records),
+      );
+      if (handled !== undefined) await handled;
+    }
+    this.#position.advance(instance, upTo);
+  }
+
+  /** What somebody handles, though he may have begun to while it was read. */
+  async #readHandled(step: LoggedStep): Promise<readonly LoggedTransaction[]> {
+    while (true) {
+      const streams = this.handledStreams.filter((stream) =>
+        step.rowsByStream.has(stream)
+      );
+      if (streams.length === 0) return [];
+      const read = await step.read(streams);
+      if (
+        this.handledStreams.every((stream) =>
+          streams.includes(stream) || !step.rowsByStream.has(stream)
+        )
+      ) return read;
+    }
   }
 
   #apply(transaction: LoggedTransaction): void | Promise<void> {
@@ -141,9 +281,11 @@ export class TransactionApplier {
     const records = cachesFirst(transaction.records);
     let isHandled = false;
     for (const { stream, rows } of records) {
+      const state = this.#stateOf(stream);
       this.#rows += rows.length;
+      state.rows += rows.length;
       if (stream === CACHES_STREAM) this.#invalidate(rows);
-      isHandled ||= this.#handlers.has(stream);
+      isHandled ||= state.subscriptions.length > 0;
     }
     if (this.#visible !== undefined) {
       return this.#visible(instance, token).then(() => {
@@ -191,41 +333,37 @@ export class TransactionApplier {
   ): undefined | Promise<void> {
     // All are parsed before the first is called: a row that can't be must not
     // leave some of the transaction's handlers behind and others not.
-    const calls: (readonly [StreamHandler, Batch])[] = [];
+    const calls: (readonly [StreamSubscription, Batch])[] = [];
     for (const { stream, rows } of records) {
-      const handlers = this.#handlers.get(stream);
-      if (handlers === undefined) continue;
+      const { subscriptions } = this.#stateOf(stream);
+      if (subscriptions.length === 0) continue;
       const batch = { stream, instance, token, rows: rows.map(parseRow) };
-      for (const handler of handlers) calls.push([handler, batch]);
+      for (const subscription of subscriptions) {
+        calls.push([subscription, batch]);
+      }
     }
     let waiting: Promise<void> | undefined;
-    for (const [handler, batch] of calls) {
+    for (const [subscription, batch] of calls) {
       waiting = waiting === undefined
-        ? this.#call(handler, batch)
-        : waiting.then(() => this.#call(handler, batch));
+        ? subscription.take(batch)
+        : waiting.then(() => subscription.take(batch));
     }
     return waiting;
   }
 
-  #call(handler: StreamHandler, batch: Batch): undefined | Promise<void> {
-    try {
-      const done = handler(batch);
-      if (done === undefined) return undefined;
-      return Promise.resolve(done).catch((error) => this.#report(batch, error));
-    } catch (error) {
-      this.#report(batch, error);
-      return undefined;
-    }
+  #stateOf(stream: string): StreamState {
+    const known = this.#streams.get(stream);
+    if (known !== undefined) return known;
+    if (this.#streams.size >= MAX_COUNTED_STREAMS) return this.#others;
+    const state = { subscriptions: [], rows: 0 };
+    this.#streams.set(stream, state);
+    return state;
   }
 
-  #report({ stream, instance, token }: Batch, error: unknown): void {
-    this.#handlerFailures += 1;
-    this.#logger("error", "stream handler failed", {
-      stream,
-      instance,
-      token,
-      error: messageOf(error),
-    });
+  #subscriptions(): readonly StreamSubscription[] {
+    return [...this.#streams.values()].flatMap(({ subscriptions }) =>
+      subscriptions
+    );
   }
 }
 

@@ -29,6 +29,8 @@ export type ErrorCode =
   | "LISTEN_FAILED"
   | "LOG_REWOUND"
   | "NOT_CACHED"
+  | "POSITION_FOREIGN"
+  | "POSITION_INVALID"
   | "PROJECTION_UNKNOWN"
   | "ROW_INVALID"
   | "ROW_TOO_LONG"

@@ -146,6 +146,34 @@ export const FIRST_LOOK_TIMEOUT_MS: number = 1_000;
 /** Callers that wait for a token at a time. One more is refused. */
 export const MAX_WAITERS: number = 100_000;
 
+/**
+ * Rows that wait behind a batch which a handler failed on and is to get again.
+ * Beyond, that batch is given up: as many as one transaction may have.
+ */
+export const MAX_QUEUED_ROWS: number = 100_000;
+
+/** Streams whose rows a reader counts apart. Those of further ones are in the sum only. */
+export const MAX_COUNTED_STREAMS: number = 1_000;
+
+/**
+ * Keys of one cache that a catch-up invalidates one by one. Beyond, the cache is
+ * cleared: to look each of a million keys up takes longer than to load again
+ * what is still asked for.
+ */
+export const MAX_CATCH_UP_KEYS: number = 10_000;
+
+/** Log records of a page of a catch-up: some ms of work in one turn. */
+export const CATCH_UP_PAGE_RECORDS: number = 8_192;
+
+/** Bytes of such a page; more only if one transaction has more. Two are held at a time. */
+export const CATCH_UP_PAGE_BYTES: number = 2 * MEBIBYTE;
+
+/**
+ * Characters of a position's text form: what fits in a cookie. One of more
+ * instances than fit (40 with the longest names, 200 with usual ones) is refused.
+ */
+export const MAX_POSITION_TEXT: number = 4_096;
+
 /** Log records that reads of events hold at a time. */
 export const PAGE_RECORDS: number = 256;
 

@@ -6,7 +6,7 @@
 
 import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
-import type { Batch } from "../replication/transaction_applier.ts";
+import type { Batch } from "../replication/stream_subscription.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import {

@@ -19,7 +19,7 @@ export type { SlavedPresence } from "../replication/presence_reporter.ts";
 export { openRelay } from "./open_relay.ts";
 export type { Relay, RelayOptions } from "./open_relay.ts";
 export { SlavedStore } from "./slaved_store.ts";
-export type { SlavedStats } from "./slaved_store.ts";
+export type { SlavedState, SlavedStats } from "./slaved_stats.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
 export type { RelayStats } from "../replication/relay.ts";
 export type {
@@ -32,3 +32,17 @@ export type {
   TlsOptions,
   Transport,
 } from "../transport/transport.ts";
+export type { Unsubscribe } from "./slaved_store.ts";
+export type { CatchUpProgress } from "../replication/catch_up_progress.ts";
+export type { InstanceLag } from "../replication/lag_meter.ts";
+export type {
+  WaitOutcome,
+  WaitReached,
+  WaitTimedOut,
+} from "../replication/reader_position.ts";
+export type {
+  HandlerFailure,
+  RetryPolicy,
+  SubscribeOptions,
+} from "../replication/stream_subscription.ts";
+export type { WaitForOptions } from "../replication/wait_for.ts";

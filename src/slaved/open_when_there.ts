@@ -14,7 +14,8 @@ import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { CONNECT_TIMEOUT_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
-import { pause } from "../runtime/waiting.ts";
+import { type Deferred, pause } from "../runtime/waiting.ts";
+import type { RememberingTransport } from "./last_failure.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /**
@@ -58,13 +59,53 @@ export async function openWhenThere<Database>(
   }
 }
 
+/** A connection that is waited for. */
+export interface AwaitedLink {
+  /** Whose it is, for errors. */
+  readonly name: string;
+  readonly transport: RememberingTransport;
+  /** Resolves once its first position is adopted. */
+  readonly live: Deferred<void>;
+}
+
+/**
+ * Waits until a connection hears of every write.
+ *
+ * @throws {HeadwaterError} `CONNECT_TIMEOUT`, saying who does not answer.
+ * @throws The signal's reason, if it is aborted.
+ */
+export async function untilLive(
+  { name, transport, live }: AwaitedLink,
+  { connectTimeoutMs, signal }: SlavedStoreOptions,
+  deadlineMs: number,
+): Promise<void> {
+  const { promise, reject } = live;
+  const abort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  const cancel = systemClock.schedule(
+    () => {
+      const { lastFailure } = transport;
+      const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
+      const missing = `nobody answers at ${name}${reason}`;
+      reject(connectTimeoutError(missing, connectTimeoutMs));
+    },
+    Math.max(0, deadlineMs - systemClock.monotonicMs()),
+  );
+  try {
+    await promise;
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
 function isPassing(error: unknown): boolean {
   return error instanceof HeadwaterError &&
     (error.code === "DATABASE_UNAVAILABLE" || error.code === "DATABASE_BUSY");
 }
 
 /** The error of a connection that did not come about in time. */
-export function connectTimeoutError(
+function connectTimeoutError(
   missing: string,
   timeoutMs: number = CONNECT_TIMEOUT_MS,
 ): HeadwaterError {

@@ -5,6 +5,7 @@
  */
 
 import type { DatabaseOptions } from "../database/open_database.ts";
+import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
@@ -62,6 +63,17 @@ export interface SlavedStoreOptions
    * @default {10000}
    */
   readonly connectTimeoutMs?: number | undefined;
+
+  /**
+   * Keys of one cache that a catch-up invalidates one by one; beyond, it clears
+   * the cache.
+   *
+   * @default {10000}
+   */
+  readonly maxCatchUpKeys?: number | undefined;
+
+  /** Is told how a catch-up comes along, page by page. What it throws is logged. */
+  readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
 
   /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined;

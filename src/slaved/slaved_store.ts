@@ -12,11 +12,22 @@ import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
-import { ReaderPosition } from "../replication/reader_position.ts";
 import {
-  type StreamHandler,
-  TransactionApplier,
-} from "../replication/transaction_applier.ts";
+  ReaderPosition,
+  type WaitOutcome,
+  type WaitReached,
+} from "../replication/reader_position.ts";
+import { LagMeter } from "../replication/lag_meter.ts";
+import { LogIdentity } from "../replication/log_identity.ts";
+import type {
+  StreamHandler,
+  SubscribeOptions,
+} from "../replication/stream_subscription.ts";
+import { TransactionApplier } from "../replication/transaction_applier.ts";
+import {
+  type WaitForOptions,
+  waitForPosition,
+} from "../replication/wait_for.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
@@ -28,67 +39,29 @@ import {
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
-import {
-  type Deferred,
-  deferred,
-  soon,
-  type WaitOptions,
-} from "../runtime/waiting.ts";
+import { deferred, soon } from "../runtime/waiting.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
-import {
-  type Position,
-  toPosition,
-  type WaitTarget,
-} from "../tokens/position.ts";
+import type { Position, WaitTarget } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
-import { rememberFailure, type RememberingTransport } from "./last_failure.ts";
-import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
+import { rememberFailure } from "./last_failure.ts";
+import {
+  type AwaitedLink,
+  openWhenThere,
+  untilLive,
+} from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import { SlavedCommands, SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
+import type { SlavedStats } from "./slaved_stats.ts";
 
 /** One writer's connection. */
-interface Link {
-  /** Whose it is, for errors. */
-  readonly name: string;
-  readonly transport: RememberingTransport;
-  /** Resolves once its first position is adopted. */
-  readonly live: Deferred<void>;
+interface Link extends AwaitedLink {
   readonly follower: Follower;
   readonly client: ReplicationClient;
-}
-
-/**
- * What a slaved store is doing: `"connecting"` has no writer to hear from and
- * answers from what it knows; `"live"` hears of every write as it happens;
- * `"closed"` answers no more.
- */
-export type SlavedState = "connecting" | "live" | "closed";
-
-/** What a slaved store has done so far. */
-export interface SlavedStats {
-  /** What it is doing. */
-  readonly state: SlavedState;
-  /** Transactions applied. */
-  readonly transactions: number;
-  /** Rows of them, in all streams. */
-  readonly rows: number;
-  /** Invalidation rows among them. */
-  readonly invalidations: number;
-  /** Invalidations of caches that this process doesn't have. */
-  readonly unknownInvalidations: number;
-  /** Times that every cache was cleared. */
-  readonly flushes: number;
-  /** Connections made. */
-  readonly connections: number;
-  /** Times that missed rows were fetched from the log. */
-  readonly catchUps: number;
-  /** Handlers that failed. */
-  readonly handlerFailures: number;
 }
 
 /** Ends a subscription. */
@@ -120,6 +93,8 @@ export class SlavedStore<Database> extends SlavedCommands {
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
   readonly #position: ReaderPosition;
+  readonly #lag: LagMeter;
+  readonly #identity: LogIdentity;
   readonly #history: HistoryMarks;
   readonly #applier: TransactionApplier;
   readonly #links: readonly Link[];
@@ -148,6 +123,8 @@ export class SlavedStore<Database> extends SlavedCommands {
     this.#streams = parts.streams;
     this.#caches = parts.caches;
     this.#position = new ReaderPosition(clock);
+    this.#lag = new LagMeter(this.#position, clock);
+    this.#identity = new LogIdentity(engine.session);
     this.#history = new HistoryMarks({
       session: engine.session,
       position: this.#position,
@@ -162,11 +139,17 @@ export class SlavedStore<Database> extends SlavedCommands {
     );
     const following = {
       session: engine.session,
-      refresh: () => void engine.reopenIfReplaced(),
+      refresh: () => {
+        engine.reopenIfReplaced();
+        return this.#identity.read();
+      },
       applier: this.#applier,
       caches: this.#caches,
       position: this.#position,
       history: this.#history,
+      lag: this.#lag,
+      maxCatchUpKeys: options.maxCatchUpKeys,
+      onProgress: options.onProgress,
       clock,
       logger,
     };
@@ -248,23 +231,23 @@ export class SlavedStore<Database> extends SlavedCommands {
 
   /** What it has done so far. */
   get stats(): SlavedStats {
-    const { transactions, rows, handlerFailures } = this.#applier.stats;
     const { applied, unknown, flushes } = this.#caches.stats;
     const isLive = this.#links.every(({ follower }) => follower.isLive);
     const following = isLive ? "live" : "connecting";
     const sum = (count: (link: Link) => number) =>
       this.#links.reduce((total, link) => total + count(link), 0);
+    const followers = [this.#watched, ...this.#links.map((l) => l.follower)];
     return {
+      ...this.#applier.stats,
       state: this.#closing === undefined ? following : "closed",
-      transactions,
-      rows,
       invalidations: applied,
       unknownInvalidations: unknown,
       flushes,
       connections: sum(({ client }) => client.connections),
-      catchUps: sum(({ follower }) => follower.stats.catchUps) +
-        this.#watched.stats.catchUps,
-      handlerFailures,
+      catchUps: followers.reduce((all, { stats }) => all + stats.catchUps, 0),
+      catchingUp: followers.flatMap(({ stats }) => stats.catchingUp),
+      lag: this.#lag.lags,
+      waiters: this.#position.waiters,
     };
   }
 
@@ -284,18 +267,46 @@ export class SlavedStore<Database> extends SlavedCommands {
   }
 
   /**
+   * How far it has got, as text that fits in a header, a cookie or a URL:
+   * letters, digits, `-` and `_`. `waitFor` takes it in any process.
+   *
+   * @throws {HeadwaterError} `DATABASE_INVALID` if an older release made the log.
+   */
+  currentToken(): string {
+    return this.#identity.format(this.#position.current);
+  }
+
+  /** Waits, and says which it was: reached, or not in time. */
+  waitFor(
+    target: WaitTarget,
+    options: WaitForOptions & { readonly onTimeout: "return" },
+  ): Promise<WaitOutcome>;
+  /**
    * Waits until this process has applied a write: from then on nothing that it
    * returns is older.
    *
-   * @param target A commit, or a position.
-   * @param options How long; 10,000 ms by default. The signal ends this wait
-   *   only; what is waited for goes on.
-   * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline. It never resolves by running out of time.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is neither; `CLOSED` if the store is, or is being closed.
+   * @param target A commit, a position, or the text that `currentToken()` gave.
+   * @param options How long, 10,000 ms by default, and for which handlers. The
+   *   signal ends this wait only; what is waited for goes on.
+   * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline. It never says
+   *   that it was reached by running out of time.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is none of them;
+   *   `POSITION_INVALID` for a text that is none; `POSITION_FOREIGN` for one of
+   *   another log; `STREAM_UNKNOWN`; `CLOSED` if the store is, or is being closed.
    * @throws The signal's reason, once it is aborted.
    */
-  async waitFor(target: WaitTarget, options: WaitOptions = {}): Promise<void> {
-    await this.#position.waitFor(toPosition(target), options);
+  waitFor(target: WaitTarget, options?: WaitForOptions): Promise<WaitReached>;
+  async waitFor(
+    target: WaitTarget,
+    options: WaitForOptions = {},
+  ): Promise<WaitOutcome> {
+    const parts = {
+      position: this.#position,
+      applier: this.#applier,
+      streams: this.#streams,
+      clock: systemClock,
+    };
+    return await waitForPosition(parts, this.#identity.parse(target), options);
   }
 
   /**
@@ -303,18 +314,29 @@ export class SlavedStore<Database> extends SlavedCommands {
    * token, after this process's caches are right. A handler that fails is
    * reported to the logger and counted; the next batch comes all the same.
    *
+   * With `retry`, it gets the batch again after a pause. Meanwhile neither
+   * invalidations nor the position wait for it: later batches line up behind it,
+   * in order, 100,000 rows at most, and `waitFor(…, { streams })` waits for them.
+   *
    * @param stream The stream, or its name.
-   * @param handler Is given each batch. The position waits for it: keep it short.
+   * @param handler Is given each batch. The position waits for its first call: keep it short.
+   * @param options What to do when it fails.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`.
    */
   subscribe<Row>(
     stream: Stream<Row> | string,
     handler: StreamHandler<Row>,
+    options: SubscribeOptions<Row> = {},
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
-    return this.#applier.addHandler(name, handler as StreamHandler);
+    requireBounds(`subscribe to ${name}`, options.retry ?? {});
+    return this.#applier.addHandler(
+      name,
+      handler as StreamHandler,
+      options as SubscribeOptions,
+    );
   }
 
   /** Disconnects, ends every wait with an error, and closes the database. */
@@ -337,7 +359,7 @@ export class SlavedStore<Database> extends SlavedCommands {
     const clock = systemClock;
     for (const { client } of this.#links) client.open();
     for (const link of this.#links) {
-      await this.#waitUntilLive(link, options, deadlineMs);
+      await untilLive(link, options, deadlineMs);
     }
     if (pollIntervalMs === 0) return;
     this.#watcher = new DatabaseWatcher({
@@ -357,31 +379,6 @@ export class SlavedStore<Database> extends SlavedCommands {
     await soon(this.#watcher.look(), clock, FIRST_LOOK_TIMEOUT_MS);
   }
 
-  async #waitUntilLive(
-    { name, transport, live }: Link,
-    { connectTimeoutMs, signal }: SlavedStoreOptions,
-    deadlineMs: number,
-  ): Promise<void> {
-    const { promise, reject } = live;
-    const abort = () => reject(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    const cancel = systemClock.schedule(
-      () => {
-        const { lastFailure } = transport;
-        const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
-        const missing = `nobody answers at ${name}${reason}`;
-        reject(connectTimeoutError(missing, connectTimeoutMs));
-      },
-      Math.max(0, deadlineMs - systemClock.monotonicMs()),
-    );
-    try {
-      await promise;
-    } finally {
-      cancel();
-      signal?.removeEventListener("abort", abort);
-    }
-  }
-
   async #close(): Promise<void> {
     this.#position.close(
       new HeadwaterError(
@@ -389,6 +386,7 @@ export class SlavedStore<Database> extends SlavedCommands {
         "Cannot wait: the slaved store is closed; connect another",
       ),
     );
+    this.#applier.close();
     this.#history.close();
     this.#replica?.gate.close();
     for (const { follower } of this.#links) follower.close();

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { parsePositionText } from "./position_text.ts";
 import { parseToken, type Token } from "./token.ts";
 
 /**
@@ -26,21 +27,27 @@ export interface Commit<Result = unknown> {
 }
 
 /**
- * What can be waited for: a commit (its result may be left out), or a
- * position. Tokens may be plain numbers, as they are after a way through JSON.
+ * What can be waited for: a commit (its result may be left out), a position, or
+ * the text that `currentToken()` gave. Tokens may be plain numbers, as they are
+ * after a way through JSON.
  */
 export type WaitTarget =
+  | string
   | { readonly instance: string; readonly token: number }
   | ReadonlyMap<string, number>;
 
 /**
  * Checks that something can be waited for, and gives it as a position.
  *
- * @param target A commit or a position, perhaps from outside.
+ * @param target A commit, a position or its text, perhaps from outside.
+ * @param logId The identity of the log that is waited on, for texts.
  * @returns The position to reach.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is neither; a bare number is not a position.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is none of them (a bare
+ *   number is not a position); `POSITION_INVALID` for a text that is none;
+ *   `POSITION_FOREIGN` for one of another log.
  */
-export function toPosition(target: WaitTarget): Position {
+export function toPosition(target: WaitTarget, logId?: string): Position {
+  if (typeof target === "string") return fromText(target, logId);
   if (target instanceof Map) {
     return new Map(
       Array.from(target, ([name, token]) => component(name, token)),
@@ -50,6 +57,21 @@ export function toPosition(target: WaitTarget): Position {
   return new Map([component(instance, token)]);
 }
 
+function fromText(text: string, logId: string | undefined): Position {
+  const said = parsePositionText(text);
+  if (said.logId === logId) return said.position;
+  throw new HeadwaterError(
+    "POSITION_FOREIGN",
+    `Cannot wait for position ${
+      quote(text)
+    }: it is of log ${said.logId}, and ` +
+      `this is ${
+        logId === undefined ? "one without an identity" : `log ${logId}`
+      }; ` +
+      "give one of this log, or none",
+  );
+}
+
 function component(instance: unknown, token: unknown): [string, Token] {
   if (typeof instance !== "string" || typeof token !== "number") {
     throw new HeadwaterError(
@@ -57,7 +79,7 @@ function component(instance: unknown, token: unknown): [string, Token] {
       `Cannot wait for token ${String(token)} of instance ${
         String(instance)
       }: ` +
-        "give a commit, { instance, token }, or a Map of instance to token",
+        "give a commit, { instance, token }, a Map of instance to token, or its text",
     );
   }
   return [instance, parseToken(token)];

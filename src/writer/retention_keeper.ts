@@ -10,9 +10,11 @@ import {
   retainStream,
   type RetentionPolicies,
 } from "../log/retention.ts";
-import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { RETENTION_INTERVAL_MS } from "../runtime/limits.ts";
+import { type Logger, silentLogger } from "../runtime/logger.ts";
+import type { WriterStoreOptions } from "./writer_options.ts";
 
 /** What a keeper works with. */
 export interface RetentionKeeperOptions<Database> {
@@ -73,4 +75,21 @@ export class RetentionKeeper<Database> {
       }
     }
   }
+}
+
+/** Keeps a writer's log as short as its options say; `undefined` if it need not. */
+export function keepRetained<Database>(
+  engine: Engine<Database>,
+  options: WriterStoreOptions,
+): RetentionKeeper<Database> | undefined {
+  const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
+    options;
+  if (retentionIntervalMs === 0) return undefined;
+  return new RetentionKeeper({
+    engine,
+    policies: retention,
+    intervalMs: retentionIntervalMs,
+    clock: systemClock,
+    logger: options.logger ?? silentLogger,
+  });
 }

@@ -7,14 +7,14 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
-import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { requirePolicies } from "../log/retention.ts";
-import { type Lease, takeLease } from "../log/lease.ts";
-import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import type { Lease } from "../log/lease.ts";
+import { LogIdentity } from "../replication/log_identity.ts";
+import type { WaitReached } from "../replication/reader_position.ts";
 import type { Streamer } from "../replication/streamer.ts";
+import type { WaitForOptions } from "../replication/wait_for.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -23,16 +23,14 @@ import {
   MAX_ATTEMPTS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
-  RETENTION_INTERVAL_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
-import type { Commit, Position } from "../tokens/position.ts";
+import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import type { ThreadPort } from "../transport/transport.ts";
 import {
   type ReadRowsOptions,
@@ -42,7 +40,9 @@ import {
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import { closedError, Listeners } from "./listeners.ts";
-import { RetentionKeeper } from "./retention_keeper.ts";
+import { requireOptions, takeName } from "./open_writer.ts";
+import { requireReached } from "./own_wait.ts";
+import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import {
   TransactionRunner,
@@ -51,12 +51,7 @@ import {
 } from "./transaction_runner.ts";
 import { WriterTransaction } from "./writer_transaction.ts";
 import { createVoice, WriterCommands } from "./writer_commands.ts";
-import {
-  lineLimit,
-  requireName,
-  requireServerName,
-  type WriterStoreOptions,
-} from "./writer_options.ts";
+import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
 /**
@@ -94,6 +89,7 @@ export class WriterStore<Database> extends WriterCommands {
   readonly #caches: CacheRegistry;
   readonly #memory = new AggregateMemory();
   readonly #streamer: Streamer;
+  readonly #identity: LogIdentity;
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
@@ -120,6 +116,7 @@ export class WriterStore<Database> extends WriterCommands {
     this.#options = options;
     this.#engine = engine;
     this.#lease = lease;
+    this.#identity = new LogIdentity(engine.session);
     this.#streams = parts.streams;
     this.#caches = parts.caches;
     this.#streamer = voice.streamer;
@@ -150,17 +147,7 @@ export class WriterStore<Database> extends WriterCommands {
       random: systemRandom,
       logger,
     });
-    const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
-      options;
-    this.#retentionKeeper = retentionIntervalMs === 0
-      ? undefined
-      : new RetentionKeeper({
-        engine,
-        policies: retention,
-        intervalMs: retentionIntervalMs,
-        clock: systemClock,
-        logger,
-      });
+    this.#retentionKeeper = keepRetained(engine, options);
     this.#leaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
@@ -186,12 +173,7 @@ export class WriterStore<Database> extends WriterCommands {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
-    const { instance = "master", leaseMs = LEASE_MS } = options;
-    requireBounds("open a writer store", options);
-    requireName(instance, "instance");
-    requirePolicies(options.retention ?? {});
-    requireServerName(options.serverName ?? "headwater");
-    Listeners.check(options);
+    requireOptions(options);
     const parts = declare(options);
     const holder = `headwater ${systemRandom.id()}`;
     const engine = openDatabase<Database>(
@@ -202,18 +184,9 @@ export class WriterStore<Database> extends WriterCommands {
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeLease(
-        engine,
-        { instance, leaseMs, holder, clock: systemClock },
-        (session) =>
-          migrate(
-            session,
-            LOG_MIGRATIONS,
-            Math.round(systemClock.wallMs()),
-            options.schema,
-          ),
-      );
+      const lease = await takeName(engine, options, holder);
       store = new WriterStore<Database>(options, engine, lease, parts);
+      await store.#identity.read();
       await store.#listeners.open();
       return store;
     } catch (error) {
@@ -307,6 +280,41 @@ export class WriterStore<Database> extends WriterCommands {
   async project(projection: Projection<Database>): Promise<void> {
     await prepareInline(this.#engine, projection, systemClock);
     this.#inline.push(projection);
+  }
+
+  /**
+   * How far this instance has written, as text that fits in a header, a cookie
+   * or a URL; `waitFor` takes it in any process.
+   */
+  currentToken(): string {
+    return this.#identity.format(this.position);
+  }
+
+  /**
+   * Says that this process's reads contain a write: at once for its own.
+   *
+   * @param target A commit, a position, or the text that `currentToken()` gave.
+   * @param options As of a slaved store; there is no handler to wait for.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
+   *   this process is not told of; `LOG_REWOUND` for a token that was never
+   *   given; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   */
+  async waitFor(
+    target: WaitTarget,
+    options: WaitForOptions = {},
+  ): Promise<WaitReached> {
+    if (this.#closing !== undefined) throw closedError("wait");
+    const reached = requireReached(
+      {
+        instance: this.instance,
+        position: this.position,
+        lastTaken: this.#recorder.lastTaken,
+        streams: this.#streams,
+      },
+      this.#identity.parse(target),
+      options,
+    );
+    return await Promise.resolve(reached);
   }
 
   /**

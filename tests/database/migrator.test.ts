@@ -125,6 +125,7 @@ t.test("LOG_MIGRATIONS are numbered without a gap, and can be applied", async (t
     "headwater_holders",
     "headwater_instances",
     "headwater_log",
+    "headwater_meta",
     "headwater_migrations",
     "headwater_parked",
     "headwater_projections",

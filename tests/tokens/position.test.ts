@@ -19,7 +19,6 @@ t.test("toPosition() takes a position", (t) => {
 t.test("toPosition() refuses everything else", (t) => {
   const targets = [
     7,
-    "7",
     null,
     undefined,
     {},

@@ -1,0 +1,27 @@
+/**
+ * Which log it is.
+ *
+ * @module
+ */
+
+import type { Session } from "../database/engine.ts";
+import { readSchemaVersion } from "../database/migrator.ts";
+
+/** The first version of the tables that has it. */
+const IDENTITY_VERSION = 4;
+
+/**
+ * The random id that a log was given when its tables were made, as 16
+ * hexadecimal digits: the same in each of its replicas, and after a restore.
+ *
+ * @param session Where the log is.
+ * @returns The id; `undefined` if an older release's tables have none.
+ */
+export async function readLogId(session: Session): Promise<string | undefined> {
+  if (await readSchemaVersion(session) < IDENTITY_VERSION) return undefined;
+  const [row] = await session.rows(
+    "SELECT value FROM headwater_meta WHERE name = 'log_id'",
+    [],
+  );
+  return row === undefined ? undefined : String(row[0]);
+}

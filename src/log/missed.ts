@@ -1,0 +1,204 @@
+/**
+ * Reading what a reader has missed: joined by the database, as a million small
+ * transactions are too many to hand over one by one.
+ *
+ * @module
+ */
+
+import type { Session, SqlDialect } from "../database/engine.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
+import { LOG_ORDER, perDialect, tokenIs } from "./log_key.ts";
+import { ROW_SEPARATOR } from "./log_schema.ts";
+import type { LogRange } from "./read.ts";
+import type { LogRecord } from "./record.ts";
+
+/** Some of a range's transactions, all that a reader needs of them at once. */
+export interface MissedPage {
+  /** The token before its first. */
+  readonly after: Token;
+  /** The token up to which the range is contained. */
+  readonly upTo: Token;
+  /** How many transactions they are. */
+  readonly transactions: number;
+  /** Rows by stream. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** The rows of the stream that was asked for, {@linkcode ROW_SEPARATOR} between them. */
+  readonly joined: string;
+}
+
+/** How long pages are to be. */
+export interface PageSize {
+  /** Records, about. */
+  readonly records: number;
+  /** Bytes of the records; more only if one token has more. */
+  readonly bytes: number;
+}
+
+/** What stands between two tokens. */
+interface Measure {
+  readonly records: number;
+  readonly bytes: number;
+  readonly rows: number;
+  /** Records of the stream that is asked for. */
+  readonly joined: number;
+}
+
+const FIRST_SPAN = 256;
+const MAX_SPAN = 2 ** 40;
+
+const RANGE = perDialect((dialect) =>
+  `${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")} AND instance = ?`
+);
+
+/** Bodies are measured unread. */
+const MEASURE = perDialect((dialect) =>
+  `SELECT count(*), coalesce(sum(octet_length(body)), 0),
+    coalesce(sum(row_count), 0),
+    coalesce(sum(CASE WHEN stream = ? THEN 1 ELSE 0 END), 0)
+  FROM headwater_log WHERE ${RANGE[dialect]}`
+);
+
+const AGGREGATE: Readonly<Record<SqlDialect, string>> = {
+  sqlite: "group_concat(body, char(10))",
+  postgres: "string_agg(body, chr(10))",
+};
+const JOIN = perDialect((dialect) =>
+  `SELECT ${AGGREGATE[dialect]} FROM headwater_log
+  WHERE ${RANGE[dialect]} AND stream = ?`
+);
+
+const COUNT_ROWS = perDialect((dialect) =>
+  `SELECT stream, sum(row_count) FROM headwater_log
+  WHERE ${RANGE[dialect]} AND row_count > 0 GROUP BY stream`
+);
+const COUNT_TOKENS = perDialect((dialect) =>
+  `SELECT count(DISTINCT token) FROM headwater_log WHERE ${RANGE[dialect]}`
+);
+
+/** Reads a range page by page; each page holds whole transactions. */
+export class MissedReader {
+  readonly #session: Session;
+  readonly #range: LogRange;
+  readonly #stream: string;
+  readonly #size: PageSize;
+  #after: Token;
+  /** Token numbers of the next page: others' may lie between. */
+  #span = FIRST_SPAN;
+
+  /**
+   * Constructs a reader that stands at the range's beginning.
+   *
+   * @param stream The stream whose rows to give.
+   */
+  constructor(
+    session: Session,
+    range: LogRange,
+    stream: string,
+    size: PageSize,
+  ) {
+    this.#session = session;
+    this.#range = range;
+    this.#stream = stream;
+    this.#size = size;
+    this.#after = range.after;
+  }
+
+  /** The next page; `undefined` if there is none. One at a time. */
+  async next(): Promise<MissedPage | undefined> {
+    const after = this.#after;
+    if (after >= this.#range.upTo) return undefined;
+    const { upTo, measure } = await this.#fit();
+    this.#after = upTo;
+    const { instance } = this.#range;
+    const place = { instance, after, upTo };
+    const isJoined = measure.joined > 0;
+    const isMixed = measure.joined < measure.records;
+    return {
+      after,
+      upTo,
+      joined: isJoined ? await this.#join(place) : "",
+      transactions: isMixed ? await this.#countTokens(place) : measure.records,
+      rowsByStream: isMixed
+        ? await this.#countRows(place)
+        : new Map(isJoined ? [[this.#stream, measure.rows]] : []),
+    };
+  }
+
+  /** Where the page ends, so that it is neither too long nor much too short. */
+  async #fit(): Promise<{ upTo: Token; measure: Measure }> {
+    const after = this.#after;
+    const { instance, upTo: last } = this.#range;
+    while (true) {
+      const upTo = parseToken(Math.min(last, after + this.#span));
+      const measure = await this.#measure({ instance, after, upTo });
+      // How many times its size it is.
+      const fullness = Math.max(
+        measure.records / this.#size.records,
+        measure.bytes / this.#size.bytes,
+      );
+      const span = upTo - after;
+      if (fullness > 1 && span > 1) {
+        this.#span = Math.max(1, Math.floor(span / fullness * 0.8));
+        continue;
+      }
+      if (fullness < 0.5) this.#span = Math.min(MAX_SPAN, this.#span * 4);
+      return { upTo, measure };
+    }
+  }
+
+  async #measure({ instance, after, upTo }: LogRange): Promise<Measure> {
+    const [row = []] = await this.#session.rows(
+      MEASURE[this.#session.dialect],
+      [this.#stream, after, upTo, instance],
+    );
+    const [records = 0, bytes = 0, rows = 0, joined = 0] = row.map(Number);
+    return { records, bytes, rows, joined };
+  }
+
+  async #join({ instance, after, upTo }: LogRange): Promise<string> {
+    const [row] = await this.#session.rows(
+      JOIN[this.#session.dialect],
+      [after, upTo, instance, this.#stream],
+    );
+    return typeof row?.[0] === "string" ? row[0] : "";
+  }
+
+  async #countRows(
+    { instance, after, upTo }: LogRange,
+  ): Promise<Map<string, number>> {
+    const found = await this.#session.rows(
+      COUNT_ROWS[this.#session.dialect],
+      [after, upTo, instance],
+    );
+    return new Map(
+      found.map(([stream, rows]) => [String(stream), Number(rows)]),
+    );
+  }
+
+  async #countTokens({ instance, after, upTo }: LogRange): Promise<number> {
+    const [row] = await this.#session.rows(
+      COUNT_TOKENS[this.#session.dialect],
+      [after, upTo, instance],
+    );
+    return Number(row?.[0]);
+  }
+}
+
+/** The records of some streams, by token. */
+export async function readMissedRecords(
+  session: Session,
+  { instance, after, upTo }: LogRange,
+  streams: readonly string[],
+): Promise<LogRecord[]> {
+  const { dialect } = session;
+  const found = await session.rows(
+    `SELECT token, stream, body FROM headwater_log WHERE ${RANGE[dialect]}
+    AND stream IN (${streams.map(() => "?")}) ORDER BY ${LOG_ORDER[dialect]}`,
+    [after, upTo, instance, ...streams],
+  );
+  return found.map(([token, stream, body]) => ({
+    token: parseToken(Number(token)),
+    stream: String(stream),
+    rows: String(body).split(ROW_SEPARATOR),
+  }));
+}

@@ -1,0 +1,162 @@
+/**
+ * A long way's invalidations, each done once.
+ *
+ * @module
+ */
+
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import { ROW_SEPARATOR } from "../log/log_schema.ts";
+import { readCachesRow } from "../protocol/caches_row.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+
+/** What has been done to what a name stands for. */
+interface Seen {
+  /** What its rows begin with: `["name",`. */
+  readonly prefix: string;
+  readonly name: string;
+  readonly kind: "cache" | "group" | "unknown";
+  /** Its keys that were invalidated, as JSON. */
+  readonly keys: Set<string>;
+  /** Whether there is nothing left to invalidate. */
+  isDone: boolean;
+}
+
+/** Names that are remembered: more than any process has caches. */
+const MAX_NAMES = 10_000;
+const NO_ROWS = { rows: 0, unknown: 0 };
+
+/**
+ * Takes the invalidations of one catch-up, page by page.
+ *
+ * A key that is repeated is invalidated once: whatever has been loaded since
+ * was read from a database that contains the end of the range already. So is
+ * whatever a cache was filled with after it was cleared, which is what happens
+ * to one beyond so many keys.
+ */
+export class Coalescer {
+  readonly #caches: CacheRegistry;
+  readonly #maxKeys: number;
+  readonly #names = new Map<string, Seen>();
+  #contained = { ...NO_ROWS };
+
+  /**
+   * Constructs one that has done nothing.
+   *
+   * @param maxKeys How many keys of one cache are invalidated one by one.
+   */
+  constructor(caches: CacheRegistry, maxKeys: number) {
+    this.#caches = caches;
+    this.#maxKeys = maxKeys;
+  }
+
+  /**
+   * Invalidates what rows of the `caches` stream say.
+   *
+   * @param rows The rows, joined by newlines.
+   * @throws {HeadwaterError} `LINE_INVALID` if a row is none of the stream's.
+   */
+  apply(rows: string): void {
+    let seen: Seen | undefined;
+    let start = 0;
+    while (start < rows.length) {
+      let end = rows.indexOf(ROW_SEPARATOR, start);
+      if (end < 0) end = rows.length;
+      if (seen === undefined || !rows.startsWith(seen.prefix, start)) {
+        seen = this.#find(rows, start, end);
+      }
+      if (seen?.isDone) this.#skip(seen);
+      else this.#take(seen, rows, start, end);
+      start = end + 1;
+    }
+    this.#caches.contained(this.#contained.rows, this.#contained.unknown);
+    this.#contained = { ...NO_ROWS };
+  }
+
+  #take(
+    seen: Seen | undefined,
+    rows: string,
+    start: number,
+    end: number,
+  ): void {
+    const key = seen && keyText(rows, start + seen.prefix.length, end);
+    if (seen === undefined || key === undefined) {
+      this.#invalidate(rows.slice(start, end));
+    } else if (seen.keys.has(key)) {
+      this.#skip(seen);
+    } else if (seen.kind === "cache" && seen.keys.size >= this.#maxKeys) {
+      this.#caches.apply(seen.name, null);
+      this.#finish(seen);
+    } else {
+      this.#invalidate(rows.slice(start, end));
+      if (seen.kind === "cache" && key === "null") this.#finish(seen);
+      else {
+        // A group can't be cleared: what it stands for goes by the key.
+        if (seen.keys.size >= this.#maxKeys) seen.keys.clear();
+        seen.keys.add(ownText(key));
+      }
+    }
+  }
+
+  #finish(seen: Seen): void {
+    seen.isDone = true;
+    seen.keys.clear();
+  }
+
+  #skip({ kind }: Seen): void {
+    this.#contained.rows += 1;
+    if (kind === "unknown") this.#contained.unknown += 1;
+  }
+
+  #invalidate(row: string): void {
+    if (readCachesRow(row, this.#caches)) return;
+    throw new HeadwaterError(
+      "LINE_INVALID",
+      `failed to parse row (${quote(row)})`,
+    );
+  }
+
+  /** What a row's name stands for; `undefined` if its name has an escape. */
+  #find(rows: string, start: number, end: number): Seen | undefined {
+    const nameEnd = rows.indexOf('",', start + 2);
+    if (!rows.startsWith('["', start) || nameEnd < 0 || nameEnd >= end) {
+      return undefined;
+    }
+    const name = rows.slice(start + 2, nameEnd);
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    if (name.includes("\\") || name.includes('"')) return undefined;
+    if (this.#names.size >= MAX_NAMES) this.#names.clear();
+    const kind = this.#caches.kindOf(name);
+    const own = ownText(name);
+    const seen = {
+      prefix: `["${own}",`,
+      name: own,
+      kind,
+      keys: new Set<string>(),
+      isDone: kind === "unknown",
+    };
+    this.#names.set(own, seen);
+    return seen;
+  }
+}
+
+/**
+ * A row's key as JSON; `undefined` for a row that doesn't end with a number,
+ * which may be cut elsewhere.
+ */
+function keyText(rows: string, start: number, end: number): string | undefined {
+  if (!isDigit(rows.charCodeAt(end - 2)) || rows[end - 1] !== "]") {
+    return undefined;
+  }
+  const comma = rows.lastIndexOf(",", end - 2);
+  return comma <= start ? undefined : rows.slice(start, comma);
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** The text alone: a slice would keep alive the page that it was cut from. */
+function ownText(text: string): string {
+  return JSON.parse(JSON.stringify(text));
+}

@@ -1,0 +1,47 @@
+/**
+ * What a slaved store counts.
+ *
+ * @module
+ */
+
+import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
+import type { InstanceLag } from "../replication/lag_meter.ts";
+
+/**
+ * What a slaved store is doing: `"connecting"` has no writer to hear from and
+ * answers from what it knows; `"live"` hears of every write as it happens;
+ * `"closed"` answers no more.
+ */
+export type SlavedState = "connecting" | "live" | "closed";
+
+/** What a slaved store has done so far. */
+export interface SlavedStats {
+  /** What it is doing. */
+  readonly state: SlavedState;
+  /** Transactions applied. */
+  readonly transactions: number;
+  /** Rows of them, in all streams. */
+  readonly rows: number;
+  /** The same, stream by stream; those of more than 1,000 streams are in the sum only. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** Invalidation rows among them, those that a catch-up did at once included. */
+  readonly invalidations: number;
+  /** Invalidations of caches that this process doesn't have. */
+  readonly unknownInvalidations: number;
+  /** Times that every cache was cleared. */
+  readonly flushes: number;
+  /** Connections made. */
+  readonly connections: number;
+  /** Times that missed rows were fetched from the log. */
+  readonly catchUps: number;
+  /** Catch-ups that are under way. */
+  readonly catchingUp: readonly CatchUpProgress[];
+  /** How far it is behind, by instance, as far as it has heard. */
+  readonly lag: readonly InstanceLag[];
+  /** Calls of `waitFor` that wait. */
+  readonly waiters: number;
+  /** Calls of handlers that failed. */
+  readonly handlerFailures: number;
+  /** Batches that wait for a handler which is called again, the failed one included. */
+  readonly queuedBatches: number;
+}

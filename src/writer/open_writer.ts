@@ -1,0 +1,47 @@
+/**
+ * What a writer store does before there is one.
+ *
+ * @module
+ */
+
+import type { Engine } from "../database/engine.ts";
+import { migrate } from "../database/migrator.ts";
+import { type Lease, takeLease } from "../log/lease.ts";
+import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import { requirePolicies } from "../log/retention.ts";
+import { requireBounds } from "../runtime/bounds.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { LEASE_MS } from "../runtime/limits.ts";
+import { Listeners } from "./listeners.ts";
+import {
+  requireName,
+  requireServerName,
+  type WriterStoreOptions,
+} from "./writer_options.ts";
+
+/**
+ * Refuses options that can't be.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option and its value.
+ */
+export function requireOptions(options: WriterStoreOptions): void {
+  requireBounds("open a writer store", options);
+  requireName(options.instance ?? "master", "instance");
+  requirePolicies(options.retention ?? {});
+  requireServerName(options.serverName ?? "headwater");
+  Listeners.check(options);
+}
+
+/** Takes the instance's name, the library's tables made or upgraded first. */
+export function takeName<Database>(
+  engine: Engine<Database>,
+  { instance = "master", leaseMs = LEASE_MS, schema }: WriterStoreOptions,
+  holder: string,
+): Promise<Lease> {
+  const nowMs = Math.round(systemClock.wallMs());
+  return takeLease(
+    engine,
+    { instance, leaseMs, holder, clock: systemClock },
+    (session) => migrate(session, LOG_MIGRATIONS, nowMs, schema),
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * Waiting, in the process that writes.
+ *
+ * @module
+ */
+
+import type { WaitReached } from "../replication/reader_position.ts";
+import type { WaitForOptions } from "../replication/wait_for.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import type { StreamRegistry } from "../streams/stream_registry.ts";
+import type { Position } from "../tokens/position.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+
+/** What the writing process knows. */
+export interface OwnPosition {
+  readonly instance: string;
+  /** How far it is complete. */
+  readonly position: Position;
+  /** The last token that it took. */
+  readonly lastTaken: Token;
+  readonly streams: StreamRegistry;
+}
+
+/**
+ * Says at once whether this process's reads contain a position: its own commits
+ * do as soon as they are made. It hears nothing of others', and its caches are
+ * not told of them, so it can't answer for those.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's token;
+ *   `LOG_REWOUND` for one that this log has not given; `STREAM_UNKNOWN`.
+ * @throws The signal's reason, if it is aborted.
+ */
+export function requireReached(
+  { instance, position, lastTaken, streams }: OwnPosition,
+  wanted: Position,
+  options: WaitForOptions,
+): WaitReached {
+  for (const stream of options.streams ?? []) {
+    streams.get(typeof stream === "string" ? stream : stream.name);
+  }
+  options.signal?.throwIfAborted();
+  for (const [name, token] of wanted) {
+    if (token === TOKEN_ZERO) continue;
+    if (name !== instance) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot wait for token ${token} of instance "${name}": this writer ` +
+          `store is "${instance}" and is not told what others write; ` +
+          "connect a SlavedStore",
+      );
+    }
+    if (token > lastTaken) {
+      throw new HeadwaterError(
+        "LOG_REWOUND",
+        `Cannot wait for token ${token} of instance "${name}": the last one it ` +
+          `wrote is ${lastTaken}; the log was restored to before that token, ` +
+          "or it is of another log",
+      );
+    }
+  }
+  return { outcome: "reached", position };
+}

@@ -41,6 +41,8 @@ export const EVENTS_STREAM = "events";
  * - `headwater_projections`, `headwater_parked`: how far each has got, and what
  *   it could not take.
  * - `headwater_retained`: up to where rows of a stream may have been deleted.
+ * - `headwater_calls`: what was answered to calls, so that one that is repeated
+ *   gets the same answer and changes nothing.
  */
 export const LOG_MIGRATIONS: readonly Migration[] = [
   {
@@ -154,6 +156,24 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
     version: 3,
     name: "a key for the log that SQLite appends to faster",
     statements: (dialect) => dialect === "sqlite" ? REKEY_SQLITE : [],
+  },
+  {
+    version: 4,
+    name: "calls",
+    statements: (dialect) => [
+      table(dialect, "headwater_calls", [
+        "id TEXT NOT NULL PRIMARY KEY",
+        "instance TEXT NOT NULL",
+        // Of the name and the arguments: an id stands for one call only.
+        "digest TEXT NOT NULL",
+        // By these the transaction's token is found.
+        "commit_id TEXT NOT NULL",
+        "after_token INTEGER NOT NULL",
+        "response TEXT NOT NULL",
+        "called_ms INTEGER NOT NULL",
+      ]),
+      "CREATE INDEX ix_headwater_calls_age ON headwater_calls (called_ms)",
+    ],
   },
 ];
 

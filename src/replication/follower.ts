@@ -21,6 +21,7 @@ import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { catchUp, type CatchUpRange, isContained } from "./catch_up.ts";
 import type { Receiver } from "./client.ts";
+import type { EphemeralFollower } from "./ephemeral_follower.ts";
 import type { HistoryMarks } from "./history_marks.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import type { TransactionApplier } from "./transaction_applier.ts";
@@ -35,6 +36,8 @@ export interface FollowerOptions {
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
   readonly history: HistoryMarks;
+  /** Takes what belongs to streams that are in no log; if any are declared. */
+  readonly ephemeral?: EphemeralFollower | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called when the first position is adopted, on each connection. */
@@ -96,17 +99,25 @@ export class Follower implements Receiver {
     token: Token | undefined,
     row: string,
   ): void | Promise<void> {
+    const { ephemeral } = this.#options;
+    if (ephemeral?.has(stream)) {
+      return ephemeral.row(stream, instance, token, row);
+    }
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addRow(stream, instance, token, row);
     if (complete !== undefined) return this.#options.applier.apply(complete);
   }
 
   position(
-    _stream: string,
+    stream: string,
     instance: string,
     previous: Token,
     token: Token,
   ): void | Promise<void> {
+    const { ephemeral } = this.#options;
+    if (ephemeral?.has(stream)) {
+      return ephemeral.position(stream, instance, previous, token);
+    }
     const complete = this.#assembler.addPosition(instance);
     if (complete === undefined) return this.#adopt(instance, previous, token);
     const applied = this.#options.applier.apply(complete);
@@ -117,11 +128,13 @@ export class Follower implements Receiver {
   disconnected(): void {
     this.#assembler.reset();
     this.#connected.clear();
+    this.#options.ephemeral?.disconnected();
   }
 
   /** Gives up a catch-up that is under way. */
   close(): void {
     this.#closing.abort();
+    this.#options.ephemeral?.disconnected();
   }
 
   #adopt(

@@ -5,11 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import {
-  formatCommand,
-  formatRdataPrefix,
-  parseCommand,
-} from "../protocol/codec.ts";
+import { formatCommand, parseCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -18,7 +14,9 @@ import type { Logger } from "../runtime/logger.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import { EphemeralLines } from "./ephemeral_lines.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { formatRows } from "./rdata_lines.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 
 /** Options of {@linkcode Streamer}. */
@@ -29,6 +27,8 @@ export interface StreamerOptions extends KeepAliveOptions {
   readonly serverName: string;
   /** The streams whose positions are told. */
   readonly streams: readonly string[];
+  /** The streams that are in no log. */
+  readonly ephemeralStreams?: readonly string[] | undefined;
   /** What they are called on the wire. */
   readonly wireNames: WireNames;
   /** The last token of the log, as the streamer begins. */
@@ -68,6 +68,7 @@ export class Streamer {
   #lastToken: Token;
   #lastStream: string;
   #lines = "";
+  readonly #ephemeral: EphemeralLines;
   #isFlushDue = false;
   #announcedMs = 0;
   #laggards = 0;
@@ -80,6 +81,7 @@ export class Streamer {
     this.#lastToken = lastToken;
     this.#lastStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
+    this.#ephemeral = new EphemeralLines(options);
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
       clock.repeat(() => this.#beat(), KeepAlive.checkIntervalMs(options)),
@@ -132,9 +134,19 @@ export class Streamer {
     if (records.length === 0) {
       this.#lastStream = this.#options.streams[0] as string;
     }
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    this.#options.clock.nextTurn(() => this.#flush());
+    this.#flushSoon();
+  }
+
+  /** Sends rows of an ephemeral stream likewise, after what was committed before. */
+  publishEphemeral(
+    stream: string,
+    token: Token,
+    rows: readonly string[],
+  ): void {
+    const readers = [...this.#readers];
+    const isLossy = readers.some(({ isShared }) => isShared);
+    this.#ephemeral.add(stream, token, readers.length > 0 ? rows : [], isLossy);
+    this.#flushSoon();
   }
 
   /**
@@ -150,9 +162,21 @@ export class Streamer {
     for (const reader of [...this.#readers]) reader.fail(reason);
   }
 
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#options.clock.nextTurn(() => this.#flush());
+  }
+
   #flush(): void {
     this.#isFlushDue = false;
     if (this.#isClosed) return;
+    this.#flushDurable();
+    const lines = this.#ephemeral.take();
+    if (lines !== "") this.#sendToAll(lines);
+  }
+
+  #flushDurable(): void {
     const stream = this.#lastStream;
     const isUntold = this.#told.get(stream) !== this.#lastToken;
     if (this.#lines === "" && !isUntold) return;
@@ -209,13 +233,14 @@ export class Streamer {
         token,
       });
     }
+    reader.sendLines(this.#ephemeral.positions());
   }
 
   #sendToAll(lines: string): void {
     const { maxOutboxBytes = MAX_OUTBOX_BYTES, logger } = this.#options;
     const bytes = Buffer.from(lines);
     for (const reader of this.#readers) {
-      reader.sendBytes(bytes);
+      reader.sendLines(bytes);
       const { queuedBytes } = reader;
       if (queuedBytes <= maxOutboxBytes) continue;
       this.#laggards += 1;
@@ -257,6 +282,10 @@ class Reader implements ConnectionHandler {
     this.#connection = connection;
     this.#events = events;
     this.#keepAlive = new KeepAlive(options.clock, options);
+  }
+
+  get isShared(): boolean {
+    return this.#connection.isShared;
   }
 
   get queuedBytes(): number {
@@ -310,7 +339,8 @@ class Reader implements ConnectionHandler {
     this.#connection.send(`${formatCommand(command)}\n`);
   }
 
-  sendBytes(lines: Uint8Array): void {
+  sendLines(lines: string | Uint8Array): void {
+    if (lines.length === 0) return;
     this.#keepAlive.sent();
     this.#connection.send(lines);
   }
@@ -351,17 +381,4 @@ class Reader implements ConnectionHandler {
         );
     }
   }
-}
-
-function formatRows(
-  stream: string,
-  instance: string,
-  token: Token,
-  rows: readonly string[],
-): string {
-  const last = rows.length - 1;
-  const lastLine = formatRdataPrefix(stream, instance, token) + rows[last];
-  if (last === 0) return `${lastLine}\n`;
-  const prefix = formatRdataPrefix(stream, instance, undefined);
-  return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
 }

@@ -8,6 +8,10 @@
 export type ErrorCode =
   | "AGGREGATE_CLOSED"
   | "BUG"
+  | "CALL_FAILED"
+  | "CALL_REFUSED"
+  | "CALL_TIMEOUT"
+  | "CALL_UNKNOWN"
   | "CLOSED"
   | "COMMIT_UNKNOWN"
   | "CONNECT_TIMEOUT"
@@ -37,6 +41,7 @@ export type ErrorCode =
   | "TOKENS_EXHAUSTED"
   | "TRANSACTION_ENDED"
   | "TRANSACTION_TOO_LARGE"
+  | "UNAUTHORIZED"
   | "VERSION_CONFLICT"
   | "WAIT_TIMEOUT";
 

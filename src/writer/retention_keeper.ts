@@ -5,6 +5,7 @@
  */
 
 import type { Engine } from "../database/engine.ts";
+import { deleteCalls } from "../log/calls.ts";
 import {
   DEFAULT_RETENTION,
   retainStream,
@@ -18,6 +19,8 @@ import type { Logger } from "../runtime/logger.ts";
 export interface RetentionKeeperOptions<Database> {
   readonly engine: Engine<Database>;
   readonly policies: RetentionPolicies;
+  /** How long answers to calls are kept, in ms. */
+  readonly callRetentionMs: number;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -51,7 +54,7 @@ export class RetentionKeeper<Database> {
   }
 
   async #run(): Promise<void> {
-    const { engine, policies, clock, logger } = this.#options;
+    const { engine, policies, callRetentionMs, clock, logger } = this.#options;
     const { signal } = this.#closing;
     const all = { ...DEFAULT_RETENTION, ...policies };
     for (const [stream, policy] of Object.entries(all)) {
@@ -71,6 +74,12 @@ export class RetentionKeeper<Database> {
           error: messageOf(error),
         });
       }
+    }
+    try {
+      await deleteCalls(engine, clock.wallMs() - callRetentionMs, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      logger("warn", "old calls not deleted", { error: messageOf(error) });
     }
   }
 }

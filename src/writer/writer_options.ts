@@ -7,13 +7,18 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { EndpointOptions } from "./endpoint_options.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { isName } from "../streams/stream.ts";
 
 /** Options of `WriterStore.open`. */
 export interface WriterStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    EndpointOptions {
   /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 
@@ -85,6 +90,13 @@ export interface WriterStoreOptions
    * @default {caches: 7 days; every other stream for ever}
    */
   readonly retention?: RetentionPolicies | undefined;
+
+  /**
+   * How long the answers to calls are kept, in ms, for workers that ask again.
+   *
+   * @default {86400000}
+   */
+  readonly callRetentionMs?: number | undefined;
 
   /**
    * How often what need not be kept is deleted, in ms; 0 for never.

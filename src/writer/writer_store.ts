@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine, WriteSession } from "../database/engine.ts";
@@ -21,12 +22,14 @@ import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
+  CALL_RETENTION_MS,
   LEASE_MS,
   MAX_ATTEMPTS,
   MAX_CONNECTIONS,
   MAX_LINE_BYTES,
   MAX_OUTBOX_BYTES,
   MAX_ROWS_PER_TRANSACTION,
+  MAX_RUNNING_CALLS,
   MAX_TRANSACTION_BYTES,
   RETENTION_INTERVAL_MS,
 } from "../runtime/limits.ts";
@@ -39,6 +42,7 @@ import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position } from "../tokens/position.ts";
 import { openTransport } from "../transport/open_transport.ts";
+import type { Token } from "../tokens/token.ts";
 import type { Listener } from "../transport/transport.ts";
 import {
   type ReadRowsOptions,
@@ -46,10 +50,15 @@ import {
   type RowPage,
 } from "./read_rows.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
+import { WriterEndpoint } from "./endpoint.ts";
+import { type CallHandler, ExposedCalls } from "./exposed_calls.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
+import { Publisher } from "./publisher.ts";
 import { RetentionKeeper } from "./retention_keeper.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import {
+  type OwnRunOptions,
+  type OwnWork,
   TransactionRunner,
   type TransactionRunOptions,
   type Work,
@@ -96,6 +105,9 @@ export class WriterStore<Database> extends EventReads {
   readonly #options: WriterStoreOptions;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
+  readonly #publisher: Publisher;
+  readonly #calls: ExposedCalls<Database>;
+  readonly #endpoint: WriterEndpoint;
   #listener: Listener | undefined;
   #closing: Promise<void> | undefined;
 
@@ -123,7 +135,8 @@ export class WriterStore<Database> extends EventReads {
     this.#streamer = new Streamer({
       instance: lease.instance,
       serverName: options.serverName ?? "headwater",
-      streams: parts.streams.names,
+      streams: parts.streams.durableNames,
+      ephemeralStreams: parts.streams.ephemeral.map(({ name }) => name),
       wireNames: parts.wireNames,
       lastToken: lease.lastToken,
       maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
@@ -162,6 +175,7 @@ export class WriterStore<Database> extends EventReads {
       : new RetentionKeeper({
         engine,
         policies: retention,
+        callRetentionMs: options.callRetentionMs ?? CALL_RETENTION_MS,
         intervalMs: retentionIntervalMs,
         clock: systemClock,
         logger,
@@ -172,6 +186,33 @@ export class WriterStore<Database> extends EventReads {
       leaseMs,
       lastTaken: () => this.#recorder.lastTaken,
       position: () => this.#recorder.position,
+      clock: systemClock,
+      logger,
+    });
+    const common = {
+      instance: lease.instance,
+      streams: parts.streams,
+      wireNames: parts.wireNames,
+      session: engine.session,
+      position: () => this.#recorder.position,
+      clock: systemClock,
+    };
+    this.#publisher = new Publisher({
+      ...common,
+      bounds: options,
+      publish: (...rows) => this.#streamer.publishEphemeral(...rows),
+    });
+    this.#calls = new ExposedCalls<Database>({
+      ...common,
+      transaction: (name, work, run) => this.#run(name, work, run),
+      maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
+      random: systemRandom,
+    });
+    const run = systemRandom.id();
+    this.#endpoint = new WriterEndpoint({
+      source: { ...common, run, held: this.#publisher.logs },
+      call: (name, id, args) => this.#calls.call(name, id, args),
+      endpoint: options,
       clock: systemClock,
       logger,
     });
@@ -219,6 +260,7 @@ export class WriterStore<Database> extends EventReads {
       );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#listen();
+      await store.#endpoint.listen();
       return store;
     } catch (error) {
       await store?.close();
@@ -235,6 +277,11 @@ export class WriterStore<Database> extends EventReads {
   /** Where readers connect, with the port that was chosen; `undefined` if nowhere. */
   get url(): string | undefined {
     return this.#listener?.url;
+  }
+
+  /** Where requests are taken, with the port that was chosen; `undefined` if nowhere. */
+  get httpUrl(): string | undefined {
+    return this.#endpoint.url;
   }
 
   /** How far this instance has written. */
@@ -289,8 +336,48 @@ export class WriterStore<Database> extends EventReads {
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    if (this.#closing !== undefined) throw closedError(name);
-    return await this.#runner.run(name, work, options);
+    return await this.#run(name, work, options);
+  }
+
+  /**
+   * Tells readers rows of a stream that is in no log. They are held in memory
+   * for a while, for readers that were away, and are gone with this process.
+   *
+   * @param stream The stream, declared with `durable: false`; or its name.
+   * @param rows What the stream's schema describes; at least one.
+   * @returns The rows' token, of the stream's own: 1 is the first since the start.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a durable stream; `ROW_INVALID`,
+   *   `STREAM_UNKNOWN`, `ROW_TOO_LONG`, `TRANSACTION_TOO_LARGE` or `CLOSED`.
+   */
+  publish<Row>(stream: Stream<Row> | string, rows: readonly Row[]): Token {
+    if (this.#closing !== undefined) throw closedError("publish");
+    return this.#publisher.publish(stream, rows);
+  }
+
+  /**
+   * Lets workers have something done: `slaved.call(name, args)` runs the handler
+   * here, in a transaction, once, however often the request is repeated.
+   *
+   * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
+   * @param schema What the arguments are.
+   * @param handler Executes a call.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is taken.
+   */
+  expose<Args>(
+    name: string,
+    schema: z.ZodType<Args>,
+    handler: CallHandler<Database, Args>,
+  ): void {
+    this.#calls.expose(name, schema, handler);
+  }
+
+  /**
+   * Answers a request to the replication endpoint: for those who have a server
+   * already and give it the paths `/_synapse/replication` and `/_headwater`. The
+   * secret, if there is one, is asked for here.
+   */
+  fetch(request: Request): Promise<Response> {
+    return this.#endpoint.fetch(request);
   }
 
   /**
@@ -321,7 +408,7 @@ export class WriterStore<Database> extends EventReads {
     options: ReadRowsOptions = {},
   ): Promise<RowPage<Row>> {
     const name = typeof stream === "string" ? stream : stream.name;
-    this.#streams.get(name);
+    this.#streams.requireDurable(name);
     return await readStreamRows<Row>(this.#engine.session, {
       ...options,
       instance: this.#lease.instance,
@@ -346,6 +433,15 @@ export class WriterStore<Database> extends EventReads {
     if (url === undefined) return;
     this.#listener = await openTransport(url, systemClock, { maxLineBytes })
       .listen((connection) => this.#streamer.accept(connection));
+  }
+
+  async #run<Result>(
+    name: string,
+    work: OwnWork<Database, Result>,
+    options: OwnRunOptions,
+  ): Promise<Commit<Result>> {
+    if (this.#closing !== undefined) throw closedError(name);
+    return await this.#runner.run(name, work, options);
   }
 
   #begin(
@@ -375,6 +471,7 @@ export class WriterStore<Database> extends EventReads {
 
   async #close(): Promise<void> {
     await this.#listener?.close();
+    await this.#endpoint.close();
     await this.#retentionKeeper?.close();
     await this.#runner.drain();
     await this.#leaseKeeper.release();

@@ -207,12 +207,13 @@ export class ExposedCalls<Database> {
 
   #unknown(name: string): HeadwaterError {
     const known = [...this.#calls.keys()];
+    if (known.length === 0) {
+      // A writer that has just begun: in a moment it will have exposed them.
+      return busyError(name, "this writer has exposed nothing yet");
+    }
     return new CallInvalid(
       "CALL_UNKNOWN",
-      `Cannot call ${quote(name)}: ` +
-        (known.length === 0
-          ? "nothing is exposed; expose it on the writer"
-          : `what is exposed is ${known.join(", ")}`),
+      `Cannot call ${quote(name)}: what is exposed is ${known.join(", ")}`,
     );
   }
 }

@@ -7,7 +7,7 @@
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
-import type { Engine, WriteSession } from "../database/engine.ts";
+import type { Engine } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { EventReads } from "../events/event_reads.ts";
@@ -16,24 +16,12 @@ import { readHorizon } from "../log/horizon.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { Streamer } from "../replication/streamer.ts";
+import type { Streamer } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import {
-  CALL_RETENTION_MS,
-  LEASE_MS,
-  MAX_ATTEMPTS,
-  MAX_CONNECTIONS,
-  MAX_LINE_BYTES,
-  MAX_OUTBOX_BYTES,
-  MAX_ROWS_PER_TRANSACTION,
-  MAX_RUNNING_CALLS,
-  MAX_TRANSACTION_BYTES,
-  RETENTION_INTERVAL_MS,
-} from "../runtime/limits.ts";
-import { silentLogger } from "../runtime/logger.ts";
+import { LEASE_MS, MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
@@ -49,21 +37,10 @@ import {
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
-import { AggregateMemory } from "./aggregate_memory.ts";
-import { WriterEndpoint } from "./endpoint.ts";
-import { type CallHandler, ExposedCalls } from "./exposed_calls.ts";
-import { LeaseKeeper } from "./lease_keeper.ts";
-import { Publisher } from "./publisher.ts";
-import { RetentionKeeper } from "./retention_keeper.ts";
-import { createRecorder, type Recorder } from "./recorder.ts";
-import {
-  type OwnRunOptions,
-  type OwnWork,
-  TransactionRunner,
-  type TransactionRunOptions,
-  type Work,
-} from "./transaction_runner.ts";
-import { WriterTransaction } from "./writer_transaction.ts";
+import type { CallHandler } from "./exposed_calls.ts";
+import type { Recorder } from "./recorder.ts";
+import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
+import { assembleWriter, type WriterParts } from "./writer_parts.ts";
 import { requireName, type WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
@@ -96,18 +73,12 @@ export class WriterStore<Database> extends EventReads {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
   readonly #inline: Projection<Database>[] = [];
+  readonly #parts: WriterParts<Database>;
   readonly #recorder: Recorder;
-  readonly #runner: TransactionRunner<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
-  readonly #memory = new AggregateMemory();
   readonly #streamer: Streamer;
   readonly #options: WriterStoreOptions;
-  readonly #leaseKeeper: LeaseKeeper;
-  readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
-  readonly #publisher: Publisher;
-  readonly #calls: ExposedCalls<Database>;
-  readonly #endpoint: WriterEndpoint;
   #listener: Listener | undefined;
   #closing: Promise<void> | undefined;
 
@@ -115,7 +86,7 @@ export class WriterStore<Database> extends EventReads {
     options: WriterStoreOptions,
     engine: Engine<Database>,
     lease: Lease,
-    parts: Declarations,
+    declared: Declarations,
   ) {
     super({
       session: engine.session,
@@ -126,96 +97,17 @@ export class WriterStore<Database> extends EventReads {
           (session) => writeSnapshot(session, key, snapshot),
         ),
     });
-    const { leaseMs = LEASE_MS, logger = silentLogger } = options;
     this.#options = options;
     this.#engine = engine;
     this.#lease = lease;
-    this.#streams = parts.streams;
-    this.#caches = parts.caches;
-    this.#streamer = new Streamer({
-      instance: lease.instance,
-      serverName: options.serverName ?? "headwater",
-      streams: parts.streams.durableNames,
-      ephemeralStreams: parts.streams.ephemeral.map(({ name }) => name),
-      wireNames: parts.wireNames,
-      lastToken: lease.lastToken,
-      maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
-      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
-      pingIntervalMs: options.pingIntervalMs,
-      silenceTimeoutMs: options.silenceTimeoutMs,
-      clock: systemClock,
-      logger,
-    });
-    this.#recorder = createRecorder({
-      lease,
-      session: engine.session,
-      clock: systemClock,
-      publish: (transaction) => this.#streamer.publish(transaction),
-    });
-    this.#runner = new TransactionRunner<Database>({
-      engine,
-      instance: lease.instance,
-      recorder: this.#recorder,
-      begin: (...attempt) => this.#begin(...attempt),
-      committed: ({ invalidations, appends }) => {
-        this.#memory.committed(engine.dialect, appends);
-        for (const { name, key } of invalidations) {
-          this.#caches.apply(name, key);
-        }
-      },
-      maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
-      clock: systemClock,
-      random: systemRandom,
-      logger,
-    });
-    const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
-      options;
-    this.#retentionKeeper = retentionIntervalMs === 0
-      ? undefined
-      : new RetentionKeeper({
-        engine,
-        policies: retention,
-        callRetentionMs: options.callRetentionMs ?? CALL_RETENTION_MS,
-        intervalMs: retentionIntervalMs,
-        clock: systemClock,
-        logger,
-      });
-    this.#leaseKeeper = new LeaseKeeper({
-      transact: (name, work) => engine.transaction(name, work),
-      lease,
-      leaseMs,
-      lastTaken: () => this.#recorder.lastTaken,
-      position: () => this.#recorder.position,
-      clock: systemClock,
-      logger,
-    });
-    const common = {
-      instance: lease.instance,
-      streams: parts.streams,
-      wireNames: parts.wireNames,
-      session: engine.session,
-      position: () => this.#recorder.position,
-      clock: systemClock,
-    };
-    this.#publisher = new Publisher({
-      ...common,
-      bounds: options,
-      publish: (...rows) => this.#streamer.publishEphemeral(...rows),
-    });
-    this.#calls = new ExposedCalls<Database>({
-      ...common,
-      transaction: (name, work, run) => this.#run(name, work, run),
-      maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
-      random: systemRandom,
-    });
-    const run = systemRandom.id();
-    this.#endpoint = new WriterEndpoint({
-      source: { ...common, run, held: this.#publisher.logs },
-      call: (name, id, args) => this.#calls.call(name, id, args),
-      endpoint: options,
-      clock: systemClock,
-      logger,
-    });
+    this.#streams = declared.streams;
+    this.#caches = declared.caches;
+    const parts = assembleWriter(
+      { options, engine, lease, declared, inline: this.#inline },
+    );
+    this.#parts = parts;
+    this.#streamer = parts.streamer;
+    this.#recorder = parts.recorder;
   }
 
   /**
@@ -260,7 +152,7 @@ export class WriterStore<Database> extends EventReads {
       );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#listen();
-      await store.#endpoint.listen();
+      await store.#parts.endpoint.listen();
       return store;
     } catch (error) {
       await store?.close();
@@ -281,7 +173,7 @@ export class WriterStore<Database> extends EventReads {
 
   /** Where requests are taken, with the port that was chosen; `undefined` if nowhere. */
   get httpUrl(): string | undefined {
-    return this.#endpoint.url;
+    return this.#parts.endpoint.url;
   }
 
   /** How far this instance has written. */
@@ -293,7 +185,7 @@ export class WriterStore<Database> extends EventReads {
   get stats(): WriterStats {
     return {
       ...this.#streamer.stats,
-      ...this.#runner.stats,
+      ...this.#parts.runner.stats,
     };
   }
 
@@ -336,7 +228,8 @@ export class WriterStore<Database> extends EventReads {
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    return await this.#run(name, work, options);
+    if (this.#closing !== undefined) throw closedError(name);
+    return await this.#parts.runner.run(name, work, options);
   }
 
   /**
@@ -351,7 +244,7 @@ export class WriterStore<Database> extends EventReads {
    */
   publish<Row>(stream: Stream<Row> | string, rows: readonly Row[]): Token {
     if (this.#closing !== undefined) throw closedError("publish");
-    return this.#publisher.publish(stream, rows);
+    return this.#parts.publisher.publish(stream, rows);
   }
 
   /**
@@ -368,7 +261,7 @@ export class WriterStore<Database> extends EventReads {
     schema: z.ZodType<Args>,
     handler: CallHandler<Database, Args>,
   ): void {
-    this.#calls.expose(name, schema, handler);
+    this.#parts.calls.expose(name, schema, handler);
   }
 
   /**
@@ -377,7 +270,7 @@ export class WriterStore<Database> extends EventReads {
    * secret, if there is one, is asked for here.
    */
   fetch(request: Request): Promise<Response> {
-    return this.#endpoint.fetch(request);
+    return this.#parts.endpoint.fetch(request);
   }
 
   /**
@@ -435,46 +328,12 @@ export class WriterStore<Database> extends EventReads {
       .listen((connection) => this.#streamer.accept(connection));
   }
 
-  async #run<Result>(
-    name: string,
-    work: OwnWork<Database, Result>,
-    options: OwnRunOptions,
-  ): Promise<Commit<Result>> {
-    if (this.#closing !== undefined) throw closedError(name);
-    return await this.#runner.run(name, work, options);
-  }
-
-  #begin(
-    session: WriteSession<Database>,
-    attempt: number,
-    mayRecall: boolean,
-  ): WriterTransaction<Database> {
-    const { maxRowsPerTransaction, maxLineBytes } = this.#options;
-    return new WriterTransaction<Database>({
-      session,
-      attempt,
-      memory: this.#memory,
-      mayRecall,
-      inline: this.#inline,
-      instance: this.#lease.instance,
-      streams: this.#streams,
-      caches: this.#caches,
-      clock: systemClock,
-      random: systemRandom,
-      limits: {
-        maxRows: maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
-        maxBytes: MAX_TRANSACTION_BYTES,
-        maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
-      },
-    });
-  }
-
   async #close(): Promise<void> {
     await this.#listener?.close();
-    await this.#endpoint.close();
-    await this.#retentionKeeper?.close();
-    await this.#runner.drain();
-    await this.#leaseKeeper.release();
+    await this.#parts.endpoint.close();
+    await this.#parts.retentionKeeper?.close();
+    await this.#parts.runner.drain();
+    await this.#parts.leaseKeeper.release();
     this.#streamer.close("server closing");
     await this.#engine.close();
   }

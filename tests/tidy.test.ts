@@ -94,7 +94,7 @@ const LAWS: Readonly<Record<string, Law>> = {
   cli: {
     floor: 6,
     folders: [],
-    packages: ["@hono/node-server", "commander", "hono", "zod"],
+    packages: ["commander", "hono", "zod"],
   },
 };
 

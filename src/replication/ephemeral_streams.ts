@@ -76,6 +76,11 @@ export class EphemeralStreams {
     return this.#resets;
   }
 
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.#streams.size === 0;
+  }
+
   /** Whether a stream is one of these. */
   has(stream: string): boolean {
     return this.#streams.has(stream);

@@ -7,5 +7,15 @@
 export { follow } from "./follow.ts";
 export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
 export { SlavedStore } from "./slaved_store.ts";
-export type { SlavedStats } from "./slaved_store.ts";
+export type { SlavedStats } from "./slaved_stats.ts";
+export type {
+  CallOptions,
+  CallResult,
+  WriterHttpOptions,
+} from "./writer_calls.ts";
+export type { SubscribeOptions } from "./subscribing.ts";
+export type {
+  ResetHandler,
+  StreamReset,
+} from "../replication/ephemeral_streams.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";

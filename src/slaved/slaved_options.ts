@@ -7,10 +7,15 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { WriterHttpOptions } from "./writer_calls.ts";
 
 /** Options of `SlavedStore.connect`. */
 export interface SlavedStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    WriterHttpOptions {
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

@@ -9,7 +9,6 @@ import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { EventReads } from "../events/event_reads.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
@@ -21,20 +20,15 @@ import {
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
+  CALL_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
   FIRST_LOOK_TIMEOUT_MS,
-  MAX_LINE_BYTES,
   POLL_INTERVAL_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemRandom } from "../runtime/random.ts";
-import {
-  type Deferred,
-  deferred,
-  soon,
-  type WaitOptions,
-} from "../runtime/waiting.ts";
+import { soon, type WaitOptions } from "../runtime/waiting.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
@@ -45,51 +39,19 @@ import {
   type WaitTarget,
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { openTransport } from "../transport/open_transport.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
-
-/** One writer's connection. */
-interface Link {
-  readonly url: string;
-  /** Resolves once its first position is adopted. */
-  readonly live: Deferred<void>;
-  readonly follower: Follower;
-  readonly client: ReplicationClient;
-}
-
-/**
- * What a slaved store is doing: `"connecting"` has no writer to hear from and
- * answers from what it knows; `"live"` hears of every write as it happens;
- * `"closed"` answers no more.
- */
-export type SlavedState = "connecting" | "live" | "closed";
-
-/** What a slaved store has done so far. */
-export interface SlavedStats {
-  /** What it is doing. */
-  readonly state: SlavedState;
-  /** Transactions applied. */
-  readonly transactions: number;
-  /** Rows of them, in all streams. */
-  readonly rows: number;
-  /** Invalidation rows among them. */
-  readonly invalidations: number;
-  /** Invalidations of caches that this process doesn't have. */
-  readonly unknownInvalidations: number;
-  /** Times that every cache was cleared. */
-  readonly flushes: number;
-  /** Connections made. */
-  readonly connections: number;
-  /** Times that missed rows were fetched from the log. */
-  readonly catchUps: number;
-  /** Handlers that failed. */
-  readonly handlerFailures: number;
-}
-
-/** Ends a subscription. */
-export type Unsubscribe = () => void;
+import type { JsonValue } from "../runtime/json.ts";
+import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
+import { createLinks, type Link } from "./links.ts";
+import type { SlavedStats } from "./slaved_stats.ts";
+import type { SubscribeOptions, Unsubscribe } from "./subscribing.ts";
+import {
+  type CallOptions,
+  type CallResult,
+  WriterCalls,
+} from "./writer_calls.ts";
 
 /**
  * Reads, through caches that follow the writer's log.
@@ -119,6 +81,8 @@ export class SlavedStore<Database> extends EventReads {
   readonly #position: ReaderPosition;
   readonly #history: HistoryMarks;
   readonly #applier: TransactionApplier;
+  readonly #calls: WriterCalls;
+  readonly #ephemeral: EphemeralStreams;
   readonly #links: readonly Link[];
   readonly #watched: Follower;
   readonly #replica: Replica<Database> | undefined;
@@ -134,8 +98,7 @@ export class SlavedStore<Database> extends EventReads {
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
     });
-    const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
-    const transport = { maxLineBytes };
+    const { logger = silentLogger } = options;
     const clock = systemClock;
     this.#engine = engine;
     this.#streams = parts.streams;
@@ -164,24 +127,23 @@ export class SlavedStore<Database> extends EventReads {
       logger,
     };
     this.#watched = new Follower({ ...following, live: () => {} });
-    this.#links = [options.replicate].flat().map((url) => {
-      const live = deferred<void>();
-      const follower = new Follower({ ...following, live: live.resolve });
-      const client = new ReplicationClient({
-        transport: openTransport(url, clock, transport),
-        receiver: follower,
-        name: options.name ?? "slaved",
-        wireNames: parts.wireNames,
-        serverName: options.serverName,
-        minBackoffMs: options.minBackoffMs,
-        maxBackoffMs: options.maxBackoffMs,
-        pingIntervalMs: options.pingIntervalMs,
-        silenceTimeoutMs: options.silenceTimeoutMs,
-        clock,
-        random: systemRandom,
-        logger,
-      });
-      return { url, live, follower, client };
+    const { wireNames } = parts;
+    this.#calls = new WriterCalls({
+      ...options,
+      wireNames,
+      clock,
+      random: systemRandom,
+    });
+    this.#ephemeral = new EphemeralStreams({
+      streams: parts.streams.ephemeral,
+      caches: this.#caches,
+      logger,
+    });
+    this.#links = createLinks(options, {
+      following,
+      ephemeral: this.#ephemeral,
+      calls: this.#calls,
+      wireNames,
     });
   }
 
@@ -252,7 +214,8 @@ export class SlavedStore<Database> extends EventReads {
       connections: sum(({ client }) => client.connections),
       catchUps: sum(({ follower }) => follower.stats.catchUps) +
         this.#watched.stats.catchUps,
-      handlerFailures,
+      handlerFailures: handlerFailures + this.#ephemeral.handlerFailures,
+      ephemeralResets: this.#ephemeral.resets,
     };
   }
 
@@ -293,16 +256,60 @@ export class SlavedStore<Database> extends EventReads {
    *
    * @param stream The stream, or its name.
    * @param handler Is given each batch. The position waits for it: keep it short.
+   * @param options For streams with `durable: false`: what to do when rows are
+   *   missing, for the writer started over or holds them no more.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`.
    */
   subscribe<Row>(
     stream: Stream<Row> | string,
     handler: StreamHandler<Row>,
+    options: SubscribeOptions = {},
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
-    return this.#applier.addHandler(name, handler as StreamHandler);
+    const any = handler as StreamHandler;
+    return this.#ephemeral.has(name)
+      ? this.#ephemeral.addHandler(name, any, options.onReset)
+      : this.#applier.addHandler(name, any);
+  }
+
+  /**
+   * Has a writer run what it exposes under a name, in a transaction. The request
+   * is sent again when the connection or the writer is lost, and executed once.
+   * Then this process has applied what it changed, unless told not to wait.
+   *
+   * @param name The name that the writer exposes.
+   * @param args What its schema describes; JSON.
+   * @param options How long; whom; whether to wait.
+   * @returns The result, and where it stands in the log.
+   * @throws {HeadwaterError} What the handler threw, with its code, if it was one
+   *   of these, or `CALL_REFUSED` with the message of another; `CALL_UNKNOWN` or
+   *   `INVALID_ARGUMENT` for a name or arguments that can't be; `UNAUTHORIZED`;
+   *   `CALL_TIMEOUT` if nobody answered: it may have been executed; `CALL_FAILED`
+   *   for an answer that is none; `CLOSED`.
+   * @throws {VersionConflictError} `VERSION_CONFLICT`, if the handler met one.
+   * @throws {WaitTimeoutError} `WAIT_TIMEOUT` if it was executed, and not applied
+   *   here in time.
+   * @throws The signal's reason, once it is aborted.
+   */
+  async call<Result = JsonValue>(
+    name: string,
+    args: unknown,
+    options: CallOptions = {},
+  ): Promise<CallResult<Result>> {
+    const { signal, timeoutMs = CALL_TIMEOUT_MS, wait = true } = options;
+    const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+    const { result, instance, token } = await this.#calls.call(
+      name,
+      args,
+      options,
+    );
+    if (wait) {
+      const leftMs = Math.max(0, deadlineMs - systemClock.monotonicMs());
+      await this.waitFor({ instance, token }, { signal, timeoutMs: leftMs });
+    }
+    return { result: result as Result, instance, token };
   }
 
   /** Disconnects, ends every wait with an error, and closes the database. */
@@ -369,12 +376,12 @@ export class SlavedStore<Database> extends EventReads {
   }
 
   async #close(): Promise<void> {
-    this.#position.close(
-      new HeadwaterError(
-        "CLOSED",
-        "Cannot wait: the slaved store is closed; connect another",
-      ),
+    const reason = new HeadwaterError(
+      "CLOSED",
+      "Cannot wait: the slaved store is closed; connect another",
     );
+    this.#position.close(reason);
+    this.#calls.close(reason);
     this.#history.close();
     this.#replica?.gate.close();
     for (const { follower } of this.#links) follower.close();

@@ -1,0 +1,21 @@
+/**
+ * Subscribing to streams.
+ *
+ * @module
+ */
+
+import type { ResetHandler } from "../replication/ephemeral_streams.ts";
+
+/** Options of `slaved.subscribe`. */
+export interface SubscribeOptions {
+  /**
+   * Streams with `durable: false`: is told that rows are missing, before those
+   * that follow. What earlier rows said has to be forgotten.
+   *
+   * @default {nobody is told}
+   */
+  readonly onReset?: ResetHandler | undefined;
+}
+
+/** Ends a subscription. */
+export type Unsubscribe = () => void;

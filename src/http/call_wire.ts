@@ -91,7 +91,7 @@ function statusOf(error: HeadwaterError): Failure["status"] {
 const failureBody = z.object({
   code: z.string().regex(/^[A-Z][A-Z_]{0,63}$/),
   error: z.string(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 });
 
 const conflict = z.object({

@@ -69,6 +69,7 @@ interface Inbox {
 /**
  * Takes in what one connection brings of ephemeral streams.
  *
+ * - Nobody is asked for a stream before somebody has subscribed to it.
  * - Before a stream's first POSITION on this connection its rows are dropped.
  * - That POSITION, and every gap, has the writer asked over HTTP, beside the
  *   connection: invalidations don't wait for it. Until it has answered, rows
@@ -84,6 +85,11 @@ export class EphemeralFollower {
   /** Constructs a follower of a connection that has told nothing. */
   constructor(options: EphemeralFollowerOptions) {
     this.#options = options;
+    options.streams.onWanted((stream) => {
+      for (const inbox of this.#inboxes.values()) {
+        if (inbox.channel.stream === stream) this.#catchUp(inbox, true);
+      }
+    });
   }
 
   /** Whether a stream is one of those that are in no log. */
@@ -136,10 +142,10 @@ export class EphemeralFollower {
         chars: 0,
         isTorn: false,
         target: token,
-        isCatchingUp: false,
+        isCatchingUp: true,
       };
       this.#inboxes.set(name, first);
-      this.#catchUp(first, true);
+      if (streams.isWanted(stream)) this.#catchUp(first, true);
       return;
     }
     forget(inbox);

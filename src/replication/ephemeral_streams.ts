@@ -54,7 +54,9 @@ export class EphemeralStreams {
   readonly #options: EphemeralStreamsOptions;
   readonly #streams: ReadonlyMap<string, Stream>;
   readonly #channels = new Map<string, Channel>();
+  /** The streams that somebody has subscribed to, as an empty list if nobody is left. */
   readonly #subscribers = new Map<string, Subscriber[]>();
+  readonly #onWanted: ((stream: string) => void)[] = [];
   /** What is being done for a stream; later work waits for it. */
   readonly #busy = new Map<string, Promise<void>>();
   #handlerFailures = 0;
@@ -94,8 +96,23 @@ export class EphemeralStreams {
   ): () => void {
     const added = { handler, onReset };
     const others = () => this.#subscribersOf(stream).filter((s) => s !== added);
+    const isFirst = !this.isWanted(stream);
     this.#subscribers.set(stream, [...others(), added]);
+    if (isFirst) { for (const wanted of this.#onWanted) wanted(stream); }
     return () => void this.#subscribers.set(stream, others());
+  }
+
+  /**
+   * Whether anybody has ever subscribed: before, rows are of no use here, and
+   * the first subscriber is to be given all that is held.
+   */
+  isWanted(stream: string): boolean {
+    return this.#subscribers.has(stream);
+  }
+
+  /** Calls `wanted` with each stream that gets its first subscriber. */
+  onWanted(wanted: (stream: string) => void): void {
+    this.#onWanted.push(wanted);
   }
 
   /** How far an instance's part of a stream has been taken in. */

@@ -32,21 +32,20 @@ export interface UpdatesPage {
   readonly floor: Token;
 }
 
-/**
- * Asks an instance for rows of a stream, `after < token <= upTo`; gives
- * `undefined` if nobody knows where to ask.
- */
+/** Asks an instance for rows of a stream, `after < token <= upTo`. */
 export type FetchUpdates = (
   stream: string,
   instance: string,
   after: Token,
   upTo: Token,
   signal: AbortSignal,
-) => Promise<UpdatesPage | undefined>;
+) => Promise<UpdatesPage>;
 
 /** What an ephemeral follower works with. */
 export interface EphemeralFollowerOptions {
   readonly streams: EphemeralStreams;
+  /** Whether it is known where to ask an instance. */
+  readonly canAsk: (instance: string) => boolean;
   readonly fetch: FetchUpdates;
   readonly clock: Clock;
   readonly random: Random;
@@ -87,7 +86,7 @@ export class EphemeralFollower {
     this.#options = options;
     options.streams.onWanted((stream) => {
       for (const inbox of this.#inboxes.values()) {
-        if (inbox.channel.stream === stream) this.#catchUp(inbox, true);
+        if (inbox.channel.stream === stream) void this.#catchUp(inbox, true);
       }
     });
   }
@@ -108,13 +107,11 @@ export class EphemeralFollower {
     if (inbox === undefined) return;
     if (inbox.isCatchingUp || inbox.isTorn) {
       inbox.isTorn = token === undefined;
-      if (token !== undefined) this.#require(inbox, token);
-      return;
+      return token === undefined ? undefined : this.#require(inbox, token);
     }
     if (token !== undefined && isGap(inbox.channel, token)) {
       forget(inbox);
-      this.#require(inbox, token);
-      return;
+      return this.#require(inbox, token);
     }
     inbox.batch.push(parseRow(row));
     inbox.chars += row.length;
@@ -145,15 +142,14 @@ export class EphemeralFollower {
         isCatchingUp: true,
       };
       this.#inboxes.set(name, first);
-      if (streams.isWanted(stream)) this.#catchUp(first, true);
-      return;
+      return streams.isWanted(stream) ? this.#catchUp(first, true) : undefined;
     }
     forget(inbox);
     const reached = inbox.channel.token;
     if (inbox.isCatchingUp) inbox.target = token;
     else if (previous > reached || token < reached) {
       inbox.target = token;
-      this.#catchUp(inbox, false);
+      return this.#catchUp(inbox, false);
     } else return streams.apply(inbox.channel, token, []);
   }
 
@@ -164,27 +160,32 @@ export class EphemeralFollower {
     this.#inboxes.clear();
   }
 
-  #require(inbox: Inbox, token: Token): void {
+  #require(inbox: Inbox, token: Token): void | Promise<void> {
     if (token > inbox.target) inbox.target = token;
-    if (!inbox.isCatchingUp) this.#catchUp(inbox, false);
+    if (!inbox.isCatchingUp) return this.#catchUp(inbox, false);
   }
 
-  /** Asks until there is an answer. */
-  #catchUp(inbox: Inbox, isFirst: boolean): void {
+  /** Asks until there is an answer, beside the connection. */
+  #catchUp(inbox: Inbox, isFirst: boolean): void | Promise<void> {
     inbox.isCatchingUp = true;
-    void this.#untilDone(inbox, isFirst, this.#connection.signal);
+    if (!this.#options.canAsk(inbox.channel.instance)) {
+      return this.#giveUp(inbox, isFirst);
+    }
+    const { streams } = this.#options;
+    streams.pending += 1;
+    void this.#untilDone(inbox, this.#connection.signal)
+      .finally(() => streams.pending -= 1);
   }
 
   async #untilDone(
     inbox: Inbox,
-    isFirst: boolean,
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, random, logger } = this.#options;
     let delayMs = MIN_BACKOFF_MS;
     while (!signal.aborted) {
       try {
-        await this.#fetchAll(inbox, isFirst, signal);
+        await this.#fetchAll(inbox, signal);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -202,7 +203,6 @@ export class EphemeralFollower {
 
   async #fetchAll(
     inbox: Inbox,
-    isFirst: boolean,
     signal: AbortSignal,
   ): Promise<void> {
     const { channel } = inbox;
@@ -217,24 +217,24 @@ export class EphemeralFollower {
         signal,
       );
       signal.throwIfAborted();
-      if (page === undefined) await this.#giveUp(inbox, isFirst);
-      else if (!await this.#take(channel, page, target)) continue;
+      if (!await this.#take(channel, page, target)) continue;
       signal.throwIfAborted();
       // In this very turn: a row that comes later is no more for this catch-up.
-      inbox.isCatchingUp = inbox.target !== target || page?.isLimited === true;
+      inbox.isCatchingUp = inbox.target !== target || page.isLimited;
     }
   }
 
   /** Nobody can be asked: nothing is missing only if there never was anything. */
-  async #giveUp(
-    { channel, target }: Inbox,
-    isFirst: boolean,
-  ): Promise<void> {
-    const nothingYet = isFirst && channel.token === TOKEN_ZERO &&
-      target === TOKEN_ZERO;
-    if (nothingYet) return;
+  #giveUp(inbox: Inbox, isFirst: boolean): void | Promise<void> {
+    const { channel, target } = inbox;
+    const finish = (): void | Promise<void> => {
+      if (inbox.target !== target) return this.#giveUp(inbox, false);
+      inbox.isCatchingUp = false;
+    };
+    if (isFirst && channel.token === 0 && target === 0) return finish();
     const reason = `no HTTP address of instance "${channel.instance}" is given`;
-    await this.#options.streams.reset(channel, target, reason);
+    const done = this.#options.streams.reset(channel, target, reason);
+    return done === undefined ? finish() : done.then(finish);
   }
 
   /** Takes an answer in; `false` if it has to be asked again, from the beginning. */

@@ -68,6 +68,9 @@ export class EphemeralStreams {
     this.#streams = new Map(options.streams.map((each) => [each.name, each]));
   }
 
+  /** How many catch-ups are under way: streams that are not live yet. */
+  pending = 0;
+
   /** Handlers that threw or rejected. */
   get handlerFailures(): number {
     return this.#handlerFailures;

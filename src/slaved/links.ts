@@ -46,6 +46,7 @@ export function createLinks(
       ...following,
       ephemeral: ephemeral.isEmpty ? undefined : new EphemeralFollower({
         streams: ephemeral,
+        canAsk: calls.canAsk,
         fetch: calls.fetchUpdates,
         clock,
         random: systemRandom,

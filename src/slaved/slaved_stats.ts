@@ -31,6 +31,8 @@ export interface SlavedStats {
   readonly catchUps: number;
   /** Handlers that failed. */
   readonly handlerFailures: number;
+  /** Ephemeral streams whose writer is being asked what was missed: not live yet. */
+  readonly ephemeralPending: number;
   /** Times that rows of an ephemeral stream were missing for good. */
   readonly ephemeralResets: number;
 }

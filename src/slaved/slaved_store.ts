@@ -215,6 +215,7 @@ export class SlavedStore<Database> extends EventReads {
       catchUps: sum(({ follower }) => follower.stats.catchUps) +
         this.#watched.stats.catchUps,
       handlerFailures: handlerFailures + this.#ephemeral.handlerFailures,
+      ephemeralPending: this.#ephemeral.pending,
       ephemeralResets: this.#ephemeral.resets,
     };
   }

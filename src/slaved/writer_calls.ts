@@ -11,7 +11,7 @@ import type { CallReply } from "../http/call_wire.ts";
 import { sendCall } from "../http/send_call.ts";
 import type { FetchUpdates } from "../replication/ephemeral_follower.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { assert, HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import { CALL_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { Random } from "../runtime/random.ts";
@@ -107,6 +107,10 @@ export class WriterCalls {
     );
   }
 
+  /** Whether an instance's address is known. */
+  readonly canAsk = (instance: string): boolean =>
+    this.#clientFor(instance) !== undefined;
+
   /** Asks an instance for rows of an ephemeral stream. */
   readonly fetchUpdates: FetchUpdates = async (
     stream,
@@ -116,8 +120,8 @@ export class WriterCalls {
     signal,
   ) => {
     const { wireNames, random } = this.#options;
-    const client = this.#clients.get(instance) ?? this.#clients.get(ANY);
-    if (client === undefined) return undefined;
+    const client = this.#clientFor(instance);
+    assert(client !== undefined, `an address of instance "${instance}"`);
     return await fetchUpdates(client, {
       stream: wireNames.toWire(stream),
       instance,
@@ -165,6 +169,10 @@ export class WriterCalls {
   close(reason: HeadwaterError): void {
     this.#closing.abort(reason);
     for (const client of this.#clients.values()) client.close();
+  }
+
+  #clientFor(instance: string): HttpClient | undefined {
+    return this.#clients.get(instance) ?? this.#clients.get(ANY);
   }
 
   #clientOf(name: string, instance: string | undefined): HttpClient {

@@ -95,6 +95,12 @@ function listen(slaved: Slaved, stream = typing): string[] {
   return heard;
 }
 
+const followed = (scene: Scene, slaved: Slaved) =>
+  until(
+    "it is followed",
+    () => scene.asked.length > 0 && slaved.stats.ephemeralPending === 0,
+  );
+
 const hears = (heard: readonly string[], last: string) =>
   until(`it hears ${last}`, () => heard.at(-1) === last);
 
@@ -155,7 +161,7 @@ t.test("rows come after what was committed before them", async (t) => {
   const slaved = await scene.connect();
   const heard = listen(slaved);
   const receipt = listen(slaved, receipts);
-  await until("it is followed", () => scene.asked.length > 0);
+  await followed(scene, slaved);
   for (let index = 0; index < 50; index += 1) {
     const commit = await writer.transaction("receipt", (txn) => {
       txn.write(receipts, [`${index}`, []]);
@@ -174,7 +180,7 @@ t.test("A018 typing.typing: what was missed is asked for from where one stood", 
   const { relay } = scene;
   const slaved = await scene.connect();
   const heard = listen(slaved);
-  await until("it is followed", () => scene.asked.length > 0);
+  await followed(scene, slaved);
   const reconnect = async (during: () => void) => {
     const before = scene.asked.length;
     relay.cut();
@@ -236,7 +242,7 @@ t.test("a writer that starts over and is already further is noticed", async (t) 
   const first = await scene.open();
   const slaved = await scene.connect();
   const heard = listen(slaved);
-  await until("it is followed", () => scene.asked.length > 0);
+  await followed(scene, slaved);
   for (const name of ["a", "b"]) first.publish(typing, [[name, []]]);
   await hears(heard, 'master 2 [["b",[]]]');
   await first.close();
@@ -263,8 +269,7 @@ t.test("rows that are held no more mean reset", async (t) => {
     const writer = await scene.open({ maxEphemeralRows: 2 });
     const slaved = await scene.connect();
     const heard = listen(slaved, stream);
-    await until("it is followed", () => scene.asked.length > 0);
-    await until("and live", () => slaved.stats.state === "live");
+    await followed(scene, slaved);
     const users = slaved.attach(Users);
     const kept = users.getUserById("a");
     await kept;
@@ -289,7 +294,6 @@ t.test("where nobody can be asked, a new connection means reset", async (t) => {
   const writer = await scene.open();
   const slaved = await scene.connect({ http: undefined });
   const heard = listen(slaved);
-  await until("it is live", () => slaved.stats.state === "live");
   t.same(heard, [], "nothing was missed");
   writer.publish(typing, [["a", []]]);
   await hears(heard, 'master 1 [["a",[]]]');
@@ -337,7 +341,7 @@ t.test("handlers come one at a time, and failures are counted", async (t) => {
     seen.push(token);
     if (token === 3) throw new RangeError("three");
   });
-  await until("it is followed", () => scene.asked.length > 0);
+  await followed(scene, slaved);
   for (let index = 0; index < 20; index += 1) {
     writer.publish(typing, [["x", []]]);
   }

@@ -21,6 +21,8 @@ interface Foreign {
   /** `from_token upto_token` of each request. */
   readonly asked: readonly string[];
   readonly heard: readonly string[];
+  /** Resolves once it has asked, and been answered. */
+  live(): Promise<void>;
 }
 
 async function start(t: Test): Promise<Foreign> {
@@ -30,7 +32,12 @@ async function start(t: Test): Promise<Foreign> {
   const fake = await startFakeWriter(t);
   const asked: string[] = [];
   const heard: string[] = [];
-  const foreign: Foreign = { fake, rows: [], failures: 0, asked, heard };
+  const live = () =>
+    until(
+      "it is live",
+      () => asked.length > 0 && slaved.stats.ephemeralPending === 0,
+    );
+  const foreign: Foreign = { fake, rows: [], failures: 0, asked, heard, live };
   const server = await listenHttp((request) => {
     const { pathname, searchParams } = new URL(request.url);
     t.match(
@@ -66,7 +73,7 @@ async function start(t: Test): Promise<Foreign> {
   slaved.subscribe(typing, ({ token, rows }) => {
     heard.push(`${token} ${JSON.stringify(rows)}`);
   }, { onReset: ({ reason }) => void heard.push(reason) });
-  await until("it has asked", () => asked.length === 1);
+  await foreign.live();
   return foreign;
 }
 
@@ -143,6 +150,7 @@ t.test("A019: a position that moves back is a writer that started over", async (
   await until("it starts over", () => heard.length === 3);
   t.equal(asked[1], "102 1");
   t.same(heard.slice(1), ["the position moved back", '1 [["new"]]']);
+  await foreign.live();
   fake.send(line(2, "newer"));
   await until("it goes on", () => heard.length === 4);
   t.equal(heard[3], '2 [["newer"]]');

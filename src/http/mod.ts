@@ -6,7 +6,11 @@
  */
 
 export { isAuthorized } from "./bearer.ts";
-export type { HttpClientTls, HttpServerTls } from "./http_address.ts";
+export type {
+  HttpClientTls,
+  HttpGuards,
+  HttpServerTls,
+} from "./http_address.ts";
 export { listenHttp } from "./listen_http.ts";
 export type {
   FetchHandler,

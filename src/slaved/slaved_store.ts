@@ -269,10 +269,10 @@ export class SlavedStore<Database> extends EventReads {
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
-    const any = handler as StreamHandler;
+    const called = handler as StreamHandler;
     return this.#ephemeral.has(name)
-      ? this.#ephemeral.addHandler(name, any, options.onReset)
-      : this.#applier.addHandler(name, any);
+      ? this.#ephemeral.addHandler(name, called, options.onReset)
+      : this.#applier.addHandler(name, called);
   }
 
   /**

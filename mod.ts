@@ -15,7 +15,7 @@ export { HeadwaterError } from "./src/runtime/errors.ts";
 export { SlavedStore } from "./src/slaved/slaved_store.ts";
 export { stderrLogger } from "./src/runtime/logger.ts";
 export { Store } from "./src/store/store.ts";
-export { VersionConflictError } from "./src/writer/event_appender.ts";
+export { VersionConflictError } from "./src/events/version_conflict.ts";
 export { WaitTimeoutError } from "./src/replication/reader_position.ts";
 export { WriterStore } from "./src/writer/writer_store.ts";
 
@@ -29,7 +29,7 @@ export type { CacheStats } from "./src/caches/keyed_cache.ts";
 export type { Commit, Position, WaitTarget } from "./src/tokens/position.ts";
 export type { ErrorCode } from "./src/runtime/errors.ts";
 export type { EventInput } from "./src/events/event.ts";
-export type { ExpectedVersion } from "./src/writer/event_appender.ts";
+export type { ExpectedVersion } from "./src/events/version_conflict.ts";
 export type { JsonValue } from "./src/runtime/json.ts";
 export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";

@@ -6,6 +6,7 @@ import t from "tap";
 import * as face from "../mod.ts";
 import * as admin from "../src/admin/mod.ts";
 import * as events from "../src/events/mod.ts";
+import * as http from "../src/http/mod.ts";
 import * as projections from "../src/projections/mod.ts";
 import * as protocol from "../src/protocol/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
@@ -66,6 +67,11 @@ t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
     "defineProjection",
   ]);
   t.same(Object.keys(admin), ["openAdmin"]);
+  t.end();
+});
+
+t.test("headwater/http", (t) => {
+  t.same(Object.keys(http).sort(), ["isAuthorized", "listenHttp"]);
   t.end();
 });
 

@@ -29,6 +29,7 @@ const REPLICATION_AND_BELOW = [
 const STORES = [
   ...REPLICATION_AND_BELOW,
   "events",
+  "http",
   "projections",
   "replication",
   "store",
@@ -62,12 +63,28 @@ const LAWS: Readonly<Record<string, Law>> = {
   protocol: { floor: 3, folders: ["streams", "tokens"], packages: ["zod"] },
   transport: { floor: 3, folders: [], packages: [] },
   replication: { floor: 4, folders: REPLICATION_AND_BELOW, packages: [] },
+  http: {
+    floor: 4,
+    folders: [
+      "database",
+      "events",
+      "log",
+      "protocol",
+      "streams",
+      "tokens",
+    ],
+    packages: ["@hono/node-server", "hono", "zod"],
+  },
   store: {
     floor: 4,
     folders: ["caches", "database", "streams", "tokens"],
     packages: ["kysely"],
   },
-  writer: { floor: 5, folders: STORES, packages: ["kysely", "lru-cache"] },
+  writer: {
+    floor: 5,
+    folders: STORES,
+    packages: ["kysely", "lru-cache", "zod"],
+  },
   slaved: { floor: 5, folders: STORES, packages: ["kysely"] },
   admin: {
     floor: 5,
@@ -77,7 +94,7 @@ const LAWS: Readonly<Record<string, Law>> = {
   cli: {
     floor: 6,
     folders: [],
-    packages: ["@hono/node-server", "commander", "hono", "zod"],
+    packages: ["commander", "hono", "zod"],
   },
 };
 

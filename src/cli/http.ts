@@ -13,6 +13,7 @@ import {
   type Logger,
   VersionConflictError,
 } from "../../mod.ts";
+import { isAuthorized } from "../http/mod.ts";
 import type { WriterStore } from "../writer/mod.ts";
 
 type Writer = WriterStore<Record<string, never>>;
@@ -62,16 +63,36 @@ const rowsQuery = z.strictObject({
   limit: z.coerce.number().int().positive().max(MAX_LIMIT).optional(),
 });
 
-type Status = 400 | 404 | 409 | 413 | 500 | 503;
+type Status = 400 | 401 | 404 | 409 | 413 | 500 | 503;
 
 /**
  * What answers requests for a writer.
  *
  * @param writer The writer.
  * @param logger Hears of what fails for reasons of its own.
+ * @param secret What requests must carry; all but those for `/health`.
  */
-export function createApp(writer: Writer, logger: Logger): Hono {
+export function createApp(
+  writer: Writer,
+  logger: Logger,
+  secret?: string,
+): Hono {
   const app = new Hono();
+  // The replication endpoint asks for the secret, and has limits, by itself.
+  for (const path of ["/_synapse/*", "/_headwater/*"]) {
+    app.all(path, (c) => writer.fetch(c.req.raw));
+  }
+  app.use("/v1/*", async (c, next) => {
+    if (isAuthorized(c.req.header("authorization"), secret)) {
+      return await next();
+    }
+    return fail(
+      c,
+      401,
+      "UNAUTHORIZED",
+      "the secret is missing or another; send it as Authorization: Bearer",
+    );
+  });
   app.use(bodyLimit({
     maxSize: MAX_BODY_BYTES,
     onError: (c) =>

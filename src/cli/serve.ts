@@ -8,13 +8,13 @@ import process from "node:process";
 import { Command, Option } from "commander";
 import { z } from "zod";
 import { defineStream, HeadwaterError, stderrLogger } from "../../mod.ts";
+import { type HttpServer, listenHttp } from "../http/mod.ts";
 import { WriterStore } from "../writer/mod.ts";
 import {
   type DatabaseCommandOptions,
   withTableNames,
 } from "./database_options.ts";
 import { createApp } from "./http.ts";
-import { type HttpServer, listenHttp } from "./http_server.ts";
 import { stopRequested } from "./signals.ts";
 import {
   readTls,
@@ -27,6 +27,8 @@ interface ServeOptions extends DatabaseCommandOptions, TlsCommandOptions {
   readonly listen: string;
   readonly allowPlaintext?: boolean;
   readonly http?: string;
+  readonly httpSecret?: string;
+  readonly httpInsecure?: boolean;
   readonly instance: string;
   readonly serverName: string;
   readonly stream: readonly string[];
@@ -53,6 +55,16 @@ export function serveCommand(): Command {
       "let tcp listen beyond loopback, where whoever reaches it reads every row",
     )
     .option("--http <host:port>", "where to take requests; loopback by default")
+    .addOption(
+      new Option(
+        "--http-secret <secret>",
+        "what requests must carry, as Authorization: Bearer",
+      ).env("HEADWATER_HTTP_SECRET"),
+    )
+    .option(
+      "--http-insecure",
+      "take requests from other machines without a secret",
+    )
     .option("--instance <name>", "the name to write under", "master")
     .option("--server-name <name>", "the server's name to readers", "headwater")
     .option(
@@ -84,7 +96,8 @@ export function serveCommand(): Command {
 async function serve(options: ServeOptions): Promise<void> {
   // Asked for first, so that a stop while it opens is not lost.
   const stop = stopRequested();
-  const address = options.http === undefined
+  const { httpSecret } = options;
+  const url = options.http === undefined
     ? undefined
     : parseHttpAddress(options.http);
   const logger = stderrLogger(options.verbose ? "debug" : "warn");
@@ -102,12 +115,18 @@ async function serve(options: ServeOptions): Promise<void> {
     // Any JSON: what is none, the writer refuses by itself.
     streams: options.stream.map((name) => defineStream(name, z.unknown())),
     streamPrefix: options.streamPrefix,
+    httpSecret,
     logger,
   });
   let http: HttpServer | undefined;
   try {
-    if (address !== undefined) {
-      http = await listenHttp(createApp(writer, logger), address);
+    if (url !== undefined) {
+      const { fetch } = createApp(writer, logger, httpSecret);
+      http = await listenHttp(fetch, {
+        url,
+        secret: httpSecret,
+        allowInsecure: options.httpInsecure,
+      });
     }
     const ready = {
       ready: true,
@@ -124,7 +143,7 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-function parseHttpAddress(text: string): { host: string; port: number } {
+function parseHttpAddress(text: string): string {
   const match = /^(?:(\[[^\]]+\]|[^:[\]]*):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) {
@@ -133,6 +152,5 @@ function parseHttpAddress(text: string): { host: string; port: number } {
       `Cannot use --http ${JSON.stringify(text)}: give HOST:PORT`,
     );
   }
-  const host = (match[1] || "127.0.0.1").replace(/^\[|\]$/g, "");
-  return { host, port };
+  return `http://${match[1] || "127.0.0.1"}:${port}`;
 }

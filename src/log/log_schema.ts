@@ -42,6 +42,8 @@ export const EVENTS_STREAM = "events";
  *   it could not take.
  * - `headwater_retained`: up to where rows of a stream may have been deleted.
  * - `headwater_meta`: what is said once of the whole log: its identity.
+ * - `headwater_calls`: what was answered to calls, so that one that is repeated
+ *   gets the same answer and changes nothing.
  */
 export const LOG_MIGRATIONS: readonly Migration[] = [
   {
@@ -167,6 +169,24 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
       // Drawn by the database: a copy or a restored backup of it keeps it.
       "INSERT INTO headwater_meta (name, value) VALUES " +
       `('log_id', ${RANDOM_ID[dialect]})`,
+    ],
+  },
+  {
+    version: 5,
+    name: "calls",
+    statements: (dialect) => [
+      table(dialect, "headwater_calls", [
+        "id TEXT NOT NULL PRIMARY KEY",
+        "instance TEXT NOT NULL",
+        // Of the name and the arguments: an id stands for one call only.
+        "digest TEXT NOT NULL",
+        // By these the transaction's token is found.
+        "commit_id TEXT NOT NULL",
+        "after_token INTEGER NOT NULL",
+        "response TEXT NOT NULL",
+        "called_ms INTEGER NOT NULL",
+      ]),
+      "CREATE INDEX ix_headwater_calls_age ON headwater_calls (called_ms)",
     ],
   },
 ];

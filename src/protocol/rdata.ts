@@ -47,6 +47,16 @@ export function formatRdataLines(
   return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
 }
 
+/** A POSITION as a line, with its newline. */
+export function formatPositionLine(
+  stream: string,
+  instance: string,
+  previous: Token,
+  token: Token,
+): string {
+  return `POSITION ${stream} ${instance} ${previous} ${token}\n`;
+}
+
 /** What follows `RDATA `. Of all lines these are by far the most: nothing is made but the fields. */
 export function parseRdata(rest: string, line: string): RdataCommand {
   const first = rest.indexOf(" ");

@@ -30,6 +30,7 @@ import {
 } from "./catch_up.ts";
 import { type CatchUpProgress, ProgressMeter } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
+import type { EphemeralFollower } from "./ephemeral_follower.ts";
 import type { HistoryMarks } from "./history_marks.ts";
 import type { LagMeter } from "./lag_meter.ts";
 import type { ReaderPosition } from "./reader_position.ts";
@@ -45,6 +46,8 @@ export interface FollowerOptions {
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
   readonly history: HistoryMarks;
+  /** Takes what belongs to streams that are in no log; if any are declared. */
+  readonly ephemeral?: EphemeralFollower | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called when the first position is adopted, on each connection. */
@@ -134,6 +137,10 @@ export class Follower implements Receiver {
     token: Token | undefined,
     row: string,
   ): void | Promise<void> {
+    const { ephemeral } = this.#options;
+    if (ephemeral?.has(stream)) {
+      return ephemeral.row(stream, instance, token, row);
+    }
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addRow(stream, instance, token, row);
     if (complete === undefined) return;
@@ -150,6 +157,10 @@ export class Follower implements Receiver {
     previous: Token,
     token: Token,
   ): void | Promise<void> {
+    const { ephemeral } = this.#options;
+    if (ephemeral?.has(stream)) {
+      return ephemeral.position(stream, instance, previous, token);
+    }
     if (this.#own.has(instance)) return;
     this.#options.lag?.announced(instance, token);
     if (this.#movesBack(stream, instance, token)) {
@@ -166,11 +177,13 @@ export class Follower implements Receiver {
     this.#assembler.reset();
     this.#connected.clear();
     this.#told.clear();
+    this.#options.ephemeral?.disconnected();
   }
 
   /** Gives up a catch-up that is under way. */
   close(): void {
     this.#closing.abort();
+    this.#options.ephemeral?.disconnected();
   }
 
   #movesBack(stream: string, instance: string, token: Token): boolean {

@@ -8,71 +8,20 @@ import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import { formatRdataLines } from "../protocol/rdata.ts";
+import { formatPositionLine, formatRdataLines } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
-import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
-import type { CommandSender, Outgoing } from "./command_bus.ts";
-import {
-  ConnectedReader,
-  type ConnectedReaderOptions,
-  type DisconnectReason,
-} from "./connected_reader.ts";
+import type { Outgoing } from "./command_bus.ts";
+import { ConnectedReader, type DisconnectReason } from "./connected_reader.ts";
+import { Echoes } from "./echoes.ts";
+import { EphemeralLines } from "./ephemeral_lines.ts";
+import type { StreamerOptions, StreamerStats } from "./streamer_options.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 
 /** The command that goes on to everybody else. */
 const RELAYED = "REMOTE_SERVER_UP";
-
-/** Far more than are on their way at a time; one that is lost on it stays here. */
-const MAX_ECHOES = 100;
-
-/** Who takes what readers say besides asking for positions. */
-export interface CommandReceiver {
-  /** Takes a command; a promise holds up what its sender says next. */
-  command(
-    command: Command | CustomCommand,
-    sender: CommandSender,
-    reader: ConnectedReader,
-  ): void | Promise<void>;
-  /** A reader has told all that it tells as it connects, and asks for positions. */
-  replicating(reader: ConnectedReader): void;
-  /** A reader is gone. */
-  gone(reader: ConnectedReader): void;
-  /** Nobody will say anything any more. */
-  closed(): void;
-}
-
-/** Options of {@linkcode Streamer}. */
-export interface StreamerOptions extends ConnectedReaderOptions {
-  /** Who writes. */
-  readonly instance: string;
-  /** What the server calls itself. */
-  readonly serverName: string;
-  /** The streams whose positions are told. */
-  readonly streams: readonly string[];
-  /** What they are called on the wire. */
-  readonly wireNames: WireNames;
-  /** The last token of the log, as the streamer begins. */
-  readonly lastToken: Token;
-  /** Bytes that may wait for one reader's socket. */
-  readonly maxOutboxBytes?: number | undefined;
-  /** Connections at a time. */
-  readonly maxConnections: number;
-  /** Takes what readers say. */
-  readonly receiver?: CommandReceiver | undefined;
-}
-
-/** What a streamer has done so far. */
-export interface StreamerStats {
-  /** Readers connected now. */
-  readonly connections: number;
-  /** Readers disconnected because they could not keep up. */
-  readonly laggards: number;
-  /** Readers that are gone, by the reason. */
-  readonly disconnections: Readonly<Record<DisconnectReason, number>>;
-}
 
 /**
  * Sends transactions to readers, in commit order, each line once.
@@ -106,6 +55,7 @@ export class Streamer {
   #lastToken: Token;
   #lastStream: string;
   #lines = "";
+  readonly #ephemeral: EphemeralLines;
   #isFlushDue = false;
   #announcedMs = 0;
   /** How many of the readers are shared connections. */
@@ -115,7 +65,7 @@ export class Streamer {
   /** The streams that have rows in {@linkcode #lines}, if a shared connection wants to know. */
   readonly #begun = new Set<string>();
   /** What was relayed to shared connections, and will be heard from there. */
-  #echoes: string[] = [];
+  readonly #echoes = new Echoes();
   #isClosed = false;
 
   /** Constructs a streamer without readers. */
@@ -126,6 +76,7 @@ export class Streamer {
     this.#sentToken = lastToken;
     this.#lastStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
+    this.#ephemeral = new EphemeralLines(options);
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
       clock.repeat(
@@ -198,9 +149,19 @@ export class Streamer {
     if (records.length === 0) {
       this.#lastStream = this.#options.streams[0] as string;
     }
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    this.#options.clock.nextTurn(() => this.#flush());
+    this.#flushSoon();
+  }
+
+  /** Sends rows of an ephemeral stream likewise, after what was committed before. */
+  publishEphemeral(
+    stream: string,
+    token: Token,
+    rows: readonly string[],
+  ): void {
+    const readers = [...this.#readers];
+    const isLossy = readers.some(({ isShared }) => isShared);
+    this.#ephemeral.add(stream, token, readers.length > 0 ? rows : [], isLossy);
+    this.#flushSoon();
   }
 
   /**
@@ -220,7 +181,7 @@ export class Streamer {
       const hasHeard = reader === from || (from?.isShared && reader.isShared);
       if (hasHeard || !reader.takes(outgoing)) continue;
       if (reader.isShared && outgoing.name === RELAYED) {
-        this.#echoes = [...this.#echoes, outgoing.line].slice(-MAX_ECHOES);
+        this.#echoes.add(outgoing.line);
       }
       this.#sendTo(reader, bytes);
       sent += 1;
@@ -265,11 +226,7 @@ export class Streamer {
   /** Tells all others; says whether it was news. */
   #relay(from: ConnectedReader, command: Command): boolean {
     const line = formatCommand(command);
-    const echo = from.isShared ? this.#echoes.indexOf(line) : -1;
-    if (echo >= 0) {
-      this.#echoes.splice(echo, 1);
-      return false;
-    }
+    if (from.isShared && this.#echoes.take(line)) return false;
     this.send({ line, name: RELAYED, isCustom: false, to: undefined }, from);
     return true;
   }
@@ -281,9 +238,21 @@ export class Streamer {
     this.#options.receiver?.gone(reader);
   }
 
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#options.clock.nextTurn(() => this.#flush());
+  }
+
   #flush(): void {
     this.#isFlushDue = false;
     if (this.#isClosed) return;
+    this.#flushDurable();
+    const lines = this.#ephemeral.take();
+    if (lines !== "") this.#sendToAll(lines);
+  }
+
+  #flushDurable(): void {
     const stream = this.#lastStream;
     const isUntold = this.#told.get(stream) !== this.#lastToken;
     if (this.#lines === "" && !isUntold) return;
@@ -331,15 +300,17 @@ export class Streamer {
     for (const stream of this.#told.keys()) {
       lines += this.#formatPosition(stream, token, token);
     }
-    reader.sendLines(lines);
+    reader.sendLines(lines + this.#ephemeral.positions());
   }
 
   #formatPosition(own: string, previous: Token, token: Token): string {
     const { instance, wireNames } = this.#options;
-    const stream = wireNames.toWire(own);
-    return `${
-      formatCommand({ kind: "POSITION", stream, instance, previous, token })
-    }\n`;
+    return formatPositionLine(
+      wireNames.toWire(own),
+      instance,
+      previous,
+      token,
+    );
   }
 
   #sendToAll(lines: string): void {

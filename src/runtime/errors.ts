@@ -8,6 +8,10 @@
 export type ErrorCode =
   | "AGGREGATE_CLOSED"
   | "BUG"
+  | "CALL_FAILED"
+  | "CALL_REFUSED"
+  | "CALL_TIMEOUT"
+  | "CALL_UNKNOWN"
   | "CLOSED"
   | "COMMIT_UNKNOWN"
   | "CONNECT_TIMEOUT"
@@ -40,6 +44,7 @@ export type ErrorCode =
   | "TOO_MANY_USERS"
   | "TRANSACTION_ENDED"
   | "TRANSACTION_TOO_LARGE"
+  | "UNAUTHORIZED"
   | "VERSION_CONFLICT"
   | "WAIT_TIMEOUT";
 

@@ -225,3 +225,36 @@ export const SETTLE_TIMEOUT_MS: number = 30_000;
  * open. Beyond, the next is refused: their rows are held in memory.
  */
 export const MAX_HELD_TRANSACTIONS: number = 10_000;
+
+/**
+ * Rows of one ephemeral stream that a writer holds for readers that were away.
+ * Beyond, the oldest go; whoever needed them clears its caches.
+ */
+export const MAX_EPHEMERAL_ROWS: number = 10_000;
+
+/** Bytes of those rows. A single write of more is refused. */
+export const MAX_EPHEMERAL_BYTES: number = 16 * MEBIBYTE;
+
+/** How long, in ms, they are held: longer than any reconnection takes. */
+export const EPHEMERAL_AGE_MS: number = 5 * 60 * 1000;
+
+/** Rows, about, in one answer of the replication endpoint; tokens are whole. */
+export const UPDATES_PAGE_ROWS: number = 100;
+
+/** Bytes of a request's body, or of an answer's. Beyond, it is refused. */
+export const MAX_BODY_BYTES: number = 16 * MEBIBYTE;
+
+/** How long, in ms, a request may take to arrive whole. */
+export const REQUEST_TIMEOUT_MS: number = 30_000;
+
+/** Calls of workers that run at a time. One more is told to come again. */
+export const MAX_RUNNING_CALLS: number = 1_000;
+
+/** How long, in ms, a call is tried before it fails. */
+export const CALL_TIMEOUT_MS: number = 30_000;
+
+/** How long, in ms, one try of a call waits for its answer. */
+export const CALL_TRY_TIMEOUT_MS: number = 10_000;
+
+/** How long, in ms, the answer to a call is kept for those that ask again. */
+export const CALL_RETENTION_MS: number = 24 * 60 * 60 * 1000;

@@ -20,6 +20,16 @@ export { openRelay } from "./open_relay.ts";
 export type { Relay, RelayOptions } from "./open_relay.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedState, SlavedStats } from "./slaved_stats.ts";
+export type {
+  CallOptions,
+  CallResult,
+  WriterHttpOptions,
+} from "./writer_calls.ts";
+export type { SlavedSubscribeOptions, Unsubscribe } from "./subscribing.ts";
+export type {
+  ResetHandler,
+  StreamReset,
+} from "../replication/ephemeral_streams.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
 export type { RelayStats } from "../replication/relay.ts";
 export type {
@@ -32,7 +42,6 @@ export type {
   TlsOptions,
   Transport,
 } from "../transport/transport.ts";
-export type { Unsubscribe } from "./slaved_store.ts";
 export type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 export type { InstanceLag } from "../replication/lag_meter.ts";
 export type {

@@ -9,10 +9,15 @@ import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
+import type { WriterHttpOptions } from "./writer_calls.ts";
 
 /** Options of `SlavedStore.connect`. */
 export interface SlavedStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    WriterHttpOptions {
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

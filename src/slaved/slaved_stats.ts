@@ -6,6 +6,7 @@
 
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 import type { InstanceLag } from "../replication/lag_meter.ts";
+import type { SlavedParts } from "./slaved_parts.ts";
 
 /**
  * What a slaved store is doing: `"connecting"` has no writer to hear from and
@@ -44,4 +45,36 @@ export interface SlavedStats {
   readonly handlerFailures: number;
   /** Batches that wait for a handler which is called again, the failed one included. */
   readonly queuedBatches: number;
+  /** Ephemeral streams whose writer is being asked what was missed: not live yet. */
+  readonly ephemeralPending: number;
+  /** Times that rows of an ephemeral stream were missing for good. */
+  readonly ephemeralResets: number;
+}
+
+/** What a slaved store's parts have done so far. */
+export function readStats<Database>(
+  { applier, caches, ephemeral, lag, links, position, watched }: SlavedParts<
+    Database
+  >,
+  isClosed: boolean,
+): SlavedStats {
+  const { applied, unknown, flushes } = caches.stats;
+  const isLive = links.every(({ follower }) => follower.isLive);
+  const followers = [watched, ...links.map(({ follower }) => follower)];
+  const done = applier.stats;
+  return {
+    ...done,
+    state: isClosed ? "closed" : isLive ? "live" : "connecting",
+    invalidations: applied,
+    unknownInvalidations: unknown,
+    flushes,
+    connections: links.reduce((all, { client }) => all + client.connections, 0),
+    catchUps: followers.reduce((all, { stats }) => all + stats.catchUps, 0),
+    catchingUp: followers.flatMap(({ stats }) => stats.catchingUp),
+    lag: lag.lags,
+    waiters: position.waiters,
+    handlerFailures: done.handlerFailures + ephemeral.handlerFailures,
+    ephemeralPending: ephemeral.pending,
+    ephemeralResets: ephemeral.resets,
+  };
 }

@@ -4,68 +4,50 @@
  * @module
  */
 
-import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
-import { ReplicationClient } from "../replication/client.ts";
-import { Follower } from "../replication/follower.ts";
-import { DatabaseWatcher } from "../replication/database_watcher.ts";
-import { HistoryMarks } from "../replication/history_marks.ts";
-import {
-  ReaderPosition,
-  type WaitOutcome,
-  type WaitReached,
+import type { DatabaseWatcher } from "../replication/database_watcher.ts";
+import type {
+  WaitOutcome,
+  WaitReached,
 } from "../replication/reader_position.ts";
-import { LagMeter } from "../replication/lag_meter.ts";
-import { LogIdentity } from "../replication/log_identity.ts";
 import type {
   StreamHandler,
   SubscribeOptions,
 } from "../replication/stream_subscription.ts";
-import { TransactionApplier } from "../replication/transaction_applier.ts";
 import {
   type WaitForOptions,
   waitForPosition,
 } from "../replication/wait_for.ts";
+import { requireBounds } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import type { JsonValue } from "../runtime/json.ts";
 import {
+  CALL_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
   FIRST_LOOK_TIMEOUT_MS,
-  MAX_LINE_BYTES,
-  POLL_INTERVAL_MS,
 } from "../runtime/limits.ts";
-import { silentLogger } from "../runtime/logger.ts";
-import { requireBounds } from "../runtime/bounds.ts";
-import { systemRandom } from "../runtime/random.ts";
-import { deferred, soon } from "../runtime/waiting.ts";
-import type { StreamRegistry } from "../streams/stream_registry.ts";
-import type { Stream } from "../streams/stream.ts";
+import { soon } from "../runtime/waiting.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
+import type { StreamRegistry } from "../streams/stream_registry.ts";
+import type { Stream } from "../streams/stream.ts";
 import type { Position, WaitTarget } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
-import { rememberFailure } from "./last_failure.ts";
-import {
-  type AwaitedLink,
-  openWhenThere,
-  untilLive,
-} from "./open_when_there.ts";
-import { openReplica, type Replica, requireReplica } from "./replica.ts";
-import { SlavedCommands, SlavedVoice } from "./slaved_commands.ts";
+import { openWhenThere, untilLive } from "./open_when_there.ts";
+import { requireReplica } from "./replica.ts";
+import { SlavedCommands } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
-import type { SlavedStats } from "./slaved_stats.ts";
-
-/** One writer's connection. */
-interface Link extends AwaitedLink {
-  readonly follower: Follower;
-  readonly client: ReplicationClient;
-}
-
-/** Ends a subscription. */
-export type Unsubscribe = () => void;
+import {
+  assembleSlaved,
+  closeSlaved,
+  type SlavedParts,
+  watchDatabase,
+} from "./slaved_parts.ts";
+import { readStats, type SlavedStats } from "./slaved_stats.ts";
+import type { SlavedSubscribeOptions, Unsubscribe } from "./subscribing.ts";
+import type { CallOptions, CallResult } from "./writer_calls.ts";
 
 /**
  * Reads, through caches that follow the writer's log.
@@ -91,93 +73,23 @@ export type Unsubscribe = () => void;
 export class SlavedStore<Database> extends SlavedCommands {
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
-  readonly #caches: CacheRegistry;
-  readonly #position: ReaderPosition;
-  readonly #lag: LagMeter;
-  readonly #identity: LogIdentity;
-  readonly #history: HistoryMarks;
-  readonly #applier: TransactionApplier;
-  readonly #links: readonly Link[];
-  readonly #voice: SlavedVoice;
-  readonly #watched: Follower;
-  readonly #replica: Replica<Database> | undefined;
+  readonly #parts: SlavedParts<Database>;
   #watcher: DatabaseWatcher | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
     options: SlavedStoreOptions,
     engine: ReadEngine<Database>,
-    parts: Declarations,
+    declared: Declarations,
   ) {
-    const voice = new SlavedVoice(options);
+    const parts = assembleSlaved(options, engine, declared);
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
-    }, voice);
-    this.#voice = voice;
-    const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } =
-      options;
-    const transportOptions = { maxLineBytes, tls, logger };
-    const clock = systemClock;
+    }, parts.voice);
     this.#engine = engine;
-    this.#streams = parts.streams;
-    this.#caches = parts.caches;
-    this.#position = new ReaderPosition(clock);
-    this.#lag = new LagMeter(this.#position, clock);
-    this.#identity = new LogIdentity(engine.session);
-    this.#history = new HistoryMarks({
-      session: engine.session,
-      position: this.#position,
-      clock,
-    });
-    this.#replica = openReplica<Database>(options, logger);
-    this.#applier = new TransactionApplier(
-      this.#caches,
-      this.#position,
-      logger,
-      this.#replica && this.#replica.visible,
-    );
-    const following = {
-      session: engine.session,
-      refresh: () => {
-        engine.reopenIfReplaced();
-        return this.#identity.read();
-      },
-      applier: this.#applier,
-      caches: this.#caches,
-      position: this.#position,
-      history: this.#history,
-      lag: this.#lag,
-      maxCatchUpKeys: options.maxCatchUpKeys,
-      onProgress: options.onProgress,
-      clock,
-      logger,
-    };
-    this.#watched = new Follower({ ...following, live: () => {} });
-    this.#links = [options.replicate].flat().map((address) => {
-      const live = deferred<void>();
-      const follower = new Follower({ ...following, live: live.resolve });
-      const transport = rememberFailure(
-        openTransport(address, clock, transportOptions),
-      );
-      const client = new ReplicationClient({
-        ...voice.clientOptions,
-        transport,
-        receiver: follower,
-        name: options.name ?? "slaved",
-        wireNames: parts.wireNames,
-        serverName: options.serverName,
-        minBackoffMs: options.minBackoffMs,
-        maxBackoffMs: options.maxBackoffMs,
-        pingIntervalMs: options.pingIntervalMs,
-        silenceTimeoutMs: options.silenceTimeoutMs,
-        clock,
-        random: systemRandom,
-        logger,
-      });
-      const name = nameOfAddress(address);
-      return { name, transport, live, follower, client: voice.add(client) };
-    });
+    this.#streams = declared.streams;
+    this.#parts = parts;
   }
 
   /**
@@ -218,7 +130,7 @@ export class SlavedStore<Database> extends SlavedCommands {
 
   /** How far it has got: everything up to there is contained in what it returns. */
   get position(): Position {
-    return this.#position.current;
+    return this.#parts.position.current;
   }
 
   /**
@@ -231,29 +143,12 @@ export class SlavedStore<Database> extends SlavedCommands {
 
   /** What it has done so far. */
   get stats(): SlavedStats {
-    const { applied, unknown, flushes } = this.#caches.stats;
-    const isLive = this.#links.every(({ follower }) => follower.isLive);
-    const following = isLive ? "live" : "connecting";
-    const sum = (count: (link: Link) => number) =>
-      this.#links.reduce((total, link) => total + count(link), 0);
-    const followers = [this.#watched, ...this.#links.map((l) => l.follower)];
-    return {
-      ...this.#applier.stats,
-      state: this.#closing === undefined ? following : "closed",
-      invalidations: applied,
-      unknownInvalidations: unknown,
-      flushes,
-      connections: sum(({ client }) => client.connections),
-      catchUps: followers.reduce((all, { stats }) => all + stats.catchUps, 0),
-      catchingUp: followers.flatMap(({ stats }) => stats.catchingUp),
-      lag: this.#lag.lags,
-      waiters: this.#position.waiters,
-    };
+    return readStats(this.#parts, this.#closing !== undefined);
   }
 
   /** What the caches of the attached stores have done so far. */
   caches(): CacheStats[] {
-    return this.#caches.cacheStats();
+    return this.#parts.caches.cacheStats();
   }
 
   /**
@@ -262,8 +157,8 @@ export class SlavedStore<Database> extends SlavedCommands {
    * @param storeClass A subclass of `Store`.
    */
   attach<S extends Store<Database>>(storeClass: StoreClass<Database, S>): S {
-    const { db } = this.#replica?.engine ?? this.#engine;
-    return new storeClass({ db, caches: this.#caches });
+    const { db } = this.#parts.replica?.engine ?? this.#engine;
+    return new storeClass({ db, caches: this.#parts.caches });
   }
 
   /**
@@ -273,7 +168,7 @@ export class SlavedStore<Database> extends SlavedCommands {
    * @throws {HeadwaterError} `DATABASE_INVALID` if an older release made the log.
    */
   currentToken(): string {
-    return this.#identity.format(this.#position.current);
+    return this.#parts.identity.format(this.#parts.position.current);
   }
 
   /** Waits, and says which it was: reached, or not in time. */
@@ -301,12 +196,16 @@ export class SlavedStore<Database> extends SlavedCommands {
     options: WaitForOptions = {},
   ): Promise<WaitOutcome> {
     const parts = {
-      position: this.#position,
-      applier: this.#applier,
+      position: this.#parts.position,
+      applier: this.#parts.applier,
       streams: this.#streams,
       clock: systemClock,
     };
-    return await waitForPosition(parts, this.#identity.parse(target), options);
+    return await waitForPosition(
+      parts,
+      this.#parts.identity.parse(target),
+      options,
+    );
   }
 
   /**
@@ -320,23 +219,66 @@ export class SlavedStore<Database> extends SlavedCommands {
    *
    * @param stream The stream, or its name.
    * @param handler Is given each batch. The position waits for its first call: keep it short.
-   * @param options What to do when it fails.
+   * @param options What to do when it fails; for streams with `durable: false`,
+   *   what to do when rows are missing, for the writer started over or holds
+   *   them no more.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`.
    */
   subscribe<Row>(
     stream: Stream<Row> | string,
     handler: StreamHandler<Row>,
-    options: SubscribeOptions<Row> = {},
+    options: SlavedSubscribeOptions<Row> = {},
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
     requireBounds(`subscribe to ${name}`, options.retry ?? {});
-    return this.#applier.addHandler(
+    const called = handler as StreamHandler;
+    return this.#parts.ephemeral.has(name)
+      ? this.#parts.ephemeral.addHandler(name, called, options.onReset)
+      : this.#parts.applier.addHandler(
+        name,
+        called,
+        options as SubscribeOptions,
+      );
+  }
+
+  /**
+   * Has a writer run what it exposes under a name, in a transaction. The request
+   * is sent again when the connection or the writer is lost, and executed once.
+   * Then this process has applied what it changed, unless told not to wait.
+   *
+   * @param name The name that the writer exposes.
+   * @param args What its schema describes; JSON.
+   * @param options How long; whom; whether to wait.
+   * @returns The result, and where it stands in the log.
+   * @throws {HeadwaterError} What the handler threw, with its code, if it was one
+   *   of these, or `CALL_REFUSED` with the message of another; `CALL_UNKNOWN` or
+   *   `INVALID_ARGUMENT` for a name or arguments that can't be; `UNAUTHORIZED`;
+   *   `CALL_TIMEOUT` if nobody answered: it may have been executed; `CALL_FAILED`
+   *   for an answer that is none; `CLOSED`.
+   * @throws {VersionConflictError} `VERSION_CONFLICT`, if the handler met one.
+   * @throws {WaitTimeoutError} `WAIT_TIMEOUT` if it was executed, and not applied
+   *   here in time.
+   * @throws The signal's reason, once it is aborted.
+   */
+  async call<Result = JsonValue>(
+    name: string,
+    args: unknown,
+    options: CallOptions = {},
+  ): Promise<CallResult<Result>> {
+    const { signal, timeoutMs = CALL_TIMEOUT_MS, wait = true } = options;
+    const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+    const { result, instance, token } = await this.#parts.calls.call(
       name,
-      handler as StreamHandler,
-      options as SubscribeOptions,
+      args,
+      options,
     );
+    if (wait) {
+      const leftMs = Math.max(0, deadlineMs - systemClock.monotonicMs());
+      await this.waitFor({ instance, token }, { signal, timeoutMs: leftMs });
+    }
+    return { result: result as Result, instance, token };
   }
 
   /** Disconnects, ends every wait with an error, and closes the database. */
@@ -354,47 +296,18 @@ export class SlavedStore<Database> extends SlavedCommands {
     options: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
-    const { pollIntervalMs = POLL_INTERVAL_MS, logger } = options;
-    const { session } = this.#engine;
-    const clock = systemClock;
-    for (const { client } of this.#links) client.open();
-    for (const link of this.#links) {
-      await untilLive(link, options, deadlineMs);
-    }
-    if (pollIntervalMs === 0) return;
-    this.#watcher = new DatabaseWatcher({
-      session,
-      isConnected: (instance) =>
-        this.#links.some(({ follower }) => follower.isConnected(instance)),
-      isReached: (end) => this.#history.isReached(end),
-      isApplied: (instance, token) => this.#position.contains(instance, token),
-      follow: (instance, base, upTo) =>
-        this.#watched.follow(instance, base, upTo),
-      intervalMs: pollIntervalMs,
-      clock,
-      logger: logger ?? silentLogger,
-    });
+    const { links } = this.#parts;
+    for (const { client } of links) client.open();
+    for (const link of links) await untilLive(link, options, deadlineMs);
+    this.#watcher = watchDatabase(options, this.#engine, this.#parts);
     // From its first look on, it hears of instances that it isn't connected to.
     // A commit that hangs on the server must not hold it up for long.
-    await soon(this.#watcher.look(), clock, FIRST_LOOK_TIMEOUT_MS);
+    const looked = this.#watcher?.look() ?? Promise.resolve();
+    await soon(looked, systemClock, FIRST_LOOK_TIMEOUT_MS);
   }
 
   async #close(): Promise<void> {
-    this.#position.close(
-      new HeadwaterError(
-        "CLOSED",
-        "Cannot wait: the slaved store is closed; connect another",
-      ),
-    );
-    this.#applier.close();
-    this.#history.close();
-    this.#replica?.gate.close();
-    for (const { follower } of this.#links) follower.close();
-    this.#watched.close();
-    this.#voice.presence.close();
-    await this.#watcher?.close();
-    await Promise.all(this.#links.map(({ client }) => client.close()));
-    await this.#replica?.engine.close();
+    await closeSlaved(this.#parts, this.#watcher);
     await this.#engine.close();
   }
 }

@@ -13,6 +13,31 @@ export interface Stream<Row = unknown> {
   readonly name: string;
   /** What a row is. */
   readonly schema: z.ZodType<Row>;
+  /** Whether its rows are in the log; if not, they are in the writer's memory. */
+  readonly isDurable: boolean;
+  /** Whether caches may hold what its rows tell of. */
+  readonly touchesCaches: boolean;
+}
+
+/** How a stream is kept. */
+export interface StreamOptions {
+  /**
+   * Whether rows are recorded in the log, under their transaction's token.
+   * Those of a stream with `false` are kept in the writer's memory for a while
+   * and written with `writer.publish`; its tokens are its own, and start over
+   * when the writer does.
+   *
+   * @default {true}
+   */
+  readonly durable?: boolean | undefined;
+
+  /**
+   * With `durable: false`: whether a cache may hold what the rows tell of. If
+   * rows were missed for good, a reader then clears every cache.
+   *
+   * @default {true}
+   */
+  readonly touchesCaches?: boolean | undefined;
 }
 
 /** The row type of a stream. */
@@ -26,7 +51,8 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
  *
  * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
  * @param schema What a row is; the row as the schema gives it back must be plain JSON.
- * @returns The stream, for `txn.write` and `subscribe`.
+ * @param options How it is kept; in the log by default.
+ * @returns The stream, for `txn.write`, or `writer.publish`, and `subscribe`.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another name.
  *
  * @example Usage
@@ -42,6 +68,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 export function defineStream<Row>(
   name: string,
   schema: z.ZodType<Row>,
+  { durable = true, touchesCaches = true }: StreamOptions = {},
 ): Stream<Row> {
   if (!isName(name)) {
     throw new HeadwaterError(
@@ -50,7 +77,7 @@ export function defineStream<Row>(
         'then up to 63 letters, digits, "_", "." or "-"',
     );
   }
-  return Object.freeze({ name, schema });
+  return Object.freeze({ name, schema, isDurable: durable, touchesCaches });
 }
 
 /** Whether a text may name a stream or an instance. */

@@ -35,9 +35,33 @@ export class StreamRegistry {
     return [...this.#streams.keys()];
   }
 
+  /** Those whose rows are in the log. */
+  get durableNames(): readonly string[] {
+    return this.names.filter((name) => this.get(name).isDurable);
+  }
+
+  /** Those whose rows are in the writer's memory. */
+  get ephemeral(): readonly Stream[] {
+    return [...this.#streams.values()].filter(({ isDurable }) => !isDurable);
+  }
+
   /** Whether a stream has been declared. */
   has(name: string): boolean {
     return this.#streams.has(name);
+  }
+
+  /**
+   * Refuses a stream whose rows are in no log.
+   *
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`, or `INVALID_ARGUMENT`.
+   */
+  requireDurable(name: string): void {
+    if (this.get(name).isDurable) return;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot read stream "${name}" from the log: it is declared with ` +
+        "durable: false; subscribe to it",
+    );
   }
 
   /**

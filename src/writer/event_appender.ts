@@ -16,6 +16,10 @@ import {
   readAggregateState,
   readGivenEvents,
 } from "../events/aggregate_state.ts";
+import {
+  type ExpectedVersion,
+  VersionConflictError,
+} from "../events/version_conflict.ts";
 import { checkEvent } from "../events/typed_events.ts";
 import type { CommitSession } from "../database/engine.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
@@ -26,13 +30,6 @@ import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
 
-/**
- * What version an append expects its aggregate to have: a number;
- * `"none"` for an aggregate without events; `"exists"` for one with some;
- * `"any"` for no check.
- */
-export type ExpectedVersion = number | "any" | "none" | "exists";
-
 /** Options of `txn.append`. */
 export interface AppendOptions {
   /**
@@ -41,34 +38,6 @@ export interface AppendOptions {
    * @default {"any"}
    */
   readonly expectedVersion?: ExpectedVersion | undefined;
-}
-
-/** An append met an aggregate at another version than its writer had seen. */
-export class VersionConflictError extends HeadwaterError {
-  /** The class's name, as it stands in stack traces. */
-  override readonly name: string = "VersionConflictError";
-  /** The aggregate. */
-  readonly aggregate: string;
-  /** The version that was expected. */
-  readonly expectedVersion: ExpectedVersion;
-  /** The version that it has. */
-  readonly actualVersion: number;
-
-  /** Made by `txn.append`. */
-  constructor(
-    aggregate: string,
-    expectedVersion: ExpectedVersion,
-    actualVersion: number,
-  ) {
-    super(
-      "VERSION_CONFLICT",
-      `Cannot append to aggregate "${aggregate}": expected version ` +
-        `${expectedVersion}, but it has ${actualVersion}; read it again, and decide anew`,
-    );
-    this.aggregate = aggregate;
-    this.expectedVersion = expectedVersion;
-    this.actualVersion = actualVersion;
-  }
 }
 
 /** What an appender works with. */

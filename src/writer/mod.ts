@@ -7,8 +7,10 @@
 export { WriterStore } from "./writer_store.ts";
 export type { WriterStats } from "./writer_stats.ts";
 export type { WriterStoreOptions } from "./writer_options.ts";
-export { VersionConflictError } from "./event_appender.ts";
-export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";
+export { VersionConflictError } from "../events/version_conflict.ts";
+export type { ExpectedVersion } from "../events/version_conflict.ts";
+export type { AppendOptions } from "./event_appender.ts";
+export type { CallHandler } from "./exposed_calls.ts";
 export type { TransactionRunOptions } from "./transaction_runner.ts";
 export type {
   CommandFields,

@@ -5,6 +5,7 @@
  */
 
 import type { Engine } from "../database/engine.ts";
+import { deleteCalls } from "../log/calls.ts";
 import {
   DEFAULT_RETENTION,
   retainStream,
@@ -12,7 +13,7 @@ import {
 } from "../log/retention.ts";
 import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
-import { RETENTION_INTERVAL_MS } from "../runtime/limits.ts";
+import { CALL_RETENTION_MS, RETENTION_INTERVAL_MS } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { WriterStoreOptions } from "./writer_options.ts";
 
@@ -20,6 +21,8 @@ import type { WriterStoreOptions } from "./writer_options.ts";
 export interface RetentionKeeperOptions<Database> {
   readonly engine: Engine<Database>;
   readonly policies: RetentionPolicies;
+  /** How long answers to calls are kept, in ms. */
+  readonly callRetentionMs: number;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,7 +56,7 @@ export class RetentionKeeper<Database> {
   }
 
   async #run(): Promise<void> {
-    const { engine, policies, clock, logger } = this.#options;
+    const { engine, policies, callRetentionMs, clock, logger } = this.#options;
     const { signal } = this.#closing;
     const all = { ...DEFAULT_RETENTION, ...policies };
     for (const [stream, policy] of Object.entries(all)) {
@@ -74,6 +77,12 @@ export class RetentionKeeper<Database> {
         });
       }
     }
+    try {
+      await deleteCalls(engine, clock.wallMs() - callRetentionMs, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      logger("warn", "old calls not deleted", { error: messageOf(error) });
+    }
   }
 }
 
@@ -88,6 +97,7 @@ export function keepRetained<Database>(
   return new RetentionKeeper({
     engine,
     policies: retention,
+    callRetentionMs: options.callRetentionMs ?? CALL_RETENTION_MS,
     intervalMs: retentionIntervalMs,
     clock: systemClock,
     logger: options.logger ?? silentLogger,

@@ -50,6 +50,18 @@ export type Work<Database, Result> = (
   txn: WriterTransaction<Database>,
 ) => Promise<Result>;
 
+/** A transaction's function, where it is the library's own. */
+export type OwnWork<Database, Result> = (
+  txn: WriterTransaction<Database>,
+  session: WriteSession<Database>,
+) => Promise<Result>;
+
+/** How one of the library's own is run. */
+export interface OwnRunOptions extends TransactionRunOptions {
+  /** Its random mark, where it must be known before; it is recorded in any case. */
+  readonly commitId?: string | undefined;
+}
+
 /** What a runner works with. */
 export interface TransactionRunnerOptions<Database> {
   readonly engine: Engine<Database>;
@@ -72,6 +84,12 @@ export interface TransactionRunnerOptions<Database> {
 interface Done<Result> {
   readonly result: Result;
   readonly outcome: TransactionOutcome;
+}
+
+/** What is run, and its mark. */
+interface OwnTransaction<Database, Result> {
+  readonly work: OwnWork<Database, Result>;
+  readonly commitId: string | undefined;
 }
 
 /** What becomes known of an attempt while it runs. */
@@ -109,8 +127,8 @@ export class TransactionRunner<Database> {
   /** Runs a transaction until it is committed, or fails for good. */
   async run<Result>(
     name: string,
-    work: Work<Database, Result>,
-    options: TransactionRunOptions,
+    work: OwnWork<Database, Result>,
+    options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     this.#running += 1;
     try {
@@ -131,8 +149,8 @@ export class TransactionRunner<Database> {
 
   async #run<Result>(
     name: string,
-    work: Work<Database, Result>,
-    options: TransactionRunOptions,
+    work: OwnWork<Database, Result>,
+    options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     const { maxAttempts = this.#options.maxAttempts } = options;
     for (let attempt = 1;; attempt += 1) {
@@ -142,7 +160,7 @@ export class TransactionRunner<Database> {
         const checked = this.#requireHistory();
         if (checked !== undefined) await checked;
         this.#requireRoom(name);
-        const { isolation } = options;
+        const { isolation, commitId } = options;
         const done = await this.#options.engine.transaction<Done<Result>>(
           name,
           (session) => {
@@ -150,7 +168,8 @@ export class TransactionRunner<Database> {
             txn = this.#options.begin(session, attempt, mayRecall);
             const isSnapshotOld = isolation !== undefined &&
               isolation !== "read committed";
-            return this.#record(txn, session, work, isSnapshotOld, state);
+            const own = { work, commitId };
+            return this.#record(txn, session, own, isSnapshotOld, state);
           },
           {
             isolation,
@@ -182,23 +201,24 @@ export class TransactionRunner<Database> {
   async #record<Result>(
     txn: WriterTransaction<Database>,
     session: WriteSession<Database>,
-    work: Work<Database, Result>,
+    { work, commitId }: OwnTransaction<Database, Result>,
     isSnapshotOld: boolean,
     state: Attempt<Result>,
   ): Promise<Done<Result>> {
     const { recorder, clock, random } = this.#options;
-    const result = await work(txn);
+    const result = await work(txn, session);
     const projected = txn.project();
     if (projected !== undefined) await projected;
     const outcome = txn.end();
     const done = state.done = { result, outcome };
     const { rows, appends, eventIds } = outcome;
-    if (rows.size === 0 && !await session.hasWritten()) return done;
+    const mayBeEmpty = commitId === undefined && rows.size === 0;
+    if (mayBeEmpty && !await session.hasWritten()) return done;
     state.ticket = recorder.begin({
       rows,
       appends,
       eventIds,
-      commitId: random.id(),
+      commitId: commitId ?? random.id(),
       committedMs: Math.round(clock.wallMs()),
     });
     const recorded = recorder.record(session, state.ticket, isSnapshotOld);

@@ -62,7 +62,8 @@ export function createVoice(
   const streamer = new Streamer({
     instance,
     serverName: options.serverName ?? "headwater",
-    streams: streams.names,
+    streams: streams.durableNames,
+    ephemeralStreams: streams.ephemeral.map(({ name }) => name),
     wireNames,
     lastToken,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,

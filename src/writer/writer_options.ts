@@ -7,6 +7,7 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { EndpointOptions } from "./endpoint_options.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LINE_BYTES, SYNAPSE_MAX_LINE_BYTES } from "../runtime/limits.ts";
@@ -15,7 +16,11 @@ import type { Address, TlsOptions } from "../transport/transport.ts";
 
 /** Options of `WriterStore.open`. */
 export interface WriterStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    EndpointOptions {
   /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 
@@ -139,6 +144,13 @@ export interface WriterStoreOptions
    * @default {caches: 7 days; every other stream for ever}
    */
   readonly retention?: RetentionPolicies | undefined;
+
+  /**
+   * How long the answers to calls are kept, in ms, for workers that ask again.
+   *
+   * @default {86400000}
+   */
+  readonly callRetentionMs?: number | undefined;
 
   /**
    * How often what need not be kept is deleted, in ms; 0 for never.

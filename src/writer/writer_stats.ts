@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StreamerStats } from "../replication/streamer.ts";
+import type { StreamerStats } from "../replication/streamer_options.ts";
 
 /** What a writer store has done so far. */
 export interface WriterStats extends StreamerStats {

@@ -4,54 +4,41 @@
  * @module
  */
 
+import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
-import type { Engine, WriteSession } from "../database/engine.ts";
+import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
-import type { Streamer } from "../replication/streamer.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
-import {
-  LEASE_MS,
-  MAX_ATTEMPTS,
-  MAX_ROWS_PER_TRANSACTION,
-  MAX_TRANSACTION_BYTES,
-} from "../runtime/limits.ts";
-import { silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
+import type { Token } from "../tokens/token.ts";
 import type { ThreadPort } from "../transport/transport.ts";
 import {
   type ReadRowsOptions,
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
-import { AggregateMemory } from "./aggregate_memory.ts";
-import { LeaseKeeper } from "./lease_keeper.ts";
-import { closedError, Listeners } from "./listeners.ts";
+import type { CallHandler } from "./exposed_calls.ts";
+import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
 import { requireReached } from "./own_wait.ts";
-import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
-import { createRecorder, type Recorder } from "./recorder.ts";
-import {
-  TransactionRunner,
-  type TransactionRunOptions,
-  type Work,
-} from "./transaction_runner.ts";
-import { WriterTransaction } from "./writer_transaction.ts";
-import { createVoice, WriterCommands } from "./writer_commands.ts";
-import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
+import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
+import { WriterCommands } from "./writer_commands.ts";
+import { assembleWriter, type WriterParts } from "./writer_parts.ts";
+import type { WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
 /**
@@ -82,28 +69,21 @@ import type { WriterStats } from "./writer_stats.ts";
 export class WriterStore<Database> extends WriterCommands {
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
-  readonly #inline: Projection<Database>[] = [];
-  readonly #recorder: Recorder;
-  readonly #runner: TransactionRunner<Database>;
+  readonly #inline: Projection<Database>[];
+  readonly #parts: WriterParts<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
-  readonly #memory = new AggregateMemory();
-  readonly #streamer: Streamer;
   readonly #identity: LogIdentity;
-  readonly #options: WriterStoreOptions;
-  readonly #leaseKeeper: LeaseKeeper;
-  readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
-  readonly #listeners: Listeners;
   #closing: Promise<void> | undefined;
 
   private constructor(
     options: WriterStoreOptions,
     engine: Engine<Database>,
     lease: Lease,
-    parts: Declarations,
+    declared: Declarations,
   ) {
-    const { leaseMs = LEASE_MS, logger = silentLogger } = options;
-    const voice = createVoice(options, lease, parts);
+    const inline: Projection<Database>[] = [];
+    const parts = assembleWriter({ options, engine, lease, declared, inline });
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
@@ -112,51 +92,14 @@ export class WriterStore<Database> extends WriterCommands {
           "snapshot",
           (session) => writeSnapshot(session, key, snapshot),
         ),
-    }, voice);
-    this.#options = options;
+    }, parts.voice);
     this.#engine = engine;
     this.#lease = lease;
+    this.#parts = parts;
+    this.#inline = inline;
     this.#identity = new LogIdentity(engine.session);
-    this.#streams = parts.streams;
-    this.#caches = parts.caches;
-    this.#streamer = voice.streamer;
-    this.#listeners = new Listeners(options, {
-      accept: (connection) => this.#streamer.accept(connection),
-      clock: systemClock,
-      logger,
-    });
-    this.#recorder = createRecorder({
-      lease,
-      session: engine.session,
-      clock: systemClock,
-      publish: (transaction) => this.#streamer.publish(transaction),
-    });
-    this.#runner = new TransactionRunner<Database>({
-      engine,
-      instance: lease.instance,
-      recorder: this.#recorder,
-      begin: (...attempt) => this.#begin(...attempt),
-      committed: ({ invalidations, appends }) => {
-        this.#memory.committed(engine.dialect, appends);
-        for (const { name, key } of invalidations) {
-          this.#caches.apply(name, key);
-        }
-      },
-      maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
-      clock: systemClock,
-      random: systemRandom,
-      logger,
-    });
-    this.#retentionKeeper = keepRetained(engine, options);
-    this.#leaseKeeper = new LeaseKeeper({
-      transact: (name, work) => engine.transaction(name, work),
-      lease,
-      leaseMs,
-      lastTaken: () => this.#recorder.lastTaken,
-      position: () => this.#recorder.position,
-      clock: systemClock,
-      logger,
-    });
+    this.#streams = declared.streams;
+    this.#caches = declared.caches;
   }
 
   /**
@@ -187,7 +130,8 @@ export class WriterStore<Database> extends WriterCommands {
       const lease = await takeName(engine, options, holder);
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#identity.read();
-      await store.#listeners.open();
+      await store.#parts.listeners.open();
+      await store.#parts.endpoint.listen();
       return store;
     } catch (error) {
       await store?.close();
@@ -208,19 +152,24 @@ export class WriterStore<Database> extends WriterCommands {
 
   /** Everywhere that readers connect, in the order of `listen`. */
   get urls(): readonly string[] {
-    return this.#listeners.urls;
+    return this.#parts.listeners.urls;
+  }
+
+  /** Where requests are taken, with the port that was chosen; `undefined` if nowhere. */
+  get httpUrl(): string | undefined {
+    return this.#parts.endpoint.url;
   }
 
   /** How far this instance has written. */
   get position(): Position {
-    return new Map([[this.#lease.instance, this.#recorder.position]]);
+    return new Map([[this.#lease.instance, this.#parts.recorder.position]]);
   }
 
   /** What it has done so far. */
   get stats(): WriterStats {
     return {
-      ...this.#streamer.stats,
-      ...this.#runner.stats,
+      ...this.#parts.voice.streamer.stats,
+      ...this.#parts.runner.stats,
     };
   }
 
@@ -264,7 +213,48 @@ export class WriterStore<Database> extends WriterCommands {
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
     if (this.#closing !== undefined) throw closedError(`run "${name}"`);
-    return await this.#runner.run(name, work, options);
+    return await this.#parts.runner.run(name, work, options);
+  }
+
+  /**
+   * Tells readers rows of a stream that is in no log. They are held in memory
+   * for a while, for readers that were away, and are gone with this process.
+   *
+   * @param stream The stream, declared with `durable: false`; or its name.
+   * @param rows What the stream's schema describes; at least one.
+   * @returns The rows' token, of the stream's own: 1 is the first since the start.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a durable stream; `ROW_INVALID`,
+   *   `STREAM_UNKNOWN`, `ROW_TOO_LONG`, `TRANSACTION_TOO_LARGE` or `CLOSED`.
+   */
+  publish<Row>(stream: Stream<Row> | string, rows: readonly Row[]): Token {
+    if (this.#closing !== undefined) throw closedError("publish");
+    return this.#parts.publisher.publish(stream, rows);
+  }
+
+  /**
+   * Lets workers have something done: `slaved.call(name, args)` runs the handler
+   * here, in a transaction, once, however often the request is repeated.
+   *
+   * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
+   * @param schema What the arguments are.
+   * @param handler Executes a call.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is taken.
+   */
+  expose<Args>(
+    name: string,
+    schema: z.ZodType<Args>,
+    handler: CallHandler<Database, Args>,
+  ): void {
+    this.#parts.calls.expose(name, schema, handler);
+  }
+
+  /**
+   * Answers a request to the replication endpoint: for those who have a server
+   * already and give it the paths `/_synapse/replication` and `/_headwater`. The
+   * secret, if there is one, is asked for here.
+   */
+  fetch(request: Request): Promise<Response> {
+    return this.#parts.endpoint.fetch(request);
   }
 
   /**
@@ -308,7 +298,7 @@ export class WriterStore<Database> extends WriterCommands {
       {
         instance: this.instance,
         position: this.position,
-        lastTaken: this.#recorder.lastTaken,
+        lastTaken: this.#parts.recorder.lastTaken,
         streams: this.#streams,
       },
       this.#identity.parse(target),
@@ -330,12 +320,12 @@ export class WriterStore<Database> extends WriterCommands {
     options: ReadRowsOptions = {},
   ): Promise<RowPage<Row>> {
     const name = typeof stream === "string" ? stream : stream.name;
-    this.#streams.get(name);
+    this.#streams.requireDurable(name);
     return await readStreamRows<Row>(this.#engine.session, {
       ...options,
       instance: this.#lease.instance,
       stream: name,
-      last: this.#recorder.position,
+      last: this.#parts.recorder.position,
     });
   }
 
@@ -347,7 +337,7 @@ export class WriterStore<Database> extends WriterCommands {
    * @throws {HeadwaterError} `LISTEN_FAILED` if it is served already; `CLOSED`.
    */
   async serve(port: ThreadPort): Promise<void> {
-    await this.#listeners.listen(port);
+    await this.#parts.listeners.listen(port);
   }
 
   /** Says good-bye to readers, gives the instance's name free, and closes the database. */
@@ -361,37 +351,15 @@ export class WriterStore<Database> extends WriterCommands {
     return this.close();
   }
 
-  #begin(
-    session: WriteSession<Database>,
-    attempt: number,
-    mayRecall: boolean,
-  ): WriterTransaction<Database> {
-    const { maxRowsPerTransaction } = this.#options;
-    return new WriterTransaction<Database>({
-      session,
-      attempt,
-      memory: this.#memory,
-      mayRecall,
-      inline: this.#inline,
-      instance: this.#lease.instance,
-      streams: this.#streams,
-      caches: this.#caches,
-      clock: systemClock,
-      random: systemRandom,
-      limits: {
-        maxRows: maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
-        maxBytes: MAX_TRANSACTION_BYTES,
-        maxLineBytes: lineLimit(this.#options),
-      },
-    });
-  }
-
   async #close(): Promise<void> {
-    await this.#listeners.close();
-    await this.#retentionKeeper?.close();
-    await this.#runner.drain();
-    await this.#leaseKeeper.release();
-    this.#streamer.close("server closing");
+    const { listeners, endpoint, retentionKeeper, runner, leaseKeeper } =
+      this.#parts;
+    await listeners.close();
+    await endpoint.close();
+    await retentionKeeper?.close();
+    await runner.drain();
+    await leaseKeeper.release();
+    this.#parts.voice.streamer.close("server closing");
     await this.#engine.close();
   }
 }

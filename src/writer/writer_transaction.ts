@@ -110,6 +110,13 @@ export class WriterTransaction<Database> {
           "use txn.invalidate… or txn.append",
       );
     }
+    if (!known.isDurable) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot write rows of stream "${name}" in a transaction: it is declared ` +
+          "with durable: false; use writer.publish",
+      );
+    }
     this.#add(name, encodeRow(known, row));
   }
 

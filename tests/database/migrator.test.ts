@@ -121,6 +121,7 @@ t.test("LOG_MIGRATIONS are numbered without a gap, and can be applied", async (t
   );
   t.same(tables.flat(), [
     "headwater_appends",
+    "headwater_calls",
     "headwater_event_ids",
     "headwater_holders",
     "headwater_instances",

@@ -248,7 +248,8 @@ t.test("a log of an older release gets its identity from the first writer of thi
   const engine = openDatabase(database, systemClock, {});
   await engine.transaction("undo", async (session) => {
     await session.run("DROP TABLE headwater_meta", []);
-    await session.run("DELETE FROM headwater_migrations WHERE version = 4", []);
+    await session.run("DROP TABLE headwater_calls", []);
+    await session.run("DELETE FROM headwater_migrations WHERE version > 3", []);
   });
   await engine.close();
   const slaved = await SlavedStore.connect<TestDatabase>({

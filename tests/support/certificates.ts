@@ -134,3 +134,13 @@ function der(tag: number, content: Buffer | string): Buffer {
     : [tag, 0x82, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from(header), bytes]);
 }
+
+/** An authority, a server's certificate and a client's. */
+export function makeCertificates(): {
+  readonly ca: string;
+  readonly server: Certificate;
+  readonly client: Certificate;
+} {
+  const { ca, issue } = createAuthority();
+  return { ca, server: issue(), client: issue(["client"]) };
+}

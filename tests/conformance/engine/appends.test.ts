@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { defineAggregate, VersionConflictError } from "../../../mod.ts";
-import type { ExpectedVersion } from "../../../src/writer/event_appender.ts";
+import type { ExpectedVersion } from "../../../src/events/version_conflict.ts";
 import {
   type Case,
   type CaseWriter,

@@ -1,0 +1,128 @@
+/**
+ * Requests on a socket, on either runtime.
+ *
+ * @module
+ */
+
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import {
+  formatHttpAddress,
+  type HttpGuards,
+  parseHttpAddress,
+  requireGuards,
+} from "./http_address.ts";
+
+/** Answers a request. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>;
+
+/** Options of {@linkcode listenHttp}. */
+export interface ListenHttpOptions extends HttpGuards {
+  /** `http://HOST:PORT` or `https://HOST:PORT`; port 0 for any that is free. */
+  readonly url: string;
+  /**
+   * What `fetch` asks of each request. Here it only counts as a guard: an
+   * address that others can reach needs one.
+   *
+   * @default {none}
+   */
+  readonly secret?: string | undefined;
+  /**
+   * Takes an address that others can reach without a secret or TLS.
+   *
+   * @default {false}
+   */
+  readonly allowInsecure?: boolean | undefined;
+}
+
+/** Takes requests. */
+export interface HttpServer {
+  /** Where, with the port that was chosen: `http://127.0.0.1:8824`. */
+  readonly url: string;
+  /** Takes no more, and ends those that idle. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for requests.
+ *
+ * @param fetch Answers them.
+ * @param options Where.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for an address that can't be, or
+ *   that others can reach unguarded; `LISTEN_FAILED` if the port is in use, not
+ *   ours, or the certificate is none.
+ */
+export function listenHttp(
+  fetch: FetchHandler,
+  options: ListenHttpOptions,
+): Promise<HttpServer> {
+  const address = parseHttpAddress(options.url);
+  requireGuards(address, options);
+  const { host, port } = address;
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error & { code?: string }) => {
+      const reason = error.code === "EADDRINUSE"
+        ? "the port is in use"
+        : error.message;
+      reject(
+        new HeadwaterError(
+          "LISTEN_FAILED",
+          `Cannot listen on ${formatHttpAddress(address)}: ${reason}; ` +
+            "give another address, or port 0",
+          { cause: error },
+        ),
+      );
+    };
+    let server: ServerType;
+    try {
+      server = makeServer(fetch, options);
+    } catch (error) {
+      failed(error as Error);
+      return;
+    }
+    server.once("error", failed);
+    server.listen(port, host, () => {
+      const bound = server.address() as AddressInfo;
+      resolve({
+        url: formatHttpAddress({ ...address, port: bound.port }),
+        close: () => {
+          const closed = new Promise<void>((done) =>
+            server.close(() => done())
+          );
+          // Connections that are kept alive would hold it up for seconds.
+          if ("closeAllConnections" in server) server.closeAllConnections();
+          return closed;
+        },
+      });
+    });
+  });
+}
+
+function makeServer(
+  fetch: FetchHandler,
+  { tls }: ListenHttpOptions,
+): ServerType {
+  const limits = {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: REQUEST_TIMEOUT_MS / 10,
+  };
+  const server = tls === undefined
+    ? createAdaptorServer({ fetch, createServer, serverOptions: limits })
+    : createAdaptorServer({
+      fetch,
+      createServer: createTlsServer,
+      serverOptions: {
+        ...limits,
+        ...tls,
+        requestCert: tls.ca !== undefined,
+        rejectUnauthorized: tls.ca !== undefined,
+      },
+    });
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+}

@@ -1,0 +1,79 @@
+/**
+ * A slaved store's connections, and what each of them feeds.
+ *
+ * @module
+ */
+
+import { ReplicationClient } from "../replication/client.ts";
+import { EphemeralFollower } from "../replication/ephemeral_follower.ts";
+import type { EphemeralStreams } from "../replication/ephemeral_streams.ts";
+import { Follower, type FollowerOptions } from "../replication/follower.ts";
+import { MAX_LINE_BYTES } from "../runtime/limits.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { deferred } from "../runtime/waiting.ts";
+import type { WireNames } from "../streams/wire_names.ts";
+import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
+import { rememberFailure } from "./last_failure.ts";
+import type { AwaitedLink } from "./open_when_there.ts";
+import type { SlavedVoice } from "./slaved_commands.ts";
+import type { SlavedStoreOptions } from "./slaved_options.ts";
+import type { WriterCalls } from "./writer_calls.ts";
+
+/** One writer's connection. */
+export interface Link extends AwaitedLink {
+  readonly follower: Follower;
+  readonly client: ReplicationClient;
+}
+
+/** What links feed. */
+export interface LinkParts {
+  readonly following: Omit<FollowerOptions, "live" | "ephemeral">;
+  readonly ephemeral: EphemeralStreams;
+  readonly calls: WriterCalls;
+  readonly voice: SlavedVoice;
+  readonly wireNames: WireNames;
+}
+
+/** Makes the links; none is connected yet. */
+export function createLinks(
+  options: SlavedStoreOptions,
+  { following, ephemeral, calls, voice, wireNames }: LinkParts,
+): readonly Link[] {
+  const { clock, logger } = following;
+  const { maxLineBytes = MAX_LINE_BYTES, tls } = options;
+  return [options.replicate].flat().map((address) => {
+    const transport = rememberFailure(
+      openTransport(address, clock, { maxLineBytes, tls, logger }),
+    );
+    const live = deferred<void>();
+    const follower = new Follower({
+      ...following,
+      ephemeral: ephemeral.isEmpty ? undefined : new EphemeralFollower({
+        streams: ephemeral,
+        canAsk: calls.canAsk,
+        fetch: calls.fetchUpdates,
+        clock,
+        random: systemRandom,
+        logger,
+      }),
+      live: live.resolve,
+    });
+    const client = new ReplicationClient({
+      ...voice.clientOptions,
+      transport,
+      receiver: follower,
+      name: options.name ?? "slaved",
+      wireNames,
+      serverName: options.serverName,
+      minBackoffMs: options.minBackoffMs,
+      maxBackoffMs: options.maxBackoffMs,
+      pingIntervalMs: options.pingIntervalMs,
+      silenceTimeoutMs: options.silenceTimeoutMs,
+      clock,
+      random: systemRandom,
+      logger,
+    });
+    const name = nameOfAddress(address);
+    return { name, transport, live, follower, client: voice.add(client) };
+  });
+}

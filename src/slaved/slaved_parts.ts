@@ -1,0 +1,157 @@
+/**
+ * What a slaved store is made of.
+ *
+ * @module
+ */
+
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ReadEngine } from "../database/engine.ts";
+import { DatabaseWatcher } from "../replication/database_watcher.ts";
+import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
+import { Follower } from "../replication/follower.ts";
+import { HistoryMarks } from "../replication/history_marks.ts";
+import { LagMeter } from "../replication/lag_meter.ts";
+import { LogIdentity } from "../replication/log_identity.ts";
+import { ReaderPosition } from "../replication/reader_position.ts";
+import { TransactionApplier } from "../replication/transaction_applier.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { POLL_INTERVAL_MS } from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import type { Declarations } from "../store/declarations.ts";
+import { createLinks, type Link } from "./links.ts";
+import { openReplica, type Replica } from "./replica.ts";
+import { SlavedVoice } from "./slaved_commands.ts";
+import type { SlavedStoreOptions } from "./slaved_options.ts";
+import { WriterCalls } from "./writer_calls.ts";
+
+/** The parts, each of which knows those that it works with. */
+export interface SlavedParts<Database> {
+  readonly caches: CacheRegistry;
+  readonly position: ReaderPosition;
+  readonly lag: LagMeter;
+  readonly identity: LogIdentity;
+  readonly history: HistoryMarks;
+  readonly applier: TransactionApplier;
+  readonly calls: WriterCalls;
+  readonly ephemeral: EphemeralStreams;
+  readonly links: readonly Link[];
+  readonly voice: SlavedVoice;
+  /** Follows those that nobody is connected to. */
+  readonly watched: Follower;
+  readonly replica: Replica<Database> | undefined;
+}
+
+/** Puts a slaved store's parts together; none is connected yet. */
+export function assembleSlaved<Database>(
+  options: SlavedStoreOptions,
+  engine: ReadEngine<Database>,
+  { caches, streams, wireNames }: Declarations,
+): SlavedParts<Database> {
+  const { logger = silentLogger } = options;
+  const clock = systemClock;
+  const { session } = engine;
+  const position = new ReaderPosition(clock);
+  const lag = new LagMeter(position, clock);
+  const identity = new LogIdentity(session);
+  const history = new HistoryMarks({ session, position, clock });
+  const replica = openReplica<Database>(options, logger);
+  const applier = new TransactionApplier(
+    caches,
+    position,
+    logger,
+    replica && replica.visible,
+  );
+  const following = {
+    session,
+    refresh: () => {
+      engine.reopenIfReplaced();
+      return identity.read();
+    },
+    applier,
+    caches,
+    position,
+    history,
+    lag,
+    maxCatchUpKeys: options.maxCatchUpKeys,
+    onProgress: options.onProgress,
+    clock,
+    logger,
+  };
+  const voice = new SlavedVoice(options);
+  const calls = new WriterCalls({
+    ...options,
+    wireNames,
+    clock,
+    random: systemRandom,
+  });
+  const ephemeral = new EphemeralStreams({
+    streams: streams.ephemeral,
+    caches,
+    logger,
+  });
+  return {
+    caches,
+    position,
+    lag,
+    identity,
+    history,
+    applier,
+    calls,
+    ephemeral,
+    links: createLinks(options, {
+      following,
+      ephemeral,
+      calls,
+      voice,
+      wireNames,
+    }),
+    voice,
+    watched: new Follower({ ...following, live: () => {} }),
+    replica,
+  };
+}
+
+/** Looks in the database for what nobody tells of; `undefined` if it shall not. */
+export function watchDatabase<Database>(
+  { pollIntervalMs = POLL_INTERVAL_MS, logger }: SlavedStoreOptions,
+  { session }: ReadEngine<Database>,
+  { links, history, position, watched }: SlavedParts<Database>,
+): DatabaseWatcher | undefined {
+  if (pollIntervalMs === 0) return undefined;
+  return new DatabaseWatcher({
+    session,
+    isConnected: (instance) =>
+      links.some(({ follower }) => follower.isConnected(instance)),
+    isReached: (end) => history.isReached(end),
+    isApplied: (instance, token) => position.contains(instance, token),
+    follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
+    intervalMs: pollIntervalMs,
+    clock: systemClock,
+    logger: logger ?? silentLogger,
+  });
+}
+
+/** Ends them all, and everything that waits for one of them. */
+export async function closeSlaved<Database>(
+  parts: SlavedParts<Database>,
+  watcher: DatabaseWatcher | undefined,
+): Promise<void> {
+  const { links, replica } = parts;
+  const reason = new HeadwaterError(
+    "CLOSED",
+    "Cannot wait: the slaved store is closed; connect another",
+  );
+  parts.applier.close();
+  parts.position.close(reason);
+  parts.calls.close(reason);
+  parts.history.close();
+  replica?.gate.close();
+  for (const { follower } of links) follower.close();
+  parts.watched.close();
+  parts.voice.presence.close();
+  await watcher?.close();
+  await Promise.all(links.map(({ client }) => client.close()));
+  await replica?.engine.close();
+}

@@ -1,0 +1,79 @@
+/**
+ * What a writer store does besides writing the log: requests, and rows that
+ * are in no log.
+ *
+ * @module
+ */
+
+import type { HttpServerTls } from "../http/http_address.ts";
+
+/** Options of `WriterStore.open` for its HTTP endpoint and ephemeral streams. */
+export interface EndpointOptions {
+  /**
+   * Where readers ask for what they missed, and workers call: `http://HOST:PORT`
+   * or `https://HOST:PORT`, port 0 for any that is free. An address that other
+   * machines can reach needs {@linkcode httpSecret} or {@linkcode httpTls}.
+   *
+   * @default {nowhere}
+   */
+  readonly http?: string | undefined;
+
+  /**
+   * What requests must carry, as `Authorization: Bearer`.
+   *
+   * @default {they need not}
+   */
+  readonly httpSecret?: string | undefined;
+
+  /** The certificate for `https:`; with `ca`, callers need one, too. */
+  readonly httpTls?: HttpServerTls | undefined;
+
+  /**
+   * Takes requests from other machines without a secret or TLS.
+   *
+   * @default {false}
+   */
+  readonly allowInsecureHttp?: boolean | undefined;
+
+  /**
+   * Bytes of a request's body.
+   *
+   * @default {16777216}
+   */
+  readonly maxBodyBytes?: number | undefined;
+
+  /**
+   * How long a request may take to arrive whole, in ms.
+   *
+   * @default {30000}
+   */
+  readonly requestTimeoutMs?: number | undefined;
+
+  /**
+   * Calls of workers that run at a time; one more is told to come again.
+   *
+   * @default {1000}
+   */
+  readonly maxRunningCalls?: number | undefined;
+
+  /**
+   * Rows of an ephemeral stream that are held for readers that were away.
+   *
+   * @default {10000}
+   */
+  readonly maxEphemeralRows?: number | undefined;
+
+  /**
+   * Bytes of these rows.
+   *
+   * @default {16777216}
+   */
+  readonly maxEphemeralBytes?: number | undefined;
+
+  /**
+   * How long such a row is held, in ms.
+   *
+   * @default {300000}
+   */
+  readonly ephemeralAgeMs?: number | undefined;
+}

@@ -1,0 +1,168 @@
+/**
+ * What a writer store is made of.
+ *
+ * @module
+ */
+
+import type { Engine } from "../database/engine.ts";
+import type { Lease } from "../log/lease.ts";
+import type { Projection } from "../projections/projection.ts";
+import { systemClock } from "../runtime/clock.ts";
+import {
+  LEASE_MS,
+  MAX_ATTEMPTS,
+  MAX_ROWS_PER_TRANSACTION,
+  MAX_RUNNING_CALLS,
+  MAX_TRANSACTION_BYTES,
+} from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
+import { systemRandom } from "../runtime/random.ts";
+import type { Declarations } from "../store/declarations.ts";
+import { AggregateMemory } from "./aggregate_memory.ts";
+import { WriterEndpoint } from "./endpoint.ts";
+import { ExposedCalls } from "./exposed_calls.ts";
+import { LeaseKeeper } from "./lease_keeper.ts";
+import { Listeners } from "./listeners.ts";
+import { Publisher } from "./publisher.ts";
+import { createRecorder, type Recorder } from "./recorder.ts";
+import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
+import { TransactionRunner } from "./transaction_runner.ts";
+import { createVoice, type WriterVoice } from "./writer_commands.ts";
+import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
+import { WriterTransaction } from "./writer_transaction.ts";
+
+/** What is put together. */
+export interface WriterAssembly<Database> {
+  readonly options: WriterStoreOptions;
+  readonly engine: Engine<Database>;
+  readonly lease: Lease;
+  readonly declared: Declarations;
+  /** The projections that are written in each transaction; may grow. */
+  readonly inline: readonly Projection<Database>[];
+}
+
+/** The parts, each of which knows those that it works with. */
+export interface WriterParts<Database> {
+  readonly voice: WriterVoice;
+  readonly listeners: Listeners;
+  readonly recorder: Recorder;
+  readonly runner: TransactionRunner<Database>;
+  readonly leaseKeeper: LeaseKeeper;
+  readonly retentionKeeper: RetentionKeeper<Database> | undefined;
+  readonly publisher: Publisher;
+  readonly calls: ExposedCalls<Database>;
+  readonly endpoint: WriterEndpoint;
+}
+
+/** Puts a writer store's parts together, on a database whose name is taken. */
+export function assembleWriter<Database>(
+  assembly: WriterAssembly<Database>,
+): WriterParts<Database> {
+  const { options, engine, lease, declared } = assembly;
+  const { instance } = lease;
+  const { logger = silentLogger } = options;
+  const clock = systemClock;
+  const voice = createVoice(options, lease, declared);
+  const { streamer } = voice;
+  const listeners = new Listeners(options, {
+    accept: (connection) => streamer.accept(connection),
+    clock,
+    logger,
+  });
+  const recorder = createRecorder({
+    lease,
+    session: engine.session,
+    clock,
+    publish: (transaction) => streamer.publish(transaction),
+  });
+  const runner = createRunner(assembly, recorder);
+  const leaseKeeper = new LeaseKeeper({
+    transact: (name, work) => engine.transaction(name, work),
+    lease,
+    leaseMs: options.leaseMs ?? LEASE_MS,
+    lastTaken: () => recorder.lastTaken,
+    position: () => recorder.position,
+    clock,
+    logger,
+  });
+  const known = {
+    instance,
+    streams: declared.streams,
+    wireNames: declared.wireNames,
+    session: engine.session,
+    position: () => recorder.position,
+    clock,
+  };
+  const publisher = new Publisher({
+    ...known,
+    bounds: options,
+    publish: (...rows) => streamer.publishEphemeral(...rows),
+  });
+  const calls = new ExposedCalls<Database>({
+    ...known,
+    transaction: (...call) => runner.run(...call),
+    maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
+    random: systemRandom,
+  });
+  const endpoint = new WriterEndpoint({
+    source: { ...known, run: systemRandom.id(), held: publisher.logs },
+    call: (...call) => calls.call(...call),
+    endpoint: options,
+    clock,
+    logger,
+  });
+  const retentionKeeper = keepRetained(engine, options);
+  return {
+    voice,
+    listeners,
+    recorder,
+    runner,
+    leaseKeeper,
+    retentionKeeper,
+    publisher,
+    calls,
+    endpoint,
+  };
+}
+
+function createRunner<Database>(
+  { options, engine, lease, declared, inline }: WriterAssembly<Database>,
+  recorder: Recorder,
+): TransactionRunner<Database> {
+  const { streams, caches } = declared;
+  const memory = new AggregateMemory();
+  const parts = {
+    memory,
+    inline,
+    instance: lease.instance,
+    streams,
+    caches,
+    clock: systemClock,
+    random: systemRandom,
+    limits: {
+      maxRows: options.maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
+      maxBytes: MAX_TRANSACTION_BYTES,
+      maxLineBytes: lineLimit(options),
+    },
+  };
+  return new TransactionRunner<Database>({
+    engine,
+    instance: lease.instance,
+    recorder,
+    begin: (session, attempt, mayRecall) =>
+      new WriterTransaction<Database>({
+        ...parts,
+        session,
+        attempt,
+        mayRecall,
+      }),
+    committed: ({ invalidations, appends }) => {
+      memory.committed(engine.dialect, appends);
+      for (const { name, key } of invalidations) caches.apply(name, key);
+    },
+    maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
+    clock: systemClock,
+    random: systemRandom,
+    logger: options.logger ?? silentLogger,
+  });
+}

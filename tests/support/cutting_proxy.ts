@@ -1,0 +1,52 @@
+// A proxy that loses answers: the request arrives, and what comes back doesn't.
+
+import { connect, createServer, type Socket } from "node:net";
+import type { Test } from "tap";
+
+/** Passes bytes on to a port, until it is told to lose some. */
+export interface CuttingProxy {
+  readonly port: number;
+  /** How many of the next answers are cut off at their first byte. */
+  cuts: number;
+  /** How many were. */
+  readonly lost: () => number;
+}
+
+/** Starts one before a port of loopback; it goes with the test. */
+export async function startCuttingProxy(
+  t: Test,
+  target: number,
+): Promise<CuttingProxy> {
+  const sockets = new Set<Socket>();
+  let lost = 0;
+  const server = createServer((near) => {
+    const far = connect(target, "127.0.0.1");
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.on("data", (chunk) => far.write(chunk));
+    far.on("data", (chunk) => {
+      if (proxy.cuts > 0) {
+        proxy.cuts -= 1;
+        lost += 1;
+        near.destroy();
+      } else near.write(chunk);
+    });
+  });
+  await new Promise<void>((resolve) =>
+    server.listen(0, "127.0.0.1", () => resolve())
+  );
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  const proxy: CuttingProxy = { port, cuts: 0, lost: () => lost };
+  return proxy;
+}

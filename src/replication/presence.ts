@@ -20,6 +20,7 @@ import {
 
 /** One user at one process, by device where it is told. */
 export interface PresentSession {
+  /** The user. */
   readonly userId: string;
   /** `null` where none is told. */
   readonly deviceId: string | null;

@@ -200,7 +200,7 @@ t.test("what was formatted is parsed again, whatever it says", (t) => {
         wrong.push(shown(line));
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
   t.same(wrong, []);
   t.end();
@@ -228,7 +228,7 @@ t.test("any line at all is a command, blank, or refused with an error that quote
         if (!isRight) wrong.push(shown(message));
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
   t.same(wrong, []);
   t.end();

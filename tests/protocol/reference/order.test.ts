@@ -5,7 +5,10 @@ import t from "tap";
 import { z } from "zod";
 import { defineStream, WriterStore } from "../../../mod.ts";
 import { ConnectedReader } from "../../../src/replication/connected_reader.ts";
+import { Streamer } from "../../../src/replication/streamer.ts";
 import { silentLogger } from "../../../src/runtime/logger.ts";
+import { createWireNames } from "../../../src/streams/wire_names.ts";
+import type { Token } from "../../../src/tokens/token.ts";
 import { netcat } from "../../support/netcat.ts";
 import { manualClock } from "../../support/manual_clock.ts";
 import type { TestDatabase } from "../../support/stores.ts";
@@ -70,6 +73,53 @@ t.test("rules 7, 8 and 10: tokens ascend, a POSITION never overtakes RDATA, and 
   t.same(wrong, []);
   t.equal(token, last);
   t.equal(rows, rounds * (3 + 2 + 2 * 3), "each row came once");
+});
+
+t.test("rule 7: an answer to REPLICATE, and whoever connects, comes after what was committed before", (t) => {
+  const streamer = new Streamer({
+    instance: "w1",
+    serverName: "x",
+    streams: ["caches", "notes"],
+    wireNames: createWireNames("", new Set()),
+    lastToken: 5 as Token,
+    maxConnections: 10,
+    clock: manualClock(),
+    logger: silentLogger,
+  });
+  const connect = () => {
+    const seen: string[] = [];
+    const reader = streamer.accept({
+      remote: "reader:1",
+      isShared: false,
+      queuedBytes: 0,
+      send: (lines) => void seen.push(...String(lines).trimEnd().split("\n")),
+      pause: () => {},
+      resume: () => {},
+      close: () => {},
+    });
+    return { reader, seen };
+  };
+  const publish = (token: number) => {
+    const record = { token: token as Token, stream: "notes", rows: ["1"] };
+    streamer.publish({ instance: "w1", ...record, records: [record] });
+  };
+  const { reader, seen } = connect();
+  seen.length = 0;
+  publish(6);
+  // In the same turn, before anything of it has left.
+  reader.received("REPLICATE\n");
+  publish(7);
+  const late = connect();
+  t.same(seen.filter((line) => !line.startsWith("POSITION caches")), [
+    "RDATA notes w1 6 1",
+    "POSITION notes w1 6 6",
+    "POSITION notes w1 6 6",
+    "RDATA notes w1 7 1",
+    "POSITION notes w1 7 7",
+  ]);
+  t.notOk(late.seen.some((line) => line.startsWith("RDATA")));
+  streamer.close("over");
+  t.end();
 });
 
 t.test("rules 12 and 13: rows of the built-in streams; keys are JSON", async (t) => {

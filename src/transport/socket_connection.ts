@@ -57,9 +57,11 @@ export class SocketConnection implements Connection {
     this.#handler = handler;
     this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     // Without this a reset would be an uncaught exception; "close" follows.
-    this.#socket.on("error", (error) => {
-      const fields = { remote: this.remote, error: error.message };
-      this.#logger("debug", "a connection broke", fields);
+    this.#socket.on("error", (error: Error & { code?: string }) => {
+      // In TLS 1.3 a client learns only now that it was turned away.
+      const level = error.code?.startsWith("ERR_SSL") ? "warn" : "debug";
+      const fields = { remote: this.remote, error: error.message.trim() };
+      this.#logger(level, "a connection broke", fields);
     });
     this.#socket.on("close", () => {
       this.#isClosing = true;

@@ -11,6 +11,11 @@ import {
 } from "../../src/slaved/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { openTransport } from "../../src/transport/open_transport.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Transport,
+} from "../../src/transport/transport.ts";
 import { type End, watch } from "../conformance/transport/ends.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
@@ -257,6 +262,44 @@ t.test("a relay that is full, or closed, lets nobody in", async (t) => {
   const other = new MessageChannel();
   await t.rejects(relay.serve(other.port1), { code: "CLOSED" });
   other.port1.close();
+});
+
+t.test("on a bus only what writers say is handed on", async (t) => {
+  const handlers: ConnectionHandler[] = [];
+  let sent = "";
+  const bus: Transport = {
+    listen: () => Promise.reject(new TypeError("not asked for")),
+    connect(accept) {
+      const connection: Connection = {
+        isShared: true,
+        remote: "bus",
+        queuedBytes: 0,
+        send: (lines) => void (sent += lines),
+        pause: () => {},
+        resume: () => {},
+        close: () => handlers.at(-1)?.closed(),
+      };
+      handlers.push(accept(connection));
+      return Promise.resolve(connection);
+    },
+  };
+  const relay = open(t, { replicate: bus, serverName: "of the bus" });
+  const reader = await connect(t, relay);
+  await reader.has("SERVER of the bus\n");
+  t.equal(sent, "", "nobody says there who they are");
+  reader.connection.send("NAME x\nREPLICATE\n");
+  await until("it is asked", () => /^REPLICATE ?\n$/.test(sent));
+  handlers[0]?.received(
+    "REPLICATE\nRDATA a w1 7 1\nnonsense\nUSER_SYNC w1 x start 1\n",
+  );
+  handlers[0]?.received("POSITION a w1 7 7\nPING 1\n");
+  await reader.has("POSITION a w1 7 7\n");
+  t.equal(
+    reader.text,
+    "SERVER of the bus\nRDATA a w1 7 1\nPOSITION a w1 7 7\n",
+  );
+  handlers[0]?.closed();
+  await reader.closed();
 });
 
 t.test("openRelay() refuses what can't be", (t) => {

@@ -4,6 +4,7 @@ import { connect as connectTcp, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../../src/runtime/limits.ts";
+import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
 import { tlsTransport } from "../../src/transport/tls_transport.ts";
 import type { Connection, TlsOptions } from "../../src/transport/transport.ts";
 import { createAuthority } from "../support/certificates.ts";
@@ -46,12 +47,14 @@ async function greet(
   port: number,
   tls: TlsOptions,
   host = "127.0.0.1",
+  logger: Logger = silentLogger,
 ): Promise<string> {
   let heard = "";
   let isClosed = false;
   const transport = tlsTransport({ host, port }, systemClock, {
     maxLineBytes: 1_000,
     tls,
+    logger,
   });
   const connection: Connection = await transport.connect(() => ({
     received: (lines) => heard += lines,
@@ -97,8 +100,12 @@ t.test("readers are asked for a certificate where that is wanted", async (t) => 
   t.equal(await greet(t, port, { ca, ...authority.issue(["me"]) }), "hello\n");
   t.equal(accepted.length, 1);
   // In TLS 1.3 a client hears only later that it was turned away.
-  const without = await greet(t, port, { ca }).catch(() => "");
-  t.equal(without, "");
+  const heard: string[] = [];
+  const logger: Logger = (level, message) =>
+    void heard.push(`${level} ${message}`);
+  const without = greet(t, port, { ca }, "127.0.0.1", logger);
+  t.equal(await without.catch(() => heard.push("warn") && ""), "");
+  t.match(heard, [/^warn/], "and it is told why");
   const forged = { ca, ...stranger.issue(["me"]) };
   t.equal(await greet(t, port, forged).catch(() => ""), "");
   await until("both are logged", () => messages.length >= 2);

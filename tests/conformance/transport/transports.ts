@@ -58,6 +58,8 @@ function channelPlace(t: Test): Place {
   return { listen: port1, connect: () => port2 };
 }
 
+const ONE_LIFE = "both ends are in one process, which has one life";
+
 /**
  * The table. A transport that is a bus, where everybody hears everybody, has no
  * connections to open, to count or to close: what supposes them is to be named
@@ -88,7 +90,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       listen: `memory:${temporaryFolder(t)}`,
       connect: (url) => url,
     }),
-    except: {},
+    except: {
+      "who connected is killed": ONE_LIFE,
+      "who listens is killed": ONE_LIFE,
+      "it is killed in the middle of a line": ONE_LIFE,
+      "it is killed while much is on its way to it": ONE_LIFE,
+    },
   },
   port: { place: channelPlace, except: {} },
 };

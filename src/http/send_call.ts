@@ -56,7 +56,7 @@ export async function sendCall(
     try {
       answer = await client.send({
         method: "POST",
-        path: `${CALL_PATH}/${name}/${id}`,
+        path: `${CALL_PATH}/${name}/${encodeURIComponent(id)}`,
         body,
         signal,
         timeoutMs: Math.min(leftMs, CALL_TRY_TIMEOUT_MS),

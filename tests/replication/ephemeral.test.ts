@@ -29,6 +29,8 @@ interface Scene {
   readonly database: string;
   /** What readers have asked over HTTP: `from_token`s. */
   readonly asked: readonly number[];
+  /** Where readers ask. */
+  readonly http: string;
   /** What readers are connected through. */
   readonly relay: Relay;
   /** Whether requests are answered. */
@@ -44,8 +46,17 @@ async function makeScene(t: Test, stream = typing): Promise<Scene> {
   const streams = [stream, receipts];
   const asked: number[] = [];
   let writer: Writer | undefined;
+  const server = await listenHttp((request) => {
+    if (!scene.isReachable || writer === undefined) {
+      return new Response("away", { status: 502 });
+    }
+    asked.push(Number(new URL(request.url).searchParams.get("from_token")));
+    return writer.fetch(request);
+  }, { url: "http://127.0.0.1:0" });
+  t.teardown(() => server.close());
   const scene: Scene = {
     database,
+    http: server.url,
     asked,
     relay,
     isReachable: true,
@@ -75,14 +86,6 @@ async function makeScene(t: Test, stream = typing): Promise<Scene> {
       return slaved;
     },
   };
-  const server = await listenHttp((request) => {
-    if (!scene.isReachable || writer === undefined) {
-      return new Response("away", { status: 502 });
-    }
-    asked.push(Number(new URL(request.url).searchParams.get("from_token")));
-    return writer.fetch(request);
-  }, { url: "http://127.0.0.1:0" });
-  t.teardown(() => server.close());
   return scene;
 }
 
@@ -329,26 +332,46 @@ t.test("while the writer can't be asked, invalidations go on", async (t) => {
 t.test("handlers come one at a time, and failures are counted", async (t) => {
   const scene = await makeScene(t);
   const writer = await scene.open();
-  const slaved = await scene.connect();
+  const other = await WriterStore.open<TestDatabase>({
+    database: scene.database,
+    instance: "other",
+    listen: "tcp://127.0.0.1:0",
+    http: "http://127.0.0.1:0",
+    streams: [typing, receipts],
+  });
+  t.teardown(() => other.close());
+  const slaved = await scene.connect({
+    replicate: [scene.relay.url, String(other.url)],
+    http: { master: scene.http, other: String(other.httpUrl) },
+  });
   let running = 0;
   let most = 0;
-  const seen: number[] = [];
-  slaved.subscribe(typing, async ({ token }) => {
+  const seen: string[] = [];
+  slaved.subscribe(typing, async ({ instance, token }) => {
     running += 1;
     most = Math.max(most, running);
-    await new Promise((resolve) => setImmediate(resolve));
+    // Turns enough for the other connection to bring something.
+    for (let turn = 0; turn < 100; turn += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     running -= 1;
-    seen.push(token);
+    seen.push(`${instance} ${token}`);
     if (token === 3) throw new RangeError("three");
   });
   await followed(scene, slaved);
   for (let index = 0; index < 20; index += 1) {
     writer.publish(typing, [["x", []]]);
+    other.publish(typing, [["x", []]]);
   }
-  await until("all are seen", () => seen.length === 20);
-  t.same(seen, Array.from({ length: 20 }, (_, index) => index + 1));
-  t.equal(most, 1);
-  t.equal(slaved.stats.handlerFailures, 1);
+  await until("all are seen", () => seen.length === 40);
+  for (const instance of ["master", "other"]) {
+    t.same(
+      seen.filter((each) => each.startsWith(instance)),
+      Array.from({ length: 20 }, (_, index) => `${instance} ${index + 1}`),
+    );
+  }
+  t.equal(most, 1, "whoever wrote");
+  t.equal(slaved.stats.handlerFailures, 2);
 });
 
 t.test("each instance has its own address and its own tokens", async (t) => {

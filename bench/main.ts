@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { benchAppends } from "./appends.ts";
 import { benchCachedHit } from "./cached_hit.ts";
 import { benchCatchUp } from "./catch_up.ts";
+import { benchCommitted } from "./committed.ts";
 import { benchConcurrency } from "./concurrency.ts";
 import { benchEventLoop } from "./event_loop.ts";
 import { benchInvalidations } from "./invalidations.ts";
@@ -35,6 +36,7 @@ export interface Size {
 const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
   {
     invalidations: benchInvalidations,
+    committed: benchCommitted,
     hit: benchCachedHit,
     transactions: benchTransactions,
     latency: benchLatency,

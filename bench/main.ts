@@ -15,6 +15,7 @@ import { benchCatchUp } from "./catch_up.ts";
 import { benchCommitted } from "./committed.ts";
 import { benchConcurrency } from "./concurrency.ts";
 import { benchEventLoop } from "./event_loop.ts";
+import { benchFanOut } from "./fan_out.ts";
 import { benchInvalidations } from "./invalidations.ts";
 import { benchLargeLog } from "./large_log.ts";
 import { benchLatency } from "./latency.ts";
@@ -38,6 +39,7 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     invalidations: benchInvalidations,
     committed: benchCommitted,
     hit: benchCachedHit,
+    fan_out: benchFanOut,
     transactions: benchTransactions,
     latency: benchLatency,
     concurrency: benchConcurrency,

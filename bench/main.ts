@@ -21,6 +21,7 @@ import { benchLargeLog } from "./large_log.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./support/machine.ts";
 import type { Figure } from "./support/measure.ts";
+import { benchMissed } from "./missed.ts";
 import { benchTransactions } from "./transactions.ts";
 
 /** How much is to be done. */
@@ -45,6 +46,7 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     concurrency: benchConcurrency,
     appends: benchAppends,
     catch_up: benchCatchUp,
+    missed: benchMissed,
     event_loop: benchEventLoop,
     large_log: benchLargeLog,
   };

@@ -5,11 +5,14 @@
  */
 
 import { type ChildProcess, fork } from "node:child_process";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 /** Answers requests, one at a time. */
 export interface Peer {
   ask<Answer>(request: unknown): Promise<Answer>;
+  /** Sends it a signal: `SIGSTOP` and `SIGCONT`, too. */
+  signal(name: NodeJS.Signals): void;
   close(): void;
 }
 
@@ -29,6 +32,8 @@ export function startPeer(name: string): Peer {
         });
         child.send(request as string);
       }),
+    // Not child.kill(): Deno's sends one signal only.
+    signal: (signal) => void process.kill(child.pid as number, signal),
     close: () => void child.kill(),
   };
 }

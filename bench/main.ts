@@ -21,6 +21,7 @@ import { benchLargeLog } from "./large_log.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./support/machine.ts";
 import type { Figure } from "./support/measure.ts";
+import { benchManyFollowers } from "./many_followers.ts";
 import { benchMissed } from "./missed.ts";
 import { benchTransactions } from "./transactions.ts";
 
@@ -47,6 +48,7 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     appends: benchAppends,
     catch_up: benchCatchUp,
     missed: benchMissed,
+    many_followers: benchManyFollowers,
     event_loop: benchEventLoop,
     large_log: benchLargeLog,
   };

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { connect } from "node:net";
 import process from "node:process";
 import { SlavedStore } from "headwater";
 import { LRUCache } from "lru-cache";
+import { echoTime } from "../support/clock_offset.ts";
 import { connectByHand, type HandCache } from "../support/hand_scan.ts";
 import { type Database, keyOf, Names } from "../support/store.ts";
 
@@ -58,8 +58,5 @@ async function open(
   await connectByHand(floorPort, cache, (token) => {
     byHand.set(token, performance.now());
   });
-  // Answers each byte with this process's time.
-  const socket = connect({ host: "127.0.0.1", port: echoPort, noDelay: true });
-  socket.on("data", () => socket.write(`${performance.now()}\n`));
-  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+  await echoTime(echoPort);
 }

@@ -8,10 +8,17 @@
 import type { Buffer } from "node:buffer";
 import process from "node:process";
 import { connect, type Socket } from "node:net";
+import { echoTime } from "../support/clock_offset.ts";
 
 /** What the followers are asked to do next. */
 export type FollowersRequest =
-  | { readonly kind: "connect"; readonly url: string; readonly count: number }
+  | {
+    readonly kind: "connect";
+    readonly url: string;
+    readonly count: number;
+    /** Who asks this process's time there gets it. */
+    readonly echoPort?: number | undefined;
+  }
   /** Answers once all have been told of the token. */
   | { readonly kind: "wait"; readonly token: number }
   /** Answers with every arrival of a token since the last request for it. */
@@ -82,6 +89,7 @@ async function answer(request: FollowersRequest): Promise<unknown> {
       for (let index = 0; index < request.count; index += 1) {
         followers.push(await Follower.open(request.url));
       }
+      if (request.echoPort !== undefined) await echoTime(request.echoPort);
       return "connected";
     case "wait":
       await reached(request.token);

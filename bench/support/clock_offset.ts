@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 
 /** One way there and back. */
 export interface Ping {
@@ -31,4 +31,11 @@ export async function ping(socket: Socket): Promise<Ping> {
 export function offsetOf(pings: readonly Ping[]): number {
   const [best] = pings.toSorted((a, b) => a.roundTripMs - b.roundTripMs);
   return best?.offsetMs ?? NaN;
+}
+
+/** In the other process: answers each byte with its time. */
+export async function echoTime(port: number): Promise<void> {
+  const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+  socket.on("data", () => socket.write(`${performance.now()}\n`));
+  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
 }

@@ -20,11 +20,16 @@ export interface Peer {
 export function startPeer(name: string): Peer {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const file = new URL(`../peers/${name}.${extension}`, import.meta.url);
+  return startPeerAt(file);
+}
+
+/** Starts any file that answers each message with one. */
+export function startPeerAt(file: URL): Peer {
   const child: ChildProcess = fork(fileURLToPath(file));
   return {
     ask: <Answer>(request: unknown) =>
       new Promise<Answer>((resolve, reject) => {
-        const died = () => reject(new Error(`peer ${name} has died`));
+        const died = () => reject(new Error(`${file.pathname} has died`));
         child.once("exit", died);
         child.once("message", (answer) => {
           child.off("exit", died);

@@ -19,6 +19,7 @@ const PROCESSES = 2;
 const BATCH = 100;
 /** Bytes that may wait for the one that hangs, so that it need not take long. */
 const MAX_OUTBOX_BYTES = 2 * 1024 * 1024;
+const SILENCE_TIMEOUT_MS = 600_000;
 const MEBIBYTE = 1024 * 1024;
 
 /** A writer and its followers. */
@@ -50,6 +51,8 @@ export async function benchManyFollowers(size: Size): Promise<Figure[]> {
     listen: "tcp://127.0.0.1:0",
     synchronous: "normal",
     maxOutboxBytes: MAX_OUTBOX_BYTES,
+    // It is to be dropped for what waits for it, not for being silent.
+    silenceTimeoutMs: SILENCE_TIMEOUT_MS,
   });
   const { url } = writer;
   const crowd = await Promise.all(

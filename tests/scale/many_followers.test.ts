@@ -13,6 +13,7 @@ const FOLLOWERS = 1_000;
 const PROCESSES = 2;
 const MEBIBYTE = 1024 * 1024;
 const MAX_GROWTH_BYTES = 64 * MEBIBYTE;
+const SILENCE_TIMEOUT_MS = 600_000;
 /** More than the buffers of the hanging one's socket and its queue hold. */
 const MAX_BYTES = 16 * MEBIBYTE;
 
@@ -43,6 +44,8 @@ t.test(`${FOLLOWERS} followers, one of which hangs`, async (t) => {
     streams: [notes],
     synchronous: "normal",
     maxOutboxBytes: MEBIBYTE,
+    // It is to be dropped for what waits for it, not for being silent.
+    silenceTimeoutMs: SILENCE_TIMEOUT_MS,
   });
   t.teardown(() => writer.close());
   await createUsers(writer);

@@ -5,114 +5,151 @@
  */
 
 import { join } from "node:path";
-import { cachesStream, type Token, WriterStore } from "headwater";
+import { type Token, WriterStore } from "headwater";
 import {
-  compete,
-  type Figure,
-  nextTurn,
-  perSecond,
-} from "./support/measure.ts";
+  type Floor,
+  listenFloor,
+  requireApplied,
+  runFloor,
+} from "./support/floor.ts";
+import { timeWriters } from "./support/load.ts";
+import { compete, type Figure, perSecond } from "./support/measure.ts";
 import { type Peer, startPeer } from "./support/peer.ts";
-import { type BareServer, listenBare } from "./support/server.ts";
 import { type Database, keyOf } from "./support/store.ts";
 import type { Size } from "./main.ts";
 
-const LEFT_OVER = "keys were left in the cache";
+const AT_A_TIME = 64;
 
-/** Rows a second, in batches and one by one, beside the same bytes by hand. */
+/** A writer, and who reads what it writes. */
+interface OwnSide {
+  readonly writer: WriterStore<Database>;
+  readonly reader: Peer;
+}
+
+/** Ours, and the floor; each with a reader. */
+interface Sides extends OwnSide {
+  readonly floor: Floor;
+  readonly floorReader: Peer;
+}
+
+/** Rows a second: in batches and one by one, beside the same bytes by hand; and many at a time. */
 export async function benchInvalidations(size: Size): Promise<Figure[]> {
   const database = `sqlite:${join(size.folder, "invalidations.db")}`;
-  await using writer = await WriterStore.open<Database>({
-    database,
-    listen: "tcp://127.0.0.1:0",
-    synchronous: "normal",
-  });
-  const floor: Floor = { server: await listenBare(), token: 0 };
-  const peers = { ours: startPeer("reader"), floor: startPeer("reader") };
-  await peers.ours.ask({ kind: "ours", database, url: writer.url });
-  await peers.floor.ask({ kind: "floor", port: floor.server.port });
-  const figures: Figure[] = [];
-  for (
-    const [batch, transactions, what] of [
-      [100, size.isShort ? 200 : 1_000, "batches of 100"],
-      [1, size.isShort ? 1_000 : 5_000, "one by one"],
-    ] as const
-  ) {
-    const rows = batch * transactions;
-    figures.push(
-      await compete({
-        name: `invalidations, ${what}`,
-        unit: "rows/s",
-        against: "the same bytes by hand, without a database",
-        rounds: size.isShort ? 3 : 9,
-        ours: () => runOurs(writer, peers.ours, batch, rows),
-        baseline: () => runFloor(floor, peers.floor, batch, rows),
-      }),
-    );
-  }
-  peers.ours.close();
-  peers.floor.close();
+  await using writer = await openWriter(database, "normal");
+  const floor = await listenFloor();
+  const reader = startPeer("reader");
+  const floorReader = startPeer("reader");
+  await reader.ask({ kind: "ours", database, url: writer.url });
+  await floorReader.ask({ kind: "floor", port: floor.server.port });
+  const sides = { writer, reader, floor, floorReader };
+  const figures = [
+    await besideFloor(sides, size, {
+      what: "batches of 100",
+      batch: 100,
+      rows: size.isShort ? 20_000 : 100_000,
+      goal: "≥ 0.5",
+    }),
+    await besideFloor(sides, size, {
+      what: "one by one",
+      batch: 1,
+      rows: size.isShort ? 1_000 : 5_000,
+    }),
+    await besideOneByOne(sides, size, "normal"),
+    await withFullLog(size),
+  ];
+  reader.close();
+  floorReader.close();
   floor.server.close();
   return figures;
 }
 
+/** How many rows, in what transactions. */
+interface Load {
+  readonly batch: number;
+  readonly rows: number;
+  /** Transactions; one by default. */
+  readonly atATime?: number;
+}
+
+function besideFloor(
+  sides: Sides,
+  size: Size,
+  load: Load & { readonly what: string; readonly goal?: string },
+): Promise<Figure> {
+  return compete({
+    name: `invalidations, ${load.what}`,
+    unit: "rows/s",
+    against: "the same bytes by hand, without a database",
+    goal: load.goal,
+    rounds: size.isShort ? 3 : 9,
+    ours: () => runOurs(sides, load),
+    baseline: () =>
+      runFloor(sides.floor, sides.floorReader, load.batch, load.rows),
+  });
+}
+
+async function besideOneByOne(
+  sides: OwnSide,
+  size: Size,
+  synchronous: "full" | "normal",
+): Promise<Figure> {
+  const rows = size.isShort ? 1_000 : 5_000;
+  return await compete({
+    name: `invalidations, one a transaction, ${AT_A_TIME} at a time, ` +
+      `synchronous=${synchronous}`,
+    unit: "rows/s",
+    against: "one by one",
+    goal: "≥ 5",
+    rounds: size.isShort ? 3 : 9,
+    ours: () =>
+      runOurs(sides, { batch: 1, rows: 5 * rows, atATime: AT_A_TIME }),
+    baseline: () => runOurs(sides, { batch: 1, rows }),
+  });
+}
+
+/** The same where each commit waits for the disk, which many share. */
+async function withFullLog(size: Size): Promise<Figure> {
+  const database = `sqlite:${join(size.folder, "invalidations-full.db")}`;
+  await using writer = await openWriter(database, "full");
+  const reader = startPeer("reader");
+  await reader.ask({ kind: "ours", database, url: writer.url });
+  const figure = await besideOneByOne({ writer, reader }, size, "full");
+  reader.close();
+  return figure;
+}
+
+function openWriter(
+  database: string,
+  synchronous: "full" | "normal",
+): Promise<WriterStore<Database>> {
+  return WriterStore.open<Database>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+    synchronous,
+  });
+}
+
 /** Every row names a key that the reader holds. */
 async function runOurs(
-  writer: WriterStore<Database>,
-  peer: Peer,
-  batch: number,
-  rows: number,
+  { writer, reader }: OwnSide,
+  { batch, rows, atATime = 1 }: Load,
 ): Promise<number> {
-  await peer.ask({ kind: "fill", keys: rows });
+  await reader.ask({ kind: "fill", keys: rows });
   const keys = Array.from({ length: rows }, (_, key) => keyOf(key));
+  let row = 0;
+  let last = 0 as Token;
   const began = performance.now();
-  let token = 0 as Token;
-  for (let row = 0; row < rows; row += batch) {
-    const commit = await writer.transaction("invalidate", (txn) => {
-      for (let key = row; key < row + batch; key += 1) {
+  await timeWriters(atATime, rows / batch, async () => {
+    const from = row;
+    row += batch;
+    const { token } = await writer.transaction("invalidate", (txn) => {
+      for (let key = from; key < from + batch; key += 1) {
         txn.invalidate("get_user_by_id", [keys[key] as string]);
       }
       return Promise.resolve();
     });
-    token = commit.token;
-  }
-  const left = await peer.ask({ kind: "wait", token });
-  if (left !== 0) throw new Error(`${left} ${LEFT_OVER}`);
-  return perSecond(rows, performance.now() - began);
-}
-
-/** A server, and the last token that it has sent. */
-interface Floor {
-  readonly server: BareServer;
-  token: number;
-}
-
-/** Formats and sends each batch by itself, as a writer without a log would. */
-async function runFloor(
-  floor: Floor,
-  peer: Peer,
-  batch: number,
-  rows: number,
-): Promise<number> {
-  await peer.ask({ kind: "fill", keys: rows });
-  const keys = Array.from({ length: rows }, (_, key) => keyOf(key));
-  const socket = floor.server.socket();
-  const began = performance.now();
-  const prefix = `RDATA ${cachesStream.name} master `;
-  for (let row = 0; row < rows; row += batch) {
-    floor.token += 1;
-    const now = Date.now();
-    let lines = "";
-    for (let key = row; key < row + batch; key += 1) {
-      const token = key === row + batch - 1 ? floor.token : "batch";
-      lines += `${prefix}${token} ["get_user_by_id",["${keys[key]}"],${now}]\n`;
-    }
-    lines += `POSITION caches master ${floor.token} ${floor.token}\n`;
-    if (!socket.write(lines)) {
-      await new Promise<void>((resolve) => socket.once("drain", resolve));
-    } else if (floor.token % 10 === 0) await nextTurn();
-  }
-  const left = await peer.ask({ kind: "wait", token: floor.token });
-  if (left !== 0) throw new Error(`${left} ${LEFT_OVER}`);
+    if (token > last) last = token;
+  });
+  await requireApplied(reader, last);
   return perSecond(rows, performance.now() - began);
 }

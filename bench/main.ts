@@ -12,13 +12,17 @@ import { parseArgs } from "node:util";
 import { benchAppends } from "./appends.ts";
 import { benchCachedHit } from "./cached_hit.ts";
 import { benchCatchUp } from "./catch_up.ts";
+import { benchCommitted } from "./committed.ts";
 import { benchConcurrency } from "./concurrency.ts";
 import { benchEventLoop } from "./event_loop.ts";
+import { benchFanOut } from "./fan_out.ts";
 import { benchInvalidations } from "./invalidations.ts";
 import { benchLargeLog } from "./large_log.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./support/machine.ts";
 import type { Figure } from "./support/measure.ts";
+import { benchManyFollowers } from "./many_followers.ts";
+import { benchMissed } from "./missed.ts";
 import { benchTransactions } from "./transactions.ts";
 
 /** How much is to be done. */
@@ -35,12 +39,16 @@ export interface Size {
 const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
   {
     invalidations: benchInvalidations,
+    committed: benchCommitted,
     hit: benchCachedHit,
+    fan_out: benchFanOut,
     transactions: benchTransactions,
     latency: benchLatency,
     concurrency: benchConcurrency,
     appends: benchAppends,
     catch_up: benchCatchUp,
+    missed: benchMissed,
+    many_followers: benchManyFollowers,
     event_loop: benchEventLoop,
     large_log: benchLargeLog,
   };

@@ -1,14 +1,13 @@
 /**
- * The reading process of the invalidation benchmark, ours or the floor.
+ * The reading process of the invalidation benchmarks, ours or the floor.
  *
  * @module
  */
 
-import { Buffer } from "node:buffer";
-import { connect, type Socket } from "node:net";
 import process from "node:process";
-import { cachesStream, SlavedStore } from "headwater";
+import { SlavedStore } from "headwater";
 import { LRUCache } from "lru-cache";
+import { connectByHand } from "../support/hand_scan.ts";
 import { type Database, keyOf, Names } from "../support/store.ts";
 
 /** What the reader is asked to do next. */
@@ -63,31 +62,18 @@ async function openOurs(database: string, replicate: string): Promise<Side> {
   };
 }
 
-/** The least that can be done with the same bytes: find lines, cut them, delete. */
+/** The least that can be done with the same bytes. */
 async function openFloor(port: number): Promise<Side> {
   const cache = new LRUCache<string, Promise<string>>({ max: 200_000 });
   const waiting: { token: number; done: () => void }[] = [];
   let applied = 0;
-  let rest = Buffer.alloc(0);
-  const socket: Socket = connect({ host: "127.0.0.1", port, noDelay: true });
-  socket.on("data", (chunk: Buffer) => {
-    const end = chunk.lastIndexOf(10) + 1;
-    if (end === 0) {
-      rest = Buffer.concat([rest, chunk]);
-      return;
-    }
-    const whole = rest.length === 0
-      ? chunk.subarray(0, end)
-      : Buffer.concat([rest, chunk.subarray(0, end)]);
-    rest = Buffer.from(chunk.subarray(end));
-    applied = scan(whole.toString("latin1"), cache, applied);
+  await connectByHand(port, cache, (token) => {
+    applied = token;
     const [first] = waiting;
-    if (first !== undefined && applied >= first.token) {
-      waiting.shift();
-      first.done();
-    }
+    if (first === undefined || applied < first.token) return;
+    waiting.shift();
+    first.done();
   });
-  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
   return {
     fill(keys) {
       for (let key = 0; key < keys; key += 1) {
@@ -103,28 +89,4 @@ async function openFloor(port: number): Promise<Side> {
       return cache.size;
     },
   };
-}
-
-const ROW = `RDATA ${cachesStream.name} master `;
-
-function scan(
-  text: string,
-  cache: LRUCache<string, Promise<string>>,
-  applied: number,
-): number {
-  let start = 0;
-  let last = applied;
-  while (start < text.length) {
-    const end = text.indexOf("\n", start);
-    if (text.startsWith(ROW, start)) {
-      const row = text.indexOf("[", start);
-      const nameEnd = text.indexOf('"', row + 2);
-      const keyEnd = text.indexOf('"', nameEnd + 4);
-      cache.delete(text.slice(nameEnd + 4, keyEnd));
-      const token = text.slice(start + ROW.length, row - 1);
-      if (token !== "batch") last = Number(token);
-    }
-    start = end + 1;
-  }
-  return last;
 }

@@ -1,5 +1,5 @@
 /**
- * A bare TCP server for one connection: what the baselines are made of.
+ * A bare TCP server: what the baselines are made of.
  *
  * @module
  */
@@ -9,26 +9,31 @@ import { createServer, type Socket } from "node:net";
 /** Listens on a port of loopback. */
 export interface BareServer {
   readonly port: number;
-  /** The connection, once there is one. */
+  /** The last connection, once there is one. */
   socket(): Socket;
+  /** All of them. */
+  sockets(): readonly Socket[];
   close(): void;
 }
 
 /** Starts one. */
 export async function listenBare(): Promise<BareServer> {
-  let accepted: Socket | undefined;
+  const accepted: Socket[] = [];
   const server = createServer({ noDelay: true }, (socket) => {
-    accepted = socket;
+    accepted.push(socket);
     socket.on("error", () => {});
+    // What readers say is dropped, unless somebody listens.
+    socket.resume();
   });
   await new Promise<void>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve())
   );
   return {
     port: (server.address() as { port: number }).port,
-    socket: () => accepted as Socket,
+    socket: () => accepted.at(-1) as Socket,
+    sockets: () => accepted,
     close: () => {
-      accepted?.destroy();
+      for (const socket of accepted) socket.destroy();
       server.close();
     },
   };

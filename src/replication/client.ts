@@ -163,8 +163,10 @@ class Link implements ConnectionHandler {
       KeepAlive.checkIntervalMs(options),
     );
     this.ended = new Promise((resolve) => this.#end = resolve);
-    this.#send({ kind: "NAME", name: options.name });
-    this.#ping();
+    if (!connection.isShared) {
+      this.#send({ kind: "NAME", name: options.name });
+      this.#ping();
+    }
     this.#send({ kind: "REPLICATE" });
   }
 
@@ -247,7 +249,9 @@ class Link implements ConnectionHandler {
   }
 
   #readCommand(line: string): void | Promise<void> {
-    const command = parseCommand(line);
+    const command = this.#connection.isShared
+      ? this.#hear(line)
+      : parseCommand(line);
     if (command === undefined) return;
     const { receiver, logger, serverName, wireNames } = this.#options;
     switch (command.kind) {
@@ -284,7 +288,23 @@ class Link implements ConnectionHandler {
     }
   }
 
+  /** Rows and positions; what else there is on a shared connection is for others. */
+  #hear(line: string): Command | undefined {
+    try {
+      const command = parseCommand(line);
+      const isForReaders = command?.kind === "RDATA" ||
+        command?.kind === "POSITION";
+      return isForReaders ? command : undefined;
+    } catch (error) {
+      this.#options.logger("warn", "nonsense skipped", {
+        error: messageOf(error),
+      });
+      return undefined;
+    }
+  }
+
   #beat(): void {
+    if (this.#connection.isShared) return;
     switch (this.#keepAlive.check()) {
       case "give up":
         this.#fail("ping timeout");
@@ -308,7 +328,9 @@ class Link implements ConnectionHandler {
     if (this.#isOver) return;
     const text = messageOf(error);
     this.#options.logger("warn", "connection given up", { error: text });
-    this.#send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    if (!this.#connection.isShared) {
+      this.#send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    }
     this.close();
   }
 }

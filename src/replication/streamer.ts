@@ -5,11 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import {
-  formatCommand,
-  formatRdataPrefix,
-  parseCommand,
-} from "../protocol/codec.ts";
+import { formatCommand, parseCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -18,6 +14,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import { formatRows } from "./format_rows.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 
@@ -68,6 +65,8 @@ export class Streamer {
   #lastToken: Token;
   #lastStream: string;
   #lines = "";
+  /** The last token of what has been sent. */
+  #sentToken: Token;
   #isFlushDue = false;
   #announcedMs = 0;
   #laggards = 0;
@@ -78,6 +77,7 @@ export class Streamer {
     this.#options = options;
     const { clock, streams, lastToken } = options;
     this.#lastToken = lastToken;
+    this.#sentToken = lastToken;
     this.#lastStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
     this.#cancelTimers = [
@@ -105,6 +105,11 @@ export class Streamer {
     // What has been committed and not sent goes to those who were there.
     this.#flush();
     this.#readers.add(reader);
+    if (connection.isShared) {
+      // Nobody will ask.
+      this.#tellPositions(reader);
+      return reader;
+    }
     reader.send({ kind: "SERVER", name: serverName });
     reader.ping();
     return reader;
@@ -120,6 +125,7 @@ export class Streamer {
     this.#lastToken = token;
     if (this.#readers.size === 0) {
       // Nobody to tell: who connects later is told the position.
+      this.#sentToken = token;
       for (const stream of this.#told.keys()) this.#told.set(stream, token);
       return;
     }
@@ -214,8 +220,10 @@ export class Streamer {
   #sendToAll(lines: string): void {
     const { maxOutboxBytes = MAX_OUTBOX_BYTES, logger } = this.#options;
     const bytes = Buffer.from(lines);
+    const lead = this.#formatLead();
+    this.#sentToken = this.#lastToken;
     for (const reader of this.#readers) {
-      reader.sendBytes(bytes);
+      reader.sendBytes(reader.isShared ? lead + lines : bytes);
       const { queuedBytes } = reader;
       if (queuedBytes <= maxOutboxBytes) continue;
       this.#laggards += 1;
@@ -227,8 +235,19 @@ export class Streamer {
     }
   }
 
+  /** What tells everybody on a shared connection that something was lost before. */
+  #formatLead(): string {
+    const { instance, wireNames } = this.#options;
+    const token = this.#sentToken;
+    const stream = wireNames.toWire(this.#lastStream);
+    const kind = "POSITION";
+    return `${
+      formatCommand({ kind, stream, instance, previous: token, token })
+    }\n`;
+  }
+
   #beat(): void {
-    for (const reader of this.#readers) reader.beat();
+    for (const reader of this.#readers) if (!reader.isShared) reader.beat();
   }
 }
 
@@ -263,8 +282,16 @@ class Reader implements ConnectionHandler {
     return this.#connection.queuedBytes;
   }
 
+  get isShared(): boolean {
+    return this.#connection.isShared;
+  }
+
   received(lines: string): void {
     this.#keepAlive.received();
+    if (this.isShared) {
+      this.#hear(lines);
+      return;
+    }
     for (const line of lines.split("\n")) {
       if (this.#isOver) return;
       try {
@@ -310,7 +337,7 @@ class Reader implements ConnectionHandler {
     this.#connection.send(`${formatCommand(command)}\n`);
   }
 
-  sendBytes(lines: Uint8Array): void {
+  sendBytes(lines: string | Uint8Array): void {
     this.#keepAlive.sent();
     this.#connection.send(lines);
   }
@@ -319,9 +346,20 @@ class Reader implements ConnectionHandler {
   fail(text: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    if (!this.isShared) {
+      this.send({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+    }
     this.#connection.close();
     this.#events.closed();
+  }
+
+  /** What everybody says, our own echo included: all that matters is who asks. */
+  #hear(lines: string): void {
+    for (const line of lines.split("\n")) {
+      if (!/^REPLICATE *\r?$/.test(line)) continue;
+      this.#events.replicate();
+      return;
+    }
   }
 
   #read(line: string): void {
@@ -351,17 +389,4 @@ class Reader implements ConnectionHandler {
         );
     }
   }
-}
-
-function formatRows(
-  stream: string,
-  instance: string,
-  token: Token,
-  rows: readonly string[],
-): string {
-  const last = rows.length - 1;
-  const lastLine = formatRdataPrefix(stream, instance, token) + rows[last];
-  if (last === 0) return `${lastLine}\n`;
-  const prefix = formatRdataPrefix(stream, instance, undefined);
-  return `${prefix}${rows.slice(0, last).join(`\n${prefix}`)}\n${lastLine}\n`;
 }

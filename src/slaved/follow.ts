@@ -136,7 +136,11 @@ export function follow(options: FollowOptions): Following {
   const client = new ReplicationClient({
     pingIntervalMs: options.pingIntervalMs,
     silenceTimeoutMs: options.silenceTimeoutMs,
-    transport: openTransport(options.replicate, systemClock, { maxLineBytes }),
+    transport: openTransport(options.replicate, systemClock, {
+      maxLineBytes,
+      serverName: options.serverName,
+      logger,
+    }),
     minBackoffMs: options.minBackoffMs,
     maxBackoffMs: options.maxBackoffMs,
     receiver: new BatchReceiver(options, logger),

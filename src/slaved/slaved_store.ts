@@ -7,6 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { hideSecrets } from "../database/postgres_pool.ts";
 import { EventReads } from "../events/event_reads.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { ReplicationClient } from "../replication/client.ts";
@@ -135,7 +136,7 @@ export class SlavedStore<Database> extends EventReads {
       horizon: () => readHorizon(engine.session, { clock: systemClock }),
     });
     const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
-    const transport = { maxLineBytes };
+    const transport = { maxLineBytes, serverName: options.serverName, logger };
     const clock = systemClock;
     this.#engine = engine;
     this.#streams = parts.streams;
@@ -356,7 +357,10 @@ export class SlavedStore<Database> extends EventReads {
     const cancel = systemClock.schedule(
       () =>
         reject(
-          connectTimeoutError(`nobody answers at ${url}`, connectTimeoutMs),
+          connectTimeoutError(
+            `nobody answers at ${hideSecrets(url)}`,
+            connectTimeoutMs,
+          ),
         ),
       Math.max(0, deadlineMs - systemClock.monotonicMs()),
     );

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Logger } from "../runtime/logger.ts";
+
 /** One end of a connection. Lines go in both directions, in order. */
 export interface Connection {
   /** The other end, for logs: `127.0.0.1:50432`. */
@@ -66,6 +68,10 @@ export interface Listener {
 export interface TransportOptions {
   /** Bytes of a line without its newline. */
   readonly maxLineBytes: number;
+  /** What the server calls itself: the name of what several servers share. */
+  readonly serverName?: string | undefined;
+  /** Takes what a listener that works on by itself has to say. */
+  readonly logger?: Logger | undefined;
 }
 
 /**

@@ -344,7 +344,9 @@ export class WriterStore<Database> extends EventReads {
   async #listen(): Promise<void> {
     const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     if (url === undefined) return;
-    this.#listener = await openTransport(url, systemClock, { maxLineBytes })
+    const { serverName, logger } = this.#options;
+    const transport = { maxLineBytes, serverName, logger };
+    this.#listener = await openTransport(url, systemClock, transport)
       .listen((connection) => this.#streamer.accept(connection));
   }
 

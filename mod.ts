@@ -35,7 +35,7 @@ export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";
 export type { RowOf, Stream } from "./src/streams/stream.ts";
 export type { RowPage } from "./src/writer/read_rows.ts";
-export type { SlavedStats } from "./src/slaved/slaved_store.ts";
+export type { SlavedStats } from "./src/slaved/slaved_stats.ts";
 export type { SlavedStoreOptions } from "./src/slaved/slaved_options.ts";
 export type { StoreContext } from "./src/store/store.ts";
 export type { Token } from "./src/tokens/token.ts";

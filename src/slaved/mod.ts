@@ -7,5 +7,5 @@
 export { follow } from "./follow.ts";
 export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
 export { SlavedStore } from "./slaved_store.ts";
-export type { SlavedStats } from "./slaved_store.ts";
+export type { SlavedStats } from "./slaved_stats.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";

@@ -10,6 +10,7 @@ import {
   requireKnownVersion,
 } from "../database/migrator.ts";
 import { openForReading } from "../database/open_database.ts";
+import { hideSecrets } from "../database/postgres_pool.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
@@ -49,7 +50,9 @@ export async function openWhenThere<Database>(
     }
     if (systemClock.monotonicMs() >= deadlineMs) {
       throw connectTimeoutError(
-        `database ${quote(database)}: ${missing}; open a WriterStore on it`,
+        `database ${
+          quote(hideSecrets(database))
+        }: ${missing}; open a WriterStore on it`,
         connectTimeoutMs,
       );
     }

@@ -17,6 +17,11 @@ export interface SlavedStoreOptions
   /**
    * Where the writer listens: `tcp://HOST:PORT`; several, where several write.
    * An instance that is not among them is followed through the database.
+   *
+   * `redis://HOST:PORT` for writers that publish there: the channel is
+   * `serverName`, or what `?channel=NAME` says. `notify:` for writers that do
+   * nothing but poke through PostgreSQL; their rows are read from the database.
+   * `[]` for none: it looks there every `pollIntervalMs`.
    */
   readonly replicate: string | readonly string[];
 
@@ -30,7 +35,7 @@ export interface SlavedStoreOptions
 
   /**
    * How often to look in the database for instances without a connection, in
-   * ms; 0 for never.
+   * ms; 0 for never, or with `notify:` for only when poked.
    *
    * @default {1000}
    */

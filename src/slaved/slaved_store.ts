@@ -7,12 +7,14 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { isNotify } from "../database/notify_address.ts";
 import { hideSecrets } from "../database/postgres_pool.ts";
 import { EventReads } from "../events/event_reads.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { Follower } from "../replication/follower.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
+import type { NotifyListener } from "../replication/notify_listener.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import {
@@ -47,46 +49,23 @@ import {
 } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
+import { listenForPokes } from "./listen_for_pokes.ts";
 import { connectTimeoutError, openWhenThere } from "./open_when_there.ts";
 import { openReplica, type Replica, requireReplica } from "./replica.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
+import type { SlavedStats } from "./slaved_stats.ts";
 
-/** One writer's connection. */
-interface Link {
+/** Whence it hears of writes. */
+interface Source {
   readonly url: string;
-  /** Resolves once its first position is adopted. */
+  /** Resolves once it hears. */
   readonly live: Deferred<void>;
-  readonly follower: Follower;
-  readonly client: ReplicationClient;
 }
 
-/**
- * What a slaved store is doing: `"connecting"` has no writer to hear from and
- * answers from what it knows; `"live"` hears of every write as it happens;
- * `"closed"` answers no more.
- */
-export type SlavedState = "connecting" | "live" | "closed";
-
-/** What a slaved store has done so far. */
-export interface SlavedStats {
-  /** What it is doing. */
-  readonly state: SlavedState;
-  /** Transactions applied. */
-  readonly transactions: number;
-  /** Rows of them, in all streams. */
-  readonly rows: number;
-  /** Invalidation rows among them. */
-  readonly invalidations: number;
-  /** Invalidations of caches that this process doesn't have. */
-  readonly unknownInvalidations: number;
-  /** Times that every cache was cleared. */
-  readonly flushes: number;
-  /** Connections made. */
-  readonly connections: number;
-  /** Times that missed rows were fetched from the log. */
-  readonly catchUps: number;
-  /** Handlers that failed. */
-  readonly handlerFailures: number;
+/** One writer's connection. It is live once its first position is adopted. */
+interface Link extends Source {
+  readonly follower: Follower;
+  readonly client: ReplicationClient;
 }
 
 /** Ends a subscription. */
@@ -124,6 +103,7 @@ export class SlavedStore<Database> extends EventReads {
   readonly #watched: Follower;
   readonly #replica: Replica<Database> | undefined;
   #watcher: DatabaseWatcher | undefined;
+  #listener: NotifyListener | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -165,7 +145,7 @@ export class SlavedStore<Database> extends EventReads {
       logger,
     };
     this.#watched = new Follower({ ...following, live: () => {} });
-    this.#links = [options.replicate].flat().map((url) => {
+    this.#links = sourcesOf(options, false).map((url) => {
       const live = deferred<void>();
       const follower = new Follower({ ...following, live: live.resolve });
       const client = new ReplicationClient({
@@ -202,6 +182,7 @@ export class SlavedStore<Database> extends EventReads {
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     requireBounds("connect a slaved store", options);
     requireReplica(options);
+    sourcesOf(options, true);
     signal?.throwIfAborted();
     const parts = declare(options);
     const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
@@ -239,7 +220,8 @@ export class SlavedStore<Database> extends EventReads {
   get stats(): SlavedStats {
     const { transactions, rows, handlerFailures } = this.#applier.stats;
     const { applied, unknown, flushes } = this.#caches.stats;
-    const isLive = this.#links.every(({ follower }) => follower.isLive);
+    const isLive = this.#links.every(({ follower }) => follower.isLive) &&
+      (this.#listener?.isListening ?? true);
     const following = isLive ? "live" : "connecting";
     const sum = (count: (link: Link) => number) =>
       this.#links.reduce((total, link) => total + count(link), 0);
@@ -328,8 +310,9 @@ export class SlavedStore<Database> extends EventReads {
     for (const link of this.#links) {
       await this.#waitUntilLive(link, options, deadlineMs);
     }
-    if (pollIntervalMs === 0) return;
-    this.#watcher = new DatabaseWatcher({
+    const [notify] = sourcesOf(options, true);
+    if (pollIntervalMs === 0 && notify === undefined) return;
+    const watcher = this.#watcher = new DatabaseWatcher({
       session,
       isConnected: (instance) =>
         this.#links.some(({ follower }) => follower.isConnected(instance)),
@@ -341,13 +324,23 @@ export class SlavedStore<Database> extends EventReads {
       clock,
       logger: logger ?? silentLogger,
     });
+    if (notify !== undefined) {
+      const live = deferred<void>();
+      this.#listener = listenForPokes(
+        options,
+        watcher,
+        this.#position,
+        live.resolve,
+      );
+      await this.#waitUntilLive({ url: notify, live }, options, deadlineMs);
+    }
     // From its first look on, it hears of instances that it isn't connected to.
     // A commit that hangs on the server must not hold it up for long.
-    await soon(this.#watcher.look(), clock, FIRST_LOOK_TIMEOUT_MS);
+    await soon(watcher.look(), clock, FIRST_LOOK_TIMEOUT_MS);
   }
 
   async #waitUntilLive(
-    { url, live }: Link,
+    { url, live }: Source,
     { connectTimeoutMs, signal }: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
@@ -383,9 +376,19 @@ export class SlavedStore<Database> extends EventReads {
     this.#replica?.gate.close();
     for (const { follower } of this.#links) follower.close();
     this.#watched.close();
+    await this.#listener?.close();
     await this.#watcher?.close();
     await Promise.all(this.#links.map(({ client }) => client.close()));
     await this.#replica?.engine.close();
     await this.#engine.close();
   }
+}
+
+/** The addresses of writers, or those that stand for NOTIFY. */
+function sourcesOf(
+  { replicate, database }: SlavedStoreOptions,
+  areNotify: boolean,
+): string[] {
+  return [replicate].flat()
+    .filter((address) => isNotify(address, database) === areNotify);
 }

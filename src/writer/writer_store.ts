@@ -15,6 +15,7 @@ import { readHorizon } from "../log/horizon.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
+import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { Streamer } from "../replication/streamer.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { prepareInline } from "../projections/inline.ts";
@@ -45,6 +46,7 @@ import {
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
+import { notifyReaders } from "./notify_readers.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import { RetentionKeeper } from "./retention_keeper.ts";
@@ -97,6 +99,7 @@ export class WriterStore<Database> extends EventReads {
   readonly #leaseKeeper: LeaseKeeper;
   readonly #retentionKeeper: RetentionKeeper<Database> | undefined;
   #listener: Listener | undefined;
+  #poker: NotifyPoker | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -137,7 +140,10 @@ export class WriterStore<Database> extends EventReads {
       lease,
       session: engine.session,
       clock: systemClock,
-      publish: (transaction) => this.#streamer.publish(transaction),
+      publish: (transaction) => {
+        this.#streamer.publish(transaction);
+        this.#poker?.poke(transaction.token);
+      },
     });
     this.#runner = new TransactionRunner<Database>({
       engine,
@@ -244,10 +250,7 @@ export class WriterStore<Database> extends EventReads {
 
   /** What it has done so far. */
   get stats(): WriterStats {
-    return {
-      ...this.#streamer.stats,
-      ...this.#runner.stats,
-    };
+    return { ...this.#streamer.stats, ...this.#runner.stats };
   }
 
   /** What the caches of the attached stores have done so far. */
@@ -342,9 +345,10 @@ export class WriterStore<Database> extends EventReads {
   }
 
   async #listen(): Promise<void> {
-    const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
-    if (url === undefined) return;
-    const { serverName, logger } = this.#options;
+    const { listen: url, serverName, logger, maxLineBytes = MAX_LINE_BYTES } =
+      this.#options;
+    this.#poker = notifyReaders(this.#options, this.#lease.instance);
+    if (url === undefined || this.#poker !== undefined) return;
     const transport = { maxLineBytes, serverName, logger };
     this.#listener = await openTransport(url, systemClock, transport)
       .listen((connection) => this.#streamer.accept(connection));
@@ -381,6 +385,7 @@ export class WriterStore<Database> extends EventReads {
     await this.#runner.drain();
     await this.#leaseKeeper.release();
     this.#streamer.close("server closing");
+    await this.#poker?.close();
     await this.#engine.close();
   }
 }

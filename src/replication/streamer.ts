@@ -247,7 +247,7 @@ export class Streamer {
   }
 
   #beat(): void {
-    for (const reader of this.#readers) if (!reader.isShared) reader.beat();
+    for (const reader of this.#readers) reader.beat();
   }
 }
 
@@ -323,7 +323,9 @@ class Reader implements ConnectionHandler {
         this.fail("ping timeout");
         return;
       case "ping":
-        this.ping();
+        // Everybody may so tell that this writer is there.
+        if (this.isShared) this.#events.replicate();
+        else this.ping();
     }
   }
 

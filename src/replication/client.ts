@@ -90,6 +90,11 @@ export class ReplicationClient {
     return this.#connections;
   }
 
+  /** Whether the connection is one on which everybody hears everybody. */
+  get isShared(): boolean {
+    return this.#link?.isShared ?? false;
+  }
+
   /** Connects, and goes on connecting. */
   open(): void {
     this.#running ??= this.#run();
@@ -168,6 +173,10 @@ class Link implements ConnectionHandler {
       this.#ping();
     }
     this.#send({ kind: "REPLICATE" });
+  }
+
+  get isShared(): boolean {
+    return this.#connection.isShared;
   }
 
   received(lines: string): void {

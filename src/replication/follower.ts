@@ -65,8 +65,8 @@ export class Follower implements Receiver {
     maxRows: MAX_ROWS_PER_TRANSACTION,
     maxChars: MAX_TRANSACTION_BYTES,
   });
-  /** The instances that have told their position on this connection. */
-  readonly #connected = new Set<string>();
+  /** When instances have told their position on this connection, in monotonic ms. */
+  readonly #connected = new Map<string, number>();
   readonly #closing = new AbortController();
   #catchUps = 0;
   #resets = 0;
@@ -85,9 +85,20 @@ export class Follower implements Receiver {
     return this.#connected.size > 0;
   }
 
-  /** Whether an instance tells of its commits over this connection. */
-  isConnected(instance: string): boolean {
-    return this.#connected.has(instance);
+  /**
+   * Whether an instance tells of its commits over this connection.
+   *
+   * @param silenceMs How long it may have said nothing. On a shared connection
+   *   nothing else shows that a writer is gone; it is forgotten, and what it
+   *   says later on begins anew.
+   */
+  isConnected(instance: string, silenceMs = Infinity): boolean {
+    const heardMs = this.#connected.get(instance);
+    if (heardMs === undefined) return false;
+    if (this.#options.clock.monotonicMs() - heardMs <= silenceMs) return true;
+    this.#connected.delete(instance);
+    this.#assembler.addPosition(instance);
+    return false;
   }
 
   row(
@@ -133,6 +144,7 @@ export class Follower implements Receiver {
     if (!this.#connected.has(instance)) {
       return this.#adoptFirst(instance, token);
     }
+    this.#hear(instance);
     const reached = position.get(instance) as Token;
     if (previous > reached) {
       return this.#untilDone(
@@ -142,6 +154,10 @@ export class Follower implements Receiver {
       );
     }
     position.advance(instance, token);
+  }
+
+  #hear(instance: string): void {
+    this.#connected.set(instance, this.#options.clock.monotonicMs());
   }
 
   /** The instance's first POSITION on this connection. */
@@ -166,7 +182,7 @@ export class Follower implements Receiver {
       () => history.alone(instance, attempt),
     );
     if (this.#closing.signal.aborted) return;
-    this.#connected.add(instance);
+    this.#hear(instance);
     live();
   }
 

@@ -28,6 +28,7 @@ import {
   FIRST_LOOK_TIMEOUT_MS,
   MAX_LINE_BYTES,
   POLL_INTERVAL_MS,
+  SILENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
@@ -304,6 +305,7 @@ export class SlavedStore<Database> extends EventReads {
     deadlineMs: number,
   ): Promise<void> {
     const { pollIntervalMs = POLL_INTERVAL_MS, logger } = options;
+    const { silenceTimeoutMs: silenceMs = SILENCE_TIMEOUT_MS } = options;
     const { session } = this.#engine;
     const clock = systemClock;
     for (const { client } of this.#links) client.open();
@@ -315,7 +317,9 @@ export class SlavedStore<Database> extends EventReads {
     const watcher = this.#watcher = new DatabaseWatcher({
       session,
       isConnected: (instance) =>
-        this.#links.some(({ follower }) => follower.isConnected(instance)),
+        this.#links.some(({ client, follower }) =>
+          follower.isConnected(instance, client.isShared ? silenceMs : Infinity)
+        ),
       isReached: (end) => this.#history.isReached(end),
       isApplied: (instance, token) => this.#position.contains(instance, token),
       follow: (instance, base, upTo) =>

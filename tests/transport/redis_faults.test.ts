@@ -307,3 +307,41 @@ t.test("rows that never came", { skip: noRedis }, async (t) => {
   t.equal((await users.getUserById("bob"))?.version, 3, "it was fetched");
   t.ok(slaved.stats.catchUps > 0);
 });
+
+t.test("a writer that is gone", { skip: noRedis }, async (t) => {
+  // On a channel nobody says good-bye; what it writes from elsewhere is in the log.
+  const redis = await startRedis(t);
+  const database = temporaryDatabase(t);
+  const first = await WriterStore.open<TestDatabase>({
+    database,
+    listen: redis.url,
+    pingIntervalMs: 20,
+  });
+  await createUsers(first);
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: redis.url,
+    pollIntervalMs: 20,
+    silenceTimeoutMs: 1_000,
+  });
+  t.teardown(() => slaved.close());
+  const users = slaved.attach(Users);
+  const bob = (version: number) => ({ id: "bob", name: "Bob", version });
+  await slaved.waitFor(await saveUser(first, bob(1)));
+  t.equal((await users.getUserById("bob"))?.version, 1);
+  await first.close();
+  t.equal(slaved.stats.state, "live", "nobody can tell");
+  const mute = await WriterStore.open<TestDatabase>({ database });
+  const commit = await saveUser(mute, bob(2));
+  await slaved.waitFor(commit);
+  t.equal((await users.getUserById("bob"))?.version, 2);
+  await mute.close();
+  const back = await WriterStore.open<TestDatabase>({
+    database,
+    listen: redis.url,
+  });
+  t.teardown(() => back.close());
+  await slaved.waitFor(await saveUser(back, bob(3)));
+  t.equal((await users.getUserById("bob"))?.version, 3);
+  t.equal(slaved.stats.flushes, 1, "nothing had to be cleared");
+});

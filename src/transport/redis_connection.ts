@@ -65,10 +65,13 @@ export class RedisConnection implements Connection {
   #isOver = false;
   #unansweredPings = 0;
   #failure: unknown;
+  readonly #failed = deferred<never>();
 
   private constructor(options: RedisConnectionOptions) {
     this.#options = options;
     this.remote = options.remote;
+    // Only whoever waits for the connection minds.
+    this.#failed.promise.catch(() => {});
     this.#cancelPing = options.clock.repeat(
       () => this.#ping(),
       options.pingIntervalMs ?? REDIS_PING_INTERVAL_MS,
@@ -80,18 +83,25 @@ export class RedisConnection implements Connection {
    *
    * @param options Where to.
    * @param accept Called once the subscription is confirmed.
-   * @throws What the client throws, if it can't.
+   * @param signal Gives the attempt up.
+   * @throws What the client throws, if it can't; the signal's reason.
    */
   static async open(
     options: RedisConnectionOptions,
     accept: AcceptConnection,
+    signal?: AbortSignal,
   ): Promise<RedisConnection> {
+    signal?.throwIfAborted();
     const connection = new RedisConnection(options);
+    const giveUp = () => connection.#lost(signal?.reason);
+    signal?.addEventListener("abort", giveUp);
     try {
-      await connection.#connect();
+      await Promise.race([connection.#connect(), connection.#failed.promise]);
     } catch (error) {
       connection.#end();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
     }
     connection.#handler = accept(connection);
     connection.#deliver();
@@ -141,12 +151,19 @@ export class RedisConnection implements Connection {
   async #connect(): Promise<void> {
     const { connector, channel, hearsUserIps } = this.#options;
     const lost = (error: unknown) => this.#lost(error);
-    this.#publisher = await connector(lost);
-    this.#subscriber = await connector(lost);
+    this.#publisher = this.#keep(await connector(lost));
+    this.#subscriber = this.#keep(await connector(lost));
     const channels = [channel];
     if (hearsUserIps) channels.push(userIpChannel(channel));
     await this.#subscriber.subscribe(channels, (text) => this.#receive(text));
     if (this.#isOver) throw this.#failure;
+  }
+
+  /** A client that came about too late goes at once. */
+  #keep(client: RedisClient): RedisClient {
+    if (!this.#isOver) return client;
+    client.destroy();
+    throw this.#failure;
   }
 
   #toMessage(line: string): RedisMessage {
@@ -203,6 +220,7 @@ export class RedisConnection implements Connection {
   /** Whatever failed: nobody can tell what was published, or missed. */
   #lost(error: unknown): void {
     this.#failure ??= error ?? closedByServer();
+    this.#failed.reject(this.#failure);
     this.#end();
   }
 

@@ -57,24 +57,36 @@ export function redisTransport(
   address: RedisAddress,
   options: RedisTransportOptions,
 ): Transport {
-  const open = (accept: AcceptConnection, hearsUserIps: boolean) =>
-    RedisConnection.open({
-      connector: address.connector,
-      remote: address.url,
-      channel: address.channel,
-      hearsUserIps,
-      maxLineBytes: options.maxLineBytes,
-      clock: options.clock,
-      pingIntervalMs: options.redisPingIntervalMs,
-    }, accept);
+  const open = (
+    accept: AcceptConnection,
+    hearsUserIps: boolean,
+    signal?: AbortSignal,
+  ) =>
+    RedisConnection.open(
+      {
+        connector: address.connector,
+        remote: address.url,
+        channel: address.channel,
+        hearsUserIps,
+        maxLineBytes: options.maxLineBytes,
+        clock: options.clock,
+        pingIntervalMs: options.redisPingIntervalMs,
+      },
+      accept,
+      signal,
+    );
   return {
-    connect: (accept) => open(accept, false),
+    connect: (accept, signal) => open(accept, false, signal),
     async listen(accept) {
       const listener = new RedisListener(
         address.url,
         options,
-        (closed) =>
-          open((connection) => tellEnd(accept(connection), closed), true),
+        (closed, signal) =>
+          open(
+            (connection) => tellEnd(accept(connection), closed),
+            true,
+            signal,
+          ),
       );
       await listener.open();
       return listener;
@@ -125,17 +137,23 @@ interface Accepted {
   readonly ended: Promise<void>;
 }
 
+/** Makes one, and has its end told. */
+type ConnectOnce = (
+  closed: () => void,
+  signal: AbortSignal,
+) => Promise<Connection>;
+
 /** Keeps a connection up, until it is closed. */
 class RedisListener implements Listener {
   readonly url: string;
   readonly #options: RedisTransportOptions;
-  readonly #connect: (closed: () => void) => Promise<Connection>;
+  readonly #connect: ConnectOnce;
   readonly #closing = new AbortController();
 
   constructor(
     url: string,
     options: RedisTransportOptions,
-    connect: (closed: () => void) => Promise<Connection>,
+    connect: ConnectOnce,
   ) {
     this.url = url;
     this.#options = options;
@@ -164,8 +182,7 @@ class RedisListener implements Listener {
 
   async #accept(): Promise<Accepted> {
     const { promise, resolve } = deferred<void>();
-    const connection = await this.#connect(resolve);
-    if (this.#closing.signal.aborted) connection.close();
+    await this.#connect(resolve, this.#closing.signal);
     return { ended: promise };
   }
 
@@ -185,6 +202,7 @@ class RedisListener implements Listener {
       try {
         current = await this.#accept();
       } catch (error) {
+        if (signal.aborted) return;
         current = undefined;
         this.#warn(error);
       }

@@ -91,7 +91,8 @@ export interface Transport {
    * Connects to whoever listens.
    *
    * @param accept Called once connected, before anything is read.
+   * @param signal Gives the attempt up; it rejects with the signal's reason.
    * @throws What went wrong, if there is nobody.
    */
-  connect(accept: AcceptConnection): Promise<Connection>;
+  connect(accept: AcceptConnection, signal?: AbortSignal): Promise<Connection>;
 }

@@ -37,12 +37,17 @@ t.test("headwater/writer", (t) => {
     "VersionConflictError",
     "WriterStore",
     "WriterTransaction",
+    "redisChannel",
   ]);
   t.end();
 });
 
 t.test("headwater/slaved", (t) => {
-  t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow"]);
+  t.same(Object.keys(slaved).sort(), [
+    "SlavedStore",
+    "follow",
+    "redisChannel",
+  ]);
   t.end();
 });
 
@@ -61,6 +66,7 @@ t.test("one thing has one identity, whichever door it is taken from", (t) => {
   t.equal(writer.VersionConflictError, face.VersionConflictError);
   t.equal(events.defineAggregate, face.defineAggregate);
   t.equal(slaved.SlavedStore, face.SlavedStore);
+  t.equal(slaved.redisChannel, writer.redisChannel);
   t.end();
 });
 

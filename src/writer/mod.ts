@@ -11,3 +11,10 @@ export { VersionConflictError } from "./event_appender.ts";
 export type { AppendOptions, ExpectedVersion } from "./event_appender.ts";
 export type { TransactionRunOptions } from "./transaction_runner.ts";
 export { WriterTransaction } from "./writer_transaction.ts";
+export { redisChannel } from "../transport/redis_channel.ts";
+export type { RedisChannelOptions } from "../transport/redis_channel.ts";
+export type {
+  RedisClient,
+  RedisConnector,
+  RedisMessage,
+} from "../transport/redis_client.ts";

@@ -1,6 +1,7 @@
 // Redis goes away, comes back, and drops whom it likes: readers miss nothing.
 
-import { connect } from "node:net";
+import { Buffer } from "node:buffer";
+import { connect, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import { z } from "zod";
 import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
@@ -306,6 +307,109 @@ t.test("rows that never came", { skip: noRedis }, async (t) => {
   await slaved.waitFor(commit);
   t.equal((await users.getUserById("bob"))?.version, 3, "it was fetched");
   t.ok(slaved.stats.catchUps > 0);
+});
+
+/** Passes a server's connections on, and cuts one off before what it is told. */
+async function startCutter(t: Test, redis: RedisServer) {
+  const sockets = new Set<Socket>();
+  let before: string | undefined;
+  let cuts = 0;
+  const server = createServer((near) => {
+    const far = connect(redis.port, "127.0.0.1");
+    const cut = () => {
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", cut).on("close", cut);
+    }
+    far.on("data", (chunk: Buffer) => void near.write(chunk));
+    let passed = Buffer.alloc(0);
+    near.on("data", (chunk: Buffer) => {
+      const from = passed.length;
+      passed = Buffer.concat([passed, chunk]);
+      const at = before === undefined ? -1 : passed.indexOf(before, from);
+      if (at < 0) {
+        far.write(chunk);
+        return;
+      }
+      before = undefined;
+      cuts += 1;
+      near.pause();
+      // The whole commands before it reach the server; then it is over.
+      far.write(passed.subarray(from, passed.lastIndexOf("*3\r\n", at)), () => {
+        far.end();
+        near.destroy();
+      });
+    });
+  });
+  await new Promise<void>((resolve) =>
+    server.listen(0, "127.0.0.1", () => resolve())
+  );
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = server.address() as { port: number };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    cuts: () => cuts,
+    cutBefore: (text: string) => void (before = text),
+  };
+}
+
+t.test("a publisher cut off in a flush", { skip: noRedis }, async (t) => {
+  const redis = await startRedis(t);
+  const cutter = await startCutter(t, redis);
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: cutter.url,
+    streams: [notes],
+  });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: redis.url,
+    streams: [notes],
+    pollIntervalMs: 0,
+  });
+  t.teardown(() => slaved.close());
+  const users = slaved.attach(Users);
+  const heard: string[] = [];
+  slaved.subscribe(notes, ({ rows }) => void heard.push(...rows));
+  const expected: string[] = [];
+  const places = [
+    "RDATA caches master batch", // Nothing of it is out.
+    '["x5"]', // Some rows of a batch.
+    "RDATA notes", // A stream of the token, and not the other.
+    '"the last', // Some rows of the last batch.
+    "POSITION notes", // All rows, and not what ends them.
+  ];
+  for (const [round, place] of places.entries()) {
+    cutter.cutBefore(place);
+    const commit = await writer.transaction("save", async (txn) => {
+      const user = { id: "bob", name: "Bob", version: round };
+      await txn.db.insertInto("users").values(user)
+        .onConflict((conflict) => conflict.column("id").doUpdateSet(user))
+        .execute();
+      for (let row = 0; row < 9; row += 1) {
+        txn.invalidate("getUserById", [`x${row}`]);
+      }
+      txn.invalidate("getUserById", ["bob"]);
+      for (const note of [`first ${round}`, `the last ${round}`]) {
+        txn.write(notes, note);
+        expected.push(note);
+      }
+    });
+    await slaved.waitFor(commit);
+    t.equal((await users.getUserById("bob"))?.version, round, place);
+    t.equal(cutter.cuts(), round + 1, "it was cut off");
+  }
+  t.same(heard, expected, "each row once, in order");
+  t.equal(slaved.stats.connections, 1, "the reader had nothing to do with it");
 });
 
 t.test("a writer that is gone", { skip: noRedis }, async (t) => {

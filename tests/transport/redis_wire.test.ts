@@ -57,6 +57,7 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
       database,
       listen: `${redis.url}?channel=hs`,
       streams: [notes],
+      pingIntervalMs: 3_600_000, // Nor does it say so because all is quiet.
     });
     t.teardown(() => writer.close());
     const names = ["caches", "events", "notes"];

@@ -4,10 +4,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { DatabaseWatcher } from "../../src/replication/database_watcher.ts";
 import { NotifyListener } from "../../src/replication/notify_listener.ts";
 import { NotifyPoker } from "../../src/replication/notify_poker.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
-import { LISTEN_CHECK_INTERVAL_MS } from "../../src/runtime/limits.ts";
+import {
+  LISTEN_CHECK_INTERVAL_MS,
+  MAX_BACKOFF_MS,
+} from "../../src/runtime/limits.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { parseToken } from "../../src/tokens/token.ts";
@@ -327,4 +331,43 @@ t.test("a subscription that is lost unnoticed", async (t) => {
   await closing;
   t.equal(closed, 5);
   t.notOk(listener.isListening);
+});
+
+t.test("a look that fails is made again", async (t) => {
+  const clock = manualClock();
+  let looks = 0;
+  const followed: string[] = [];
+  const watcher = new DatabaseWatcher({
+    session: {
+      dialect: "sqlite",
+      run: () => 0,
+      rows(sql) {
+        if (!sql.includes("max(token)")) return [["master", 5, "id"]];
+        looks += 1;
+        return looks < 3 ? Promise.reject(new Error("no server")) : [[5]];
+      },
+    },
+    isConnected: () => false,
+    isReached: () => false,
+    isApplied: () => true,
+    follow(instance) {
+      followed.push(instance);
+      return Promise.resolve();
+    },
+    intervalMs: 0,
+    clock,
+    logger: silentLogger,
+  });
+  t.equal(clock.timers, 0, "it looks only when poked");
+  watcher.poke();
+  watcher.poke();
+  await until("both looks are over", () => looks === 2 && clock.timers === 1);
+  t.same(followed, []);
+  clock.advance(MAX_BACKOFF_MS);
+  await until("it has looked again", () => followed.length > 0);
+  t.same(followed, ["master"]);
+  await watcher.close();
+  watcher.poke();
+  t.equal(looks, 3, "never after close()");
+  t.equal(clock.timers, 0);
 });

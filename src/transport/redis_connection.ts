@@ -6,12 +6,13 @@
 
 import { Buffer } from "node:buffer";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   CLOSE_GRACE_MS,
   MAX_HELD_CHARS,
   REDIS_PING_INTERVAL_MS,
 } from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
 import { deferred, soon } from "../runtime/waiting.ts";
 import type {
   RedisClient,
@@ -36,6 +37,7 @@ export interface RedisConnectionOptions {
   readonly hearsUserIps: boolean;
   readonly maxLineBytes: number;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** How often Redis is asked whether it is there, and how long it may take to answer, in ms. */
   readonly pingIntervalMs?: number | undefined;
 }
@@ -45,7 +47,7 @@ export interface RedisConnectionOptions {
  * When either is lost both are over: a message that is missed always shows.
  *
  * A message is a line without its newline. What one `send` is given arrives
- * whole or not at all, and in order: Redis runs it as one transaction. So a
+ * whole or not at all, and in order: Redis runs it as one. So a
  * publisher that is cut off leaves no token of which some streams arrived.
  */
 export class RedisConnection implements Connection {
@@ -219,9 +221,16 @@ export class RedisConnection implements Connection {
 
   /** Whatever failed: nobody can tell what was published, or missed. */
   #lost(error: unknown): void {
-    this.#failure ??= error ?? closedByServer();
+    if (this.#isOver) return;
+    this.#failure = error ?? closedByServer();
     this.#failed.reject(this.#failure);
+    const wasUp = this.#handler !== undefined;
     this.#end();
+    if (!wasUp) return;
+    this.#options.logger("warn", "the connection to Redis is lost", {
+      url: this.remote,
+      error: messageOf(this.#failure),
+    });
   }
 
   #end(): void {

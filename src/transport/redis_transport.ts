@@ -70,6 +70,7 @@ export function redisTransport(
         hearsUserIps,
         maxLineBytes: options.maxLineBytes,
         clock: options.clock,
+        logger: options.logger ?? silentLogger,
         pingIntervalMs: options.redisPingIntervalMs,
       },
       accept,
@@ -133,13 +134,13 @@ export function parseRedisUrl(text: string, channel: string): RedisAddress {
 
 /** One connection of a listener. */
 interface Accepted {
-  /** Resolves once it is gone. */
-  readonly ended: Promise<void>;
+  /** Resolves once it is gone, to whether anything came over it. */
+  readonly ended: Promise<boolean>;
 }
 
 /** Makes one, and has its end told. */
 type ConnectOnce = (
-  closed: () => void,
+  closed: (wasOfUse: boolean) => void,
   signal: AbortSignal,
 ) => Promise<Connection>;
 
@@ -181,7 +182,7 @@ class RedisListener implements Listener {
   }
 
   async #accept(): Promise<Accepted> {
-    const { promise, resolve } = deferred<void>();
+    const { promise, resolve } = deferred<boolean>();
     await this.#connect(resolve, this.#closing.signal);
     return { ended: promise };
   }
@@ -193,8 +194,8 @@ class RedisListener implements Listener {
     let delayMs = MIN_BACKOFF_MS;
     while (!signal.aborted) {
       if (current !== undefined) {
-        await current.ended;
-        delayMs = MIN_BACKOFF_MS;
+        // One on which nothing can be said must not keep everybody busy.
+        if (await current.ended) delayMs = MIN_BACKOFF_MS;
       }
       await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
       if (signal.aborted) return;
@@ -221,14 +222,18 @@ class RedisListener implements Listener {
 /** A handler that tells of its connection's end, too. */
 function tellEnd(
   handler: ConnectionHandler,
-  ended: () => void,
+  ended: (wasOfUse: boolean) => void,
 ): ConnectionHandler {
+  let wasOfUse = false;
   return {
-    received: (lines) => handler.received(lines),
+    received(lines) {
+      wasOfUse = true;
+      handler.received(lines);
+    },
     failed: (error) => handler.failed(error),
     closed() {
       handler.closed();
-      ended();
+      ended(wasOfUse);
     },
   };
 }

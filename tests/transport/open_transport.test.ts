@@ -44,7 +44,7 @@ t.test("openTransport() refuses what is no address", (t) => {
     "tcp://127.0.0.1:8823/path",
     "tcp://::1:8823",
     "http://127.0.0.1:8823",
-    "redis://127.0.0.1",
+    "mqtt://127.0.0.1",
     undefined,
     null,
     8823,

@@ -222,9 +222,10 @@ t.test("a listener goes on for ever", async (t) => {
     clients.at(-1)?.lose();
     t.same(events.splice(0), ["closed"]);
   }
-  t.equal(warnings.length, 19);
+  t.equal(warnings.length, 22);
   await listener.close();
   await until("nothing is left", () => clock.timers === 0);
+  t.equal(warnings.filter((text) => /lost/.test(text)).length, 3);
   const before = clients.length;
   clock.advance(60_000);
   t.equal(clients.length, before);

@@ -39,12 +39,18 @@ t.test("headwater/writer", (t) => {
     "VersionConflictError",
     "WriterStore",
     "WriterTransaction",
+    "redisChannel",
   ]);
   t.end();
 });
 
 t.test("headwater/slaved", (t) => {
-  t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow", "openRelay"]);
+  t.same(Object.keys(slaved).sort(), [
+    "SlavedStore",
+    "follow",
+    "openRelay",
+    "redisChannel",
+  ]);
   t.end();
 });
 
@@ -80,6 +86,7 @@ t.test("one thing has one identity, whichever door it is taken from", (t) => {
   t.equal(writer.VersionConflictError, face.VersionConflictError);
   t.equal(events.defineAggregate, face.defineAggregate);
   t.equal(slaved.SlavedStore, face.SlavedStore);
+  t.equal(slaved.redisChannel, writer.redisChannel);
   t.end();
 });
 

@@ -61,7 +61,7 @@ const LAWS: Readonly<Record<string, Law>> = {
     packages: ["kysely"],
   },
   protocol: { floor: 3, folders: ["streams", "tokens"], packages: ["zod"] },
-  transport: { floor: 3, folders: [], packages: [] },
+  transport: { floor: 3, folders: [], packages: ["redis"] },
   replication: { floor: 4, folders: REPLICATION_AND_BELOW, packages: [] },
   http: {
     floor: 4,

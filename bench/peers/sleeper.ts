@@ -80,10 +80,10 @@ async function openOurs(
   const names = slaved.attach(Names);
   for (let key = 0; key < keys; key += 1) await names.getName(keyOf(key));
   return {
-    wait: async (token) =>
-      await slaved.waitFor({ instance: "master", token }, {
-        timeoutMs: 120_000,
-      }),
+    wait: async (token) => {
+      const commit = { instance: "master", token };
+      await slaved.waitFor(commit, { timeoutMs: 120_000 });
+    },
     entries: () => slaved.caches()[0]?.entries ?? NaN,
   };
 }

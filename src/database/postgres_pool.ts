@@ -39,6 +39,10 @@ export interface ClientOptions extends PostgresOptions {
   readonly readOnly: boolean;
   /** What the server's administrator sees in `pg_stat_activity`. */
   readonly applicationName: string;
+  /** Called with what NOTIFY brings. */
+  readonly notified?: ((payload: string) => void) | undefined;
+  /** Called when its connection has ended. */
+  readonly closed?: (() => void) | undefined;
 }
 
 /** How a pool is opened. */
@@ -71,7 +75,7 @@ function open(
   options: ClientOptions,
   pool: { max: number; max_lifetime?: null },
 ): PostgresPool {
-  const { url, readOnly, applicationName } = options;
+  const { url, readOnly, applicationName, notified, closed } = options;
   const { statementTimeoutMs = 0 } = options;
   const { databaseConnectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   try {
@@ -79,6 +83,11 @@ function open(
     const own = url.replace(/([?&])application_name=[^&]*&?/gi, "$1");
     return postgres(own, {
       ...pool,
+      // As its own listen() does, which (3.4.9) says nothing if it fails later on.
+      ...(notified === undefined ? {} : {
+        onnotify: (_channel: string, payload: string) => notified(payload),
+      }),
+      ...(closed === undefined ? {} : { onclose: () => closed() }),
       connect_timeout: databaseConnectTimeoutMs / 1000,
       // A server that comes back is tried soon; its own pauses are too long.
       backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),

@@ -27,6 +27,11 @@ export class ReplicationClient {
     this.#options = options;
   }
 
+  /** Whether it is connected to a channel on which everybody hears everybody. */
+  get isShared(): boolean {
+    return this.#link?.isShared ?? false;
+  }
+
   /** How many connections have been made so far. */
   get connections(): number {
     return this.#connections;

@@ -9,6 +9,7 @@ import { readHorizon } from "../log/horizon.ts";
 import { type InstanceEnd, readEnds } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import { MAX_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
@@ -28,6 +29,7 @@ export interface DatabaseWatcherOptions {
     base: Token | undefined,
     upTo: Token,
   ) => Promise<void>;
+  /** How often to look, in ms; 0 for only when poked. */
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -43,7 +45,9 @@ export interface DatabaseWatcherOptions {
 export class DatabaseWatcher {
   readonly #options: DatabaseWatcherOptions;
   readonly #closing = new AbortController();
-  readonly #cancelTimer: CancelTimer;
+  readonly #cancelTimer: CancelTimer | undefined;
+  #cancelRetry: CancelTimer | undefined;
+  #isPoked = false;
   #linear: Token | undefined;
   #looking: Promise<void> | undefined;
 
@@ -54,10 +58,9 @@ export class DatabaseWatcher {
    */
   constructor(options: DatabaseWatcherOptions) {
     this.#options = options;
-    this.#cancelTimer = options.clock.repeat(
-      () => void this.look(),
-      options.intervalMs,
-    );
+    const { clock, intervalMs } = options;
+    if (intervalMs === 0) return;
+    this.#cancelTimer = clock.repeat(() => void this.look(), intervalMs);
   }
 
   /**
@@ -70,7 +73,8 @@ export class DatabaseWatcher {
 
   /** Ends watching, once what is under way is done. */
   async close(): Promise<void> {
-    this.#cancelTimer();
+    this.#cancelTimer?.();
+    this.#cancelRetry?.();
     this.#closing.abort();
     await this.#looking;
   }
@@ -83,9 +87,29 @@ export class DatabaseWatcher {
         this.#options.logger("warn", "cannot look for other instances", {
           error: messageOf(error),
         });
+        this.#retry();
       })
-      .finally(() => this.#looking = undefined);
+      .finally(() => {
+        this.#looking = undefined;
+        if (this.#isPoked) this.poke();
+      });
     return this.#looking;
+  }
+
+  /** Looks once more, after one that is under way: it may have begun too early. */
+  poke(): void {
+    this.#isPoked = this.#looking !== undefined;
+    if (this.#isPoked || this.#closing.signal.aborted) return;
+    void this.look();
+  }
+
+  /** What a poke told of must not wait for the next one, or for a long interval. */
+  #retry(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#options.clock.schedule(
+      () => this.poke(),
+      MAX_BACKOFF_MS,
+    );
   }
 
   async #look(): Promise<void> {

@@ -8,10 +8,9 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { messageOf } from "../runtime/errors.ts";
 import {
   MAX_BACKOFF_MS,
-  MAX_CATCH_UP_KEYS,
   MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
@@ -21,16 +20,11 @@ import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
-import {
-  catchUp,
-  type CatchUpRange,
-  catchUpSteps,
-  isContained,
-  reachesBackTo,
-} from "./catch_up.ts";
-import { type CatchUpProgress, ProgressMeter } from "./catch_up_progress.ts";
+import { type CatchUpRange, isContained } from "./catch_up.ts";
+import type { CatchUpProgress } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
 import type { EphemeralFollower } from "./ephemeral_follower.ts";
+import { Fetcher } from "./fetcher.ts";
 import type { HistoryMarks } from "./history_marks.ts";
 import type { LagMeter } from "./lag_meter.ts";
 import type { ReaderPosition } from "./reader_position.ts";
@@ -94,12 +88,12 @@ export class Follower implements Receiver {
     maxRows: MAX_ROWS_PER_TRANSACTION,
     maxChars: MAX_TRANSACTION_BYTES,
   });
-  /** The instances that have told their position on this connection. */
-  readonly #connected = new Set<string>();
+  /** When instances have told their position on this connection, in monotonic ms. */
+  readonly #connected = new Map<string, number>();
   /** What each stream of an instance was last told to be at, on this connection. */
   readonly #told = new Map<string, Token>();
   readonly #own: ReadonlySet<string>;
-  readonly #running = new Set<ProgressMeter>();
+  readonly #fetcher: Fetcher;
   readonly #closing = new AbortController();
   #fetching = 0;
   #catchUps = 0;
@@ -109,6 +103,8 @@ export class Follower implements Receiver {
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#own = new Set(options.ownInstances);
+    const { signal } = this.#closing;
+    this.#fetcher = new Fetcher({ ...options, signal });
   }
 
   /** What it had to do so far. */
@@ -116,8 +112,7 @@ export class Follower implements Receiver {
     return {
       catchUps: this.#catchUps,
       resets: this.#resets,
-      catchingUp: Array.from(this.#running, ({ progress }) => progress)
-        .filter(({ isDone }) => !isDone),
+      catchingUp: this.#fetcher.progress,
     };
   }
 
@@ -126,9 +121,20 @@ export class Follower implements Receiver {
     return this.#connected.size > 0 && this.#fetching === 0;
   }
 
-  /** Whether an instance tells of its commits over this connection. */
-  isConnected(instance: string): boolean {
-    return this.#connected.has(instance);
+  /**
+   * Whether an instance tells of its commits over this connection.
+   *
+   * @param silenceMs How long it may have said nothing. On a shared connection
+   *   nothing else shows that a writer is gone; it is forgotten, and what it
+   *   says later on begins anew.
+   */
+  isConnected(instance: string, silenceMs = Infinity): boolean {
+    const heardMs = this.#connected.get(instance);
+    if (heardMs === undefined) return false;
+    if (this.#options.clock.monotonicMs() - heardMs <= silenceMs) return true;
+    this.#connected.delete(instance);
+    this.#assembler.addPosition(instance);
+    return false;
   }
 
   row(
@@ -206,6 +212,7 @@ export class Follower implements Receiver {
     if (!this.#connected.has(instance)) {
       return this.#adoptFirst(instance, token);
     }
+    this.#hear(instance);
     const reached = position.get(instance) as Token;
     if (previous > reached) {
       return this.#untilDone(
@@ -215,6 +222,10 @@ export class Follower implements Receiver {
       );
     }
     position.advance(instance, token);
+  }
+
+  #hear(instance: string): void {
+    this.#connected.set(instance, this.#options.clock.monotonicMs());
   }
 
   /** The instance's first POSITION on this connection. */
@@ -239,7 +250,7 @@ export class Follower implements Receiver {
       () => history.alone(instance, attempt),
     );
     if (this.#closing.signal.aborted) return;
-    this.#connected.add(instance);
+    this.#hear(instance);
     live();
   }
 
@@ -319,7 +330,7 @@ export class Follower implements Receiver {
   }
 
   async #catchUp(range: CatchUpRange): Promise<void> {
-    const { session, applier, position, clock } = this.#options;
+    const { session, position } = this.#options;
     const { instance, upTo } = range;
     this.#catchUps += 1;
     const after = position.get(instance) ?? range.after;
@@ -329,72 +340,8 @@ export class Follower implements Receiver {
       this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
-    const meter = new ProgressMeter({ instance, after, upTo }, clock);
-    this.#running.add(meter);
-    try {
-      const isWhole = applier.takesSteps
-        ? await this.#applySteps({ instance, after, upTo }, meter)
-        : await this.#applyEach({ instance, after, upTo }, meter);
-      if (isWhole) position.advance(instance, upTo);
-      else this.#reset(instance, upTo, "the log does not reach back");
-    } finally {
-      this.#running.delete(meter);
-    }
+    if (await this.#fetcher.fetch({ instance, after, upTo })) {
+      position.advance(instance, upTo);
+    } else this.#reset(instance, upTo, "the log does not reach back");
   }
-
-  /** Whether everything was still there. */
-  async #applySteps(
-    range: CatchUpRange,
-    meter: ProgressMeter,
-  ): Promise<boolean> {
-    const { session, applier, caches } = this.#options;
-    const { maxCatchUpKeys = MAX_CATCH_UP_KEYS } = this.#options;
-    for await (
-      const step of catchUpSteps(session, range, caches, maxCatchUpKeys)
-    ) {
-      if (this.#closing.signal.aborted) throw closedError();
-      if (!await reachesBackTo(session, step.after)) return false;
-      await applier.applyStep(step);
-      meter.add(step.upTo, step.rows);
-      await this.#pageDone(meter);
-    }
-    return true;
-  }
-
-  /** One after another: each is visible on a replica at a time of its own. */
-  async #applyEach(
-    range: CatchUpRange,
-    meter: ProgressMeter,
-  ): Promise<boolean> {
-    const { session, applier } = this.#options;
-    let { after } = range;
-    for await (const page of catchUp(session, range)) {
-      if (this.#closing.signal.aborted) throw closedError();
-      if (!await reachesBackTo(session, after)) return false;
-      let rows = 0;
-      for (const transaction of page) {
-        await applier.apply(transaction);
-        after = transaction.token;
-        for (const record of transaction.records) rows += record.rows.length;
-      }
-      meter.add(after, rows);
-      await this.#pageDone(meter);
-    }
-    return true;
-  }
-
-  async #pageDone(meter: ProgressMeter): Promise<void> {
-    const { clock, logger, onProgress } = this.#options;
-    try {
-      onProgress?.(meter.progress);
-    } catch (error) {
-      logger("error", "onProgress failed", { error: messageOf(error) });
-    }
-    // Pages come without waiting; others want a turn, too.
-    await new Promise<void>((resolve) => clock.nextTurn(resolve));
-  }
-}
-
-function closedError(): HeadwaterError {
-  return new HeadwaterError("CLOSED", "Cannot catch up: the store is closed");
 }

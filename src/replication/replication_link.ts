@@ -163,6 +163,11 @@ export class ReplicationLink implements ConnectionHandler {
     this.say({ kind: "REPLICATE" });
   }
 
+  /** Whether everybody on it hears everybody. */
+  get isShared(): boolean {
+    return this.#connection.isShared;
+  }
+
   received(lines: string): void {
     this.#keepAlive.received();
     this.#readFrom(lines, 0);

@@ -258,3 +258,24 @@ export const CALL_TRY_TIMEOUT_MS: number = 10_000;
 
 /** How long, in ms, the answer to a call is kept for those that ask again. */
 export const CALL_RETENTION_MS: number = 24 * 60 * 60 * 1000;
+/** How often, in ms, Redis is asked whether it is there; also how long its answer may take. */
+export const REDIS_PING_INTERVAL_MS: number = 30_000;
+
+/** The longest pause, in ms, before a listener connects to Redis again. It never gives up. */
+export const MAX_REDIS_BACKOFF_MS: number = 5_000;
+
+/**
+ * Characters that a busy reader holds of what Redis sends, which can't be
+ * stopped. Beyond, its connection ends, and it catches up from the log.
+ */
+export const MAX_HELD_CHARS: number = 16 * MEBIBYTE;
+
+/**
+ * The shortest pause, in ms, between two NOTIFYs of a writer. Each makes every
+ * reader look in the database: a hundred looks a second are some percent of a
+ * processor, and ten ms are less than people notice.
+ */
+export const NOTIFY_INTERVAL_MS: number = 10;
+
+/** How often, in ms, a reader makes sure that it still listens for NOTIFY; also how long that may take. */
+export const LISTEN_CHECK_INTERVAL_MS: number = 5_000;

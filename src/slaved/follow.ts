@@ -149,6 +149,7 @@ export function follow(options: FollowOptions): Following {
       transport: openTransport(address, systemClock, {
         maxLineBytes,
         tls,
+        serverName: options.serverName,
         logger,
       }),
       minBackoffMs: options.minBackoffMs,

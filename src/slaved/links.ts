@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isNotify } from "../database/notify_address.ts";
 import { ReplicationClient } from "../replication/client.ts";
 import { EphemeralFollower } from "../replication/ephemeral_follower.ts";
 import type { EphemeralStreams } from "../replication/ephemeral_streams.ts";
@@ -12,7 +13,12 @@ import { MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { WireNames } from "../streams/wire_names.ts";
-import { nameOfAddress, openTransport } from "../transport/open_transport.ts";
+import {
+  nameOfAddress,
+  openTransport,
+  requireAddress,
+} from "../transport/open_transport.ts";
+import type { Address } from "../transport/transport.ts";
 import { rememberFailure } from "./last_failure.ts";
 import type { AwaitedLink } from "./open_when_there.ts";
 import type { SlavedVoice } from "./slaved_commands.ts";
@@ -34,16 +40,34 @@ export interface LinkParts {
   readonly wireNames: WireNames;
 }
 
+/** The addresses that are `notify:`, or all others. */
+export function sourcesOf(
+  { replicate, database }: SlavedStoreOptions,
+  areNotify: boolean,
+): readonly Address[] {
+  return [replicate].flat()
+    .filter((address) => isNotify(address, database) === areNotify);
+}
+
+/**
+ * Refuses addresses that can't be, before anything is opened.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireSources(options: SlavedStoreOptions): void {
+  for (const address of sourcesOf(options, false)) requireAddress(address);
+}
+
 /** Makes the links; none is connected yet. */
 export function createLinks(
   options: SlavedStoreOptions,
   { following, ephemeral, calls, voice, wireNames }: LinkParts,
 ): readonly Link[] {
   const { clock, logger } = following;
-  const { maxLineBytes = MAX_LINE_BYTES, tls } = options;
-  return [options.replicate].flat().map((address) => {
+  const { maxLineBytes = MAX_LINE_BYTES, tls, serverName } = options;
+  return sourcesOf(options, false).map((address) => {
     const transport = rememberFailure(
-      openTransport(address, clock, { maxLineBytes, tls, logger }),
+      openTransport(address, clock, { maxLineBytes, tls, serverName, logger }),
     );
     const live = deferred<void>();
     const follower = new Follower({

@@ -55,3 +55,10 @@ export type {
   SubscribeOptions,
 } from "../replication/stream_subscription.ts";
 export type { WaitForOptions } from "../replication/wait_for.ts";
+export { redisChannel } from "../transport/redis_channel.ts";
+export type { RedisChannelOptions } from "../transport/redis_channel.ts";
+export type {
+  RedisClient,
+  RedisConnector,
+  RedisMessage,
+} from "../transport/redis_client.ts";

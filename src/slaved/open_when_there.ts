@@ -10,6 +10,7 @@ import {
   requireKnownVersion,
 } from "../database/migrator.ts";
 import { openForReading } from "../database/open_database.ts";
+import { hideSecrets } from "../database/postgres_pool.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
@@ -50,7 +51,9 @@ export async function openWhenThere<Database>(
     }
     if (systemClock.monotonicMs() >= deadlineMs) {
       throw connectTimeoutError(
-        `database ${quote(database)}: ${missing}; open a WriterStore on it`,
+        `database ${
+          quote(hideSecrets(database))
+        }: ${missing}; open a WriterStore on it`,
         connectTimeoutMs,
       );
     }
@@ -63,7 +66,7 @@ export async function openWhenThere<Database>(
 export interface AwaitedLink {
   /** Whose it is, for errors. */
   readonly name: string;
-  readonly transport: RememberingTransport;
+  readonly transport?: RememberingTransport;
   /** Resolves once its first position is adopted. */
   readonly live: Deferred<void>;
 }
@@ -84,7 +87,7 @@ export async function untilLive(
   signal?.addEventListener("abort", abort);
   const cancel = systemClock.schedule(
     () => {
-      const { lastFailure } = transport;
+      const lastFailure = transport?.lastFailure ?? "";
       const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
       const missing = `nobody answers at ${name}${reason}`;
       reject(connectTimeoutError(missing, connectTimeoutMs));

@@ -26,6 +26,11 @@ export interface SlavedStoreOptions
    * `memory:NAME`, a `MessagePort` that a writer or a relay serves, or a
    * transport; several, where several write. An instance that is not among them
    * is followed through the database.
+   *
+   * `redis://HOST:PORT` for writers that publish there: the channel is
+   * `serverName`, or what `?channel=NAME` says. `notify:` for writers that do
+   * nothing but poke through PostgreSQL; their rows are read from the database.
+   * `[]` for none: it looks there every `pollIntervalMs`.
    */
   readonly replicate: Address | readonly Address[];
 

@@ -12,15 +12,19 @@ import { Follower } from "../replication/follower.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
 import { LagMeter } from "../replication/lag_meter.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
+import type { NotifyListener } from "../replication/notify_listener.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import { TransactionApplier } from "../replication/transaction_applier.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { POLL_INTERVAL_MS } from "../runtime/limits.ts";
+import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
+import { deferred } from "../runtime/waiting.ts";
 import type { Declarations } from "../store/declarations.ts";
-import { createLinks, type Link } from "./links.ts";
+import { createLinks, type Link, sourcesOf } from "./links.ts";
+import { listenForPokes } from "./listen_for_pokes.ts";
+import { untilLive } from "./open_when_there.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -113,30 +117,61 @@ export function assembleSlaved<Database>(
   };
 }
 
-/** Looks in the database for what nobody tells of; `undefined` if it shall not. */
-export function watchDatabase<Database>(
-  { pollIntervalMs = POLL_INTERVAL_MS, logger }: SlavedStoreOptions,
+/** Looks in the database for what nobody tells of, until it is closed. */
+export interface Watch {
+  readonly watcher: DatabaseWatcher;
+  /** Has it look when somebody pokes. */
+  readonly listener: NotifyListener | undefined;
+}
+
+/**
+ * Begins to look in the database; `undefined` if it shall not.
+ *
+ * @param deadlineMs Until when to wait for pokes to be heard, in monotonic ms.
+ */
+export async function watchDatabase<Database>(
+  options: SlavedStoreOptions,
   { session }: ReadEngine<Database>,
   { links, history, position, watched }: SlavedParts<Database>,
-): DatabaseWatcher | undefined {
-  if (pollIntervalMs === 0) return undefined;
-  return new DatabaseWatcher({
+  deadlineMs: number,
+): Promise<Watch | undefined> {
+  const {
+    pollIntervalMs = POLL_INTERVAL_MS,
+    silenceTimeoutMs: silenceMs = SILENCE_TIMEOUT_MS,
+    logger = silentLogger,
+  } = options;
+  const isPoked = sourcesOf(options, true).length > 0;
+  if (pollIntervalMs === 0 && !isPoked) return undefined;
+  const watcher = new DatabaseWatcher({
     session,
     isConnected: (instance) =>
-      links.some(({ follower }) => follower.isConnected(instance)),
+      links.some(({ client, follower }) =>
+        follower.isConnected(instance, client.isShared ? silenceMs : Infinity)
+      ),
     isReached: (end) => history.isReached(end),
     isApplied: (instance, token) => position.contains(instance, token),
     follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
     intervalMs: pollIntervalMs,
     clock: systemClock,
-    logger: logger ?? silentLogger,
+    logger,
   });
+  if (!isPoked) return { watcher, listener: undefined };
+  const live = deferred<void>();
+  const listener = listenForPokes(options, watcher, position, live.resolve);
+  try {
+    await untilLive({ name: "notify:", live }, options, deadlineMs);
+    return { watcher, listener };
+  } catch (error) {
+    await listener.close();
+    await watcher.close();
+    throw error;
+  }
 }
 
 /** Ends them all, and everything that waits for one of them. */
 export async function closeSlaved<Database>(
   parts: SlavedParts<Database>,
-  watcher: DatabaseWatcher | undefined,
+  watch: Watch | undefined,
 ): Promise<void> {
   const { links, replica } = parts;
   const reason = new HeadwaterError(
@@ -151,7 +186,8 @@ export async function closeSlaved<Database>(
   for (const { follower } of links) follower.close();
   parts.watched.close();
   parts.voice.presence.close();
-  await watcher?.close();
+  await watch?.listener?.close();
+  await watch?.watcher.close();
   await Promise.all(links.map(({ client }) => client.close()));
   await replica?.engine.close();
 }

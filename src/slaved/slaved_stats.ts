@@ -51,15 +51,21 @@ export interface SlavedStats {
   readonly ephemeralResets: number;
 }
 
-/** What a slaved store's parts have done so far. */
+/**
+ * What a slaved store's parts have done so far.
+ *
+ * @param isHearing Whether it hears of pokes, if there are to be any.
+ * @param isClosed Whether the store is.
+ */
 export function readStats<Database>(
   { applier, caches, ephemeral, lag, links, position, watched }: SlavedParts<
     Database
   >,
+  isHearing: boolean,
   isClosed: boolean,
 ): SlavedStats {
   const { applied, unknown, flushes } = caches.stats;
-  const isLive = links.every(({ follower }) => follower.isLive);
+  const isLive = isHearing && links.every(({ follower }) => follower.isLive);
   const followers = [watched, ...links.map(({ follower }) => follower)];
   const done = applier.stats;
   return {

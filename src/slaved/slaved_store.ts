@@ -7,7 +7,6 @@
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
-import type { DatabaseWatcher } from "../replication/database_watcher.ts";
 import type {
   WaitOutcome,
   WaitReached,
@@ -36,6 +35,7 @@ import type { Stream } from "../streams/stream.ts";
 import type { Position, WaitTarget } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openWhenThere, untilLive } from "./open_when_there.ts";
+import { requireSources } from "./links.ts";
 import { requireReplica } from "./replica.ts";
 import { SlavedCommands } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -43,6 +43,7 @@ import {
   assembleSlaved,
   closeSlaved,
   type SlavedParts,
+  type Watch,
   watchDatabase,
 } from "./slaved_parts.ts";
 import { readStats, type SlavedStats } from "./slaved_stats.ts";
@@ -74,7 +75,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #parts: SlavedParts<Database>;
-  #watcher: DatabaseWatcher | undefined;
+  #watch: Watch | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -108,6 +109,7 @@ export class SlavedStore<Database> extends SlavedCommands {
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     requireBounds("connect a slaved store", options);
     requireReplica(options);
+    requireSources(options);
     signal?.throwIfAborted();
     const parts = declare(options);
     const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
@@ -138,12 +140,13 @@ export class SlavedStore<Database> extends SlavedCommands {
    * is known. It never moves back, but for a log that was rewound.
    */
   get linearPosition(): Token {
-    return this.#watcher?.linear ?? TOKEN_ZERO;
+    return this.#watch?.watcher.linear ?? TOKEN_ZERO;
   }
 
   /** What it has done so far. */
   get stats(): SlavedStats {
-    return readStats(this.#parts, this.#closing !== undefined);
+    const isHearing = this.#watch?.listener?.isListening ?? true;
+    return readStats(this.#parts, isHearing, this.#closing !== undefined);
   }
 
   /** What the caches of the attached stores have done so far. */
@@ -299,15 +302,20 @@ export class SlavedStore<Database> extends SlavedCommands {
     const { links } = this.#parts;
     for (const { client } of links) client.open();
     for (const link of links) await untilLive(link, options, deadlineMs);
-    this.#watcher = watchDatabase(options, this.#engine, this.#parts);
+    this.#watch = await watchDatabase(
+      options,
+      this.#engine,
+      this.#parts,
+      deadlineMs,
+    );
     // From its first look on, it hears of instances that it isn't connected to.
     // A commit that hangs on the server must not hold it up for long.
-    const looked = this.#watcher?.look() ?? Promise.resolve();
+    const looked = this.#watch?.watcher.look() ?? Promise.resolve();
     await soon(looked, systemClock, FIRST_LOOK_TIMEOUT_MS);
   }
 
   async #close(): Promise<void> {
-    await closeSlaved(this.#parts, this.#watcher);
+    await closeSlaved(this.#parts, this.#watch);
     await this.#engine.close();
   }
 }

@@ -5,20 +5,25 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
+import { systemRandom } from "../runtime/random.ts";
 import { memoryTransport } from "./memory_transport.ts";
-import { parseAddress } from "./parse_address.ts";
+import { hideSecret, parseAddress } from "./parse_address.ts";
 import { portTransport } from "./port_transport.ts";
+import { parseRedisUrl, redisTransport } from "./redis_transport.ts";
 import { tcpTransport } from "./tcp_transport.ts";
 import { tlsTransport } from "./tls_transport.ts";
 import type { Address, Transport, TransportOptions } from "./transport.ts";
 import { unixTransport } from "./unix_transport.ts";
 
+const DEFAULT_CHANNEL = "headwater";
+
 /**
  * The transport that an address names; one that is a transport already is taken
  * as it is.
  *
- * @param address `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH` or
- *   `memory:NAME`; a `MessagePort`; or a transport.
+ * @param address `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
+ *   `memory:NAME` or `redis://HOST:PORT`, whose channel is the server's name
+ *   unless `?channel=NAME` follows; a `MessagePort`; or a transport.
  * @param clock The clock for closing, and for attempts to connect.
  * @param options The bounds, and keys and certificates.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another scheme.
@@ -43,11 +48,26 @@ export function openTransport(
       return unixTransport(parsed.path, clock, options);
     case "memory":
       return memoryTransport(parsed.name, clock, options);
+    case "redis": {
+      const { serverName = DEFAULT_CHANNEL } = options;
+      const redis = { ...options, clock, random: systemRandom };
+      return redisTransport(parseRedisUrl(parsed.url, serverName), redis);
+    }
   }
+}
+
+/**
+ * Refuses what is no address.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireAddress(address: Address): void {
+  if (typeof address !== "object" || address === null) parseAddress(address);
 }
 
 /** What an address is called in errors and logs. */
 export function nameOfAddress(address: Address): string {
-  if (typeof address === "string") return address;
+  // A password in it is nobody's to read.
+  if (typeof address === "string") return hideSecret(address);
   return "postMessage" in address ? "a MessagePort" : "a transport of its own";
 }

@@ -11,7 +11,8 @@ import type { TcpAddress } from "./tcp_transport.ts";
 export type ParsedAddress =
   | { readonly scheme: "tcp" | "tls" } & TcpAddress
   | { readonly scheme: "unix"; readonly path: string }
-  | { readonly scheme: "memory"; readonly name: string };
+  | { readonly scheme: "memory"; readonly name: string }
+  | { readonly scheme: "redis"; readonly url: string };
 
 const MAX_PORT = 65_535;
 
@@ -19,12 +20,16 @@ const MAX_PORT = 65_535;
  * Takes a connection string apart.
  *
  * @param url `tcp://HOST:PORT`, `tls://HOST:PORT` (without a host: loopback),
- *   `unix:PATH` or `memory:NAME`.
+ *   `unix:PATH`, `memory:NAME` or `redis://…`, which is taken apart later.
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the schemes that there are.
  */
 export function parseAddress(url: string): ParsedAddress {
-  const [, scheme, rest] = /^(tcp|tls|unix|memory):(.*)$/s.exec(String(url)) ??
-    [];
+  const [, scheme, rest] = /^(tcp|tls|unix|memory|rediss?):(.*)$/s.exec(
+    String(url),
+  ) ?? [];
+  if (scheme === "redis" || scheme === "rediss") {
+    return { scheme: "redis", url };
+  }
   if (scheme === "unix" && rest && !rest.includes("\0")) {
     // As some write it, after the rules of URLs: unix:///path.
     return { scheme, path: rest.replace(/^\/\/(?=\/)/, "") };
@@ -36,8 +41,9 @@ export function parseAddress(url: string): ParsedAddress {
   }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot use address ${quote(withoutSecret(String(url)))}: give ` +
-      "tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, memory:NAME or a MessagePort",
+    `Cannot use address ${quote(hideSecret(String(url)))}: give ` +
+      "tcp://HOST:PORT, tls://HOST:PORT, redis://HOST:PORT, unix:PATH, memory:NAME or a " +
+      "MessagePort",
   );
 }
 
@@ -49,7 +55,7 @@ function parseHost(rest: string): TcpAddress | undefined {
   return { host: host.replace(/^\[|\]$/g, ""), port };
 }
 
-/** A password in a URL is nobody's to read. */
-function withoutSecret(url: string): string {
+/** A URL without the password in it. */
+export function hideSecret(url: string): string {
   return url.replace(/\/\/[^/@]*@/, "//…@");
 }

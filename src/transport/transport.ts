@@ -108,6 +108,8 @@ export interface TransportOptions {
   readonly maxLineBytes: number;
   /** Keys and certificates, for `tls:`. */
   readonly tls?: TlsOptions | undefined;
+  /** What the server calls itself: the name of what several servers share. */
+  readonly serverName?: string | undefined;
   /** Takes why connections were refused, or broke. */
   readonly logger?: Logger | undefined;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isNotify } from "../database/notify_address.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -67,6 +68,7 @@ export class Listeners {
     if (this.#isClosed) throw closedError("serve a port");
     const listener = await openTransport(address, clock, {
       maxLineBytes: lineLimit(this.#options),
+      serverName: this.#options.serverName,
       tls,
       logger,
     }).listen(accept);
@@ -82,8 +84,11 @@ export class Listeners {
   }
 }
 
-function addressesOf({ listen }: WriterStoreOptions): readonly Address[] {
-  return listen === undefined ? [] : [listen].flat();
+/** Where readers connect: not those that are only poked. */
+function addressesOf(
+  { listen = [], database }: WriterStoreOptions,
+): readonly Address[] {
+  return [listen].flat().filter((address) => !isNotify(address, database));
 }
 
 /** The error of what a closed writer store can't do any more. */

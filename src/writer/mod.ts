@@ -38,3 +38,10 @@ export type {
   TlsOptions,
   Transport,
 } from "../transport/transport.ts";
+export { redisChannel } from "../transport/redis_channel.ts";
+export type { RedisChannelOptions } from "../transport/redis_channel.ts";
+export type {
+  RedisClient,
+  RedisConnector,
+  RedisMessage,
+} from "../transport/redis_client.ts";

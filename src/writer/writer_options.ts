@@ -32,6 +32,13 @@ export interface WriterStoreOptions
    *
    * Whoever can connect can read every row.
    *
+   * `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE][?channel=NAME]`, or
+   * `rediss://`, to publish to a channel of Redis, which is called as
+   * `serverName` unless the address says otherwise; needs the package `redis`.
+   * Commits don't need Redis: while it is away readers read on, and are told
+   * what they missed once it is back. `notify:`, on PostgreSQL, to do no more
+   * than tell readers by NOTIFY when to look in the database.
+   *
    * @default {nobody can}
    */
   readonly listen?: Address | readonly Address[] | undefined;

@@ -7,6 +7,7 @@
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
+import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { systemClock } from "../runtime/clock.ts";
 import {
   LEASE_MS,
@@ -23,6 +24,7 @@ import { WriterEndpoint } from "./endpoint.ts";
 import { ExposedCalls } from "./exposed_calls.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import { Listeners } from "./listeners.ts";
+import { notifyReaders } from "./notify_readers.ts";
 import { Publisher } from "./publisher.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
@@ -45,6 +47,7 @@ export interface WriterAssembly<Database> {
 export interface WriterParts<Database> {
   readonly voice: WriterVoice;
   readonly listeners: Listeners;
+  readonly poker: NotifyPoker | undefined;
   readonly recorder: Recorder;
   readonly runner: TransactionRunner<Database>;
   readonly leaseKeeper: LeaseKeeper;
@@ -69,11 +72,15 @@ export function assembleWriter<Database>(
     clock,
     logger,
   });
+  const poker = notifyReaders(options, instance);
   const recorder = createRecorder({
     lease,
     session: engine.session,
     clock,
-    publish: (transaction) => streamer.publish(transaction),
+    publish: (transaction) => {
+      streamer.publish(transaction);
+      poker?.poke(transaction.token);
+    },
   });
   const runner = createRunner(assembly, recorder);
   const leaseKeeper = new LeaseKeeper({
@@ -115,6 +122,7 @@ export function assembleWriter<Database>(
   return {
     voice,
     listeners,
+    poker,
     recorder,
     runner,
     leaseKeeper,

@@ -352,14 +352,22 @@ export class WriterStore<Database> extends WriterCommands {
   }
 
   async #close(): Promise<void> {
-    const { listeners, endpoint, retentionKeeper, runner, leaseKeeper } =
-      this.#parts;
+    const {
+      listeners,
+      endpoint,
+      retentionKeeper,
+      runner,
+      leaseKeeper,
+      voice,
+      poker,
+    } = this.#parts;
     await listeners.close();
     await endpoint.close();
     await retentionKeeper?.close();
     await runner.drain();
     await leaseKeeper.release();
-    this.#parts.voice.streamer.close("server closing");
+    voice.streamer.close("server closing");
+    await poker?.close();
     await this.#engine.close();
   }
 }

@@ -98,9 +98,9 @@ t.test("SlavedStore.connect()", async (t) => {
     const database = temporaryDatabase(t);
     const writer = await WriterStore.open({ database });
     t.teardown(() => writer.close());
-    await t.rejects(SlavedStore.connect({ database, replicate: "redis://x" }), {
+    await t.rejects(SlavedStore.connect({ database, replicate: "mqtt://x" }), {
       code: "INVALID_ARGUMENT",
-      message: /"redis:\/\/x": give tcp:\/\/HOST:PORT/,
+      message: /"mqtt:\/\/x": give tcp:\/\/HOST:PORT/,
     });
   });
 

@@ -58,6 +58,7 @@ t.test("openTransport() refuses what is no address", (t) => {
     "unix:a\0b",
     "memory:",
     " memory:x",
+    "mqtt://127.0.0.1",
     undefined,
     null,
     8823,
@@ -67,7 +68,7 @@ t.test("openTransport() refuses what is no address", (t) => {
       code: "INVALID_ARGUMENT",
       message: `Cannot use address ${
         JSON.stringify(String(url))
-      }: give tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, memory:NAME or a MessagePort`,
+      }: give tcp://HOST:PORT, tls://HOST:PORT, redis://HOST:PORT, unix:PATH, memory:NAME or a MessagePort`,
     };
     const text = url as string;
     t.throws(() => openTransport(text, systemClock, OPTIONS), error);

@@ -1,0 +1,128 @@
+/**
+ * Fetching what was missed from the log, and applying it.
+ *
+ * @module
+ */
+
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { Session } from "../database/engine.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { MAX_CATCH_UP_KEYS } from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import {
+  catchUp,
+  type CatchUpRange,
+  catchUpSteps,
+  reachesBackTo,
+} from "./catch_up.ts";
+import { type CatchUpProgress, ProgressMeter } from "./catch_up_progress.ts";
+import type { TransactionApplier } from "./transaction_applier.ts";
+
+/** What a fetcher works with. */
+export interface FetcherOptions {
+  /** Reads the log. */
+  readonly session: Session;
+  readonly applier: TransactionApplier;
+  readonly caches: CacheRegistry;
+  /** Keys of one cache beyond which it is cleared instead. */
+  readonly maxCatchUpKeys?: number | undefined;
+  /** Is told how far it has come, page by page. */
+  readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Gives it up. */
+  readonly signal: AbortSignal;
+}
+
+/** Applies ranges of the log, page by page. */
+export class Fetcher {
+  readonly #options: FetcherOptions;
+  readonly #running = new Set<ProgressMeter>();
+
+  /** Constructs one at rest. */
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+  }
+
+  /** How far those have come that are under way. */
+  get progress(): readonly CatchUpProgress[] {
+    return Array.from(this.#running, ({ progress }) => progress)
+      .filter(({ isDone }) => !isDone);
+  }
+
+  /**
+   * Fetches and applies a range.
+   *
+   * @returns Whether all of it was still there to the end.
+   * @throws {HeadwaterError} `CLOSED` once it is given up.
+   */
+  async fetch(range: CatchUpRange): Promise<boolean> {
+    const { applier, clock } = this.#options;
+    const meter = new ProgressMeter(range, clock);
+    this.#running.add(meter);
+    try {
+      return applier.takesSteps
+        ? await this.#applySteps(range, meter)
+        : await this.#applyEach(range, meter);
+    } finally {
+      this.#running.delete(meter);
+    }
+  }
+
+  /** Whether everything was still there. */
+  async #applySteps(
+    range: CatchUpRange,
+    meter: ProgressMeter,
+  ): Promise<boolean> {
+    const { session, applier, caches, signal } = this.#options;
+    const { maxCatchUpKeys = MAX_CATCH_UP_KEYS } = this.#options;
+    for await (
+      const step of catchUpSteps(session, range, caches, maxCatchUpKeys)
+    ) {
+      if (signal.aborted) throw closedError();
+      if (!await reachesBackTo(session, step.after)) return false;
+      await applier.applyStep(step);
+      meter.add(step.upTo, step.rows);
+      await this.#pageDone(meter);
+    }
+    return true;
+  }
+
+  /** One after another: each is visible on a replica at a time of its own. */
+  async #applyEach(
+    range: CatchUpRange,
+    meter: ProgressMeter,
+  ): Promise<boolean> {
+    const { session, applier, signal } = this.#options;
+    let { after } = range;
+    for await (const page of catchUp(session, range)) {
+      if (signal.aborted) throw closedError();
+      if (!await reachesBackTo(session, after)) return false;
+      let rows = 0;
+      for (const transaction of page) {
+        await applier.apply(transaction);
+        after = transaction.token;
+        for (const record of transaction.records) rows += record.rows.length;
+      }
+      meter.add(after, rows);
+      await this.#pageDone(meter);
+    }
+    return true;
+  }
+
+  async #pageDone(meter: ProgressMeter): Promise<void> {
+    const { clock, logger, onProgress } = this.#options;
+    try {
+      onProgress?.(meter.progress);
+    } catch (error) {
+      logger("error", "onProgress failed", { error: messageOf(error) });
+    }
+    // Pages come without waiting; others want a turn, too.
+    await new Promise<void>((resolve) => clock.nextTurn(resolve));
+  }
+}
+
+function closedError(): HeadwaterError {
+  return new HeadwaterError("CLOSED", "Cannot catch up: the store is closed");
+}

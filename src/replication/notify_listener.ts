@@ -1,0 +1,141 @@
+/**
+ * Hearing, through the database, that there is something to read.
+ *
+ * @module
+ */
+
+import type { ListenClient } from "../database/postgres_notify.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import {
+  LISTEN_CHECK_INTERVAL_MS,
+  MAX_BACKOFF_MS,
+  MIN_BACKOFF_MS,
+} from "../runtime/limits.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Random } from "../runtime/random.ts";
+import { type Deferred, deferred, pause } from "../runtime/waiting.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
+
+/** What {@linkcode NotifyListener} works with. */
+export interface NotifyListenerOptions {
+  /** Opens a connection, which is thrown away once it is lost. */
+  readonly open: (
+    notified: (payload: string) => void,
+    disconnected: () => void,
+  ) => ListenClient;
+  /** An instance has come to a token. */
+  readonly poked: (instance: string, token: Token) => void;
+  /** It listens, from now on: what was said before may have been missed. */
+  readonly listening: () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/**
+ * Keeps one connection that listens. Whatever is said while there is none is
+ * lost, so each beginning counts as a gap. Whether the server still knows that
+ * it listens is asked every few seconds: a connection can be lost unnoticed.
+ */
+export class NotifyListener {
+  readonly #options: NotifyListenerOptions;
+  readonly #closing = new AbortController();
+  readonly #running: Promise<void>;
+  #isListening = false;
+
+  /** Begins to listen. */
+  constructor(options: NotifyListenerOptions) {
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  /** Whether it hears what is said now, as far as it knows. */
+  get isListening(): boolean {
+    return this.#isListening;
+  }
+
+  /** Disconnects for good. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    const { signal } = this.#closing;
+    let delayMs = MIN_BACKOFF_MS;
+    while (!signal.aborted) {
+      try {
+        await this.#listen(() => delayMs = MIN_BACKOFF_MS);
+      } catch (error) {
+        logger("warn", "cannot listen for NOTIFY, trying again", {
+          error: messageOf(error),
+        });
+      }
+      this.#isListening = false;
+      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
+      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+    }
+  }
+
+  /** One connection, until it is lost or closed. */
+  async #listen(listens: () => void): Promise<void> {
+    const { open, clock, listening } = this.#options;
+    const { signal } = this.#closing;
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    signal.addEventListener("abort", end);
+    const client = open((payload) => this.#heard(payload), end);
+    try {
+      const lost = deferred<never>();
+      lost.promise.catch(() => {});
+      ending.signal.addEventListener("abort", () => lost.reject(lostError()));
+      await this.#inTime(client.listen(), lost);
+      this.#isListening = true;
+      listens();
+      listening();
+      while (!ending.signal.aborted) {
+        await pause(clock, LISTEN_CHECK_INTERVAL_MS, ending.signal);
+        if (ending.signal.aborted) break;
+        if (!await this.#inTime(client.isListening(), lost)) break;
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      await client.close();
+    }
+  }
+
+  /** A connection whose other end is gone would answer never. */
+  async #inTime<Value>(
+    answer: Promise<Value>,
+    lost: Deferred<never>,
+  ): Promise<Value> {
+    // It may fail after it was given up.
+    answer.catch(() => {});
+    const cancel = this.#options.clock.schedule(
+      () => lost.reject(lostError()),
+      LISTEN_CHECK_INTERVAL_MS,
+    );
+    try {
+      return await Promise.race([answer, lost.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #heard(payload: string): void {
+    const [instance, text] = payload.split(" ");
+    const token = Number(text);
+    // Whoever else uses the channel.
+    if (!instance || !Number.isSafeInteger(token) || token < 0) return;
+    this.#options.poked(instance, parseToken(token));
+  }
+}
+
+function lostError(): HeadwaterError {
+  return new HeadwaterError(
+    "DATABASE_UNAVAILABLE",
+    "Cannot listen for NOTIFY: the connection is lost; it is made again by itself",
+  );
+}

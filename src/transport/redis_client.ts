@@ -1,0 +1,161 @@
+/**
+ * What is asked of a Redis client, and how the package `redis` gives it.
+ *
+ * @module
+ */
+
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+
+/**
+ * One connection to a Redis server. When it is lost it stays lost: a client
+ * that connects again by itself, or keeps commands until it has, would hide
+ * that messages are missing.
+ */
+export interface RedisClient {
+  /**
+   * Publishes messages in order; those of one channel all or none: readers
+   * never see a part of them.
+   *
+   * @returns Resolves once the server has them all.
+   */
+  publish(messages: readonly RedisMessage[]): Promise<unknown>;
+
+  /** Subscribes; resolves once the server has confirmed it. */
+  subscribe(
+    channels: readonly string[],
+    received: (text: string) => void,
+  ): Promise<unknown>;
+
+  /** Resolves once the server has answered, after all that was sent before. */
+  ping(): Promise<unknown>;
+
+  /** Cuts the connection; harmless if it has ended. */
+  destroy(): void;
+}
+
+/** What to publish, and where. */
+export interface RedisMessage {
+  /** The channel's name. */
+  readonly channel: string;
+  /** The message. */
+  readonly text: string;
+}
+
+/**
+ * Connects to a Redis server: once, without trying again.
+ *
+ * @param lost To be called if the connection ends other than by `destroy()`.
+ */
+export type RedisConnector = (
+  lost: (error: unknown) => void,
+) => Promise<RedisClient>;
+
+/** Where a Redis server is, and who asks. */
+export interface RedisServer {
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+  readonly database: number;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+const CLIENT_NAME = "headwater";
+
+/**
+ * Runs as one, as MULTI would, and is one command with one answer: half the
+ * work of a publisher.
+ */
+const PUBLISH_ALL =
+  "for i = 2, #ARGV do redis.call('PUBLISH', ARGV[1], ARGV[i]) end";
+
+/** Redis takes no command of more than a million parts. */
+const MAX_TEXTS = 500_000;
+
+/**
+ * Connections made by the package `redis`, which is loaded with the first.
+ *
+ * @param server Where to connect to.
+ */
+export function nodeRedis(server: RedisServer): RedisConnector {
+  return async (lost) => {
+    const { createClient } = await loadPackage();
+    const client = createClient(toOptions(server));
+    client.on("error", lost);
+    client.on("end", lost);
+    client.on("reconnecting", lost);
+    try {
+      await client.connect();
+    } catch (error) {
+      client.destroy();
+      throw error;
+    }
+    return {
+      publish(messages) {
+        const sent = byChannel(messages).map((
+          { channel, texts: [text, ...more] },
+        ) =>
+          more.length === 0
+            ? client.publish(channel, text ?? "")
+            : client.eval(PUBLISH_ALL, {
+              arguments: [channel, text ?? "", ...more],
+            })
+        );
+        return Promise.all(sent);
+      },
+      subscribe: (channels, received) =>
+        client.subscribe([...channels], received),
+      ping: () => client.ping(),
+      destroy: () => client.destroy(),
+    };
+  };
+}
+
+function toOptions(server: RedisServer) {
+  const { host, port, isTls, database, username, password } = server;
+  const socket = { host, port, reconnectStrategy: false } as const;
+  return {
+    RESP: 2,
+    socket: isTls ? { ...socket, tls: true as const } : socket,
+    name: CLIENT_NAME,
+    database,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: "disabled",
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  } as const;
+}
+
+/** Messages of one channel that stand together; nearly always that is all. */
+interface Run {
+  readonly channel: string;
+  readonly texts: string[];
+}
+
+function byChannel(messages: readonly RedisMessage[]): Run[] {
+  const runs: Run[] = [];
+  let run: Run | undefined;
+  for (const { channel, text } of messages) {
+    if (run?.channel === channel && run.texts.length < MAX_TEXTS) {
+      run.texts.push(text);
+      continue;
+    }
+    run = { channel, texts: [text] };
+    runs.push(run);
+  }
+  return runs;
+}
+
+async function loadPackage(): Promise<typeof import("redis")> {
+  try {
+    return await import("redis");
+  } catch (error) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      'Cannot connect to Redis: the package "redis" can\'t be loaded ' +
+        `(${messageOf(error)}); install it: npm install redis`,
+      { cause: error },
+    );
+  }
+}

@@ -8,6 +8,8 @@ import * as admin from "../src/admin/mod.ts";
 import * as events from "../src/events/mod.ts";
 import * as projections from "../src/projections/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
+import * as testing from "../src/testing/mod.ts";
+import * as transport from "../src/transport/mod.ts";
 import * as writer from "../src/writer/mod.ts";
 import { readSource } from "./support/source_text.ts";
 
@@ -43,6 +45,18 @@ t.test("headwater/writer", (t) => {
 
 t.test("headwater/slaved", (t) => {
   t.same(Object.keys(slaved).sort(), ["SlavedStore", "follow"]);
+  t.end();
+});
+
+t.test("headwater/testing and headwater/transport", (t) => {
+  t.same(Object.keys(testing).sort(), [
+    "FaultProxy",
+    "SimulatedNetwork",
+    "VirtualClock",
+    "openFaultProxy",
+    "seededRandom",
+  ]);
+  t.same(Object.keys(transport), ["LineSplitter"]);
   t.end();
 });
 

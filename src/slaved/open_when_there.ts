@@ -11,7 +11,7 @@ import {
 } from "../database/migrator.ts";
 import { openForReading } from "../database/open_database.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { CONNECT_TIMEOUT_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
@@ -30,6 +30,7 @@ export async function openWhenThere<Database>(
   deadlineMs: number,
 ): Promise<ReadEngine<Database>> {
   const { database, signal, connectTimeoutMs } = options;
+  const { clock } = environmentOf(options);
   while (true) {
     let missing = "its tables are not there yet";
     try {
@@ -47,13 +48,13 @@ export async function openWhenThere<Database>(
       if (!isPassing(error)) throw error;
       missing = messageOf(error);
     }
-    if (systemClock.monotonicMs() >= deadlineMs) {
+    if (clock.monotonicMs() >= deadlineMs) {
       throw connectTimeoutError(
         `database ${quote(database)}: ${missing}; open a WriterStore on it`,
         connectTimeoutMs,
       );
     }
-    await pause(systemClock, MIN_BACKOFF_MS, signal);
+    await pause(clock, MIN_BACKOFF_MS, signal);
     signal?.throwIfAborted();
   }
 }

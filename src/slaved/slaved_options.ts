@@ -6,11 +6,16 @@
 
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 
 /** Options of `SlavedStore.connect`. */
 export interface SlavedStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    EnvironmentOptions {
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

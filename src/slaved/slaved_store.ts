@@ -18,7 +18,8 @@ import {
   type StreamHandler,
   TransactionApplier,
 } from "../replication/transaction_applier.ts";
-import { systemClock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   CONNECT_TIMEOUT_MS,
@@ -28,7 +29,6 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemRandom } from "../runtime/random.ts";
 import {
   type Deferred,
   deferred,
@@ -113,6 +113,7 @@ export type Unsubscribe = () => void;
  * ```
  */
 export class SlavedStore<Database> extends EventReads {
+  readonly #clock: Clock;
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
@@ -130,13 +131,14 @@ export class SlavedStore<Database> extends EventReads {
     engine: ReadEngine<Database>,
     parts: Declarations,
   ) {
+    const { clock, random } = environmentOf(options);
     super({
       session: engine.session,
-      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+      horizon: () => readHorizon(engine.session, { clock }),
     });
     const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger } = options;
     const transport = { maxLineBytes };
-    const clock = systemClock;
+    this.#clock = clock;
     this.#engine = engine;
     this.#streams = parts.streams;
     this.#caches = parts.caches;
@@ -155,7 +157,7 @@ export class SlavedStore<Database> extends EventReads {
     );
     const following = {
       session: engine.session,
-      refresh: () => void engine.reopenIfReplaced(),
+      refresh: () => engine.reopenIfReplaced(),
       applier: this.#applier,
       caches: this.#caches,
       position: this.#position,
@@ -178,7 +180,7 @@ export class SlavedStore<Database> extends EventReads {
         pingIntervalMs: options.pingIntervalMs,
         silenceTimeoutMs: options.silenceTimeoutMs,
         clock,
-        random: systemRandom,
+        random,
         logger,
       });
       return { url, live, follower, client };
@@ -203,7 +205,8 @@ export class SlavedStore<Database> extends EventReads {
     requireReplica(options);
     signal?.throwIfAborted();
     const parts = declare(options);
-    const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
+    const { clock } = environmentOf(options);
+    const deadlineMs = clock.monotonicMs() + connectTimeoutMs;
     const engine = await openWhenThere<Database>(options, deadlineMs);
     let store: SlavedStore<Database>;
     try {
@@ -322,7 +325,7 @@ export class SlavedStore<Database> extends EventReads {
   ): Promise<void> {
     const { pollIntervalMs = POLL_INTERVAL_MS, logger } = options;
     const { session } = this.#engine;
-    const clock = systemClock;
+    const clock = this.#clock;
     for (const { client } of this.#links) client.open();
     for (const link of this.#links) {
       await this.#waitUntilLive(link, options, deadlineMs);
@@ -353,12 +356,12 @@ export class SlavedStore<Database> extends EventReads {
     const { promise, reject } = live;
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
-    const cancel = systemClock.schedule(
+    const cancel = this.#clock.schedule(
       () =>
         reject(
           connectTimeoutError(`nobody answers at ${url}`, connectTimeoutMs),
         ),
-      Math.max(0, deadlineMs - systemClock.monotonicMs()),
+      Math.max(0, deadlineMs - this.#clock.monotonicMs()),
     );
     try {
       await promise;

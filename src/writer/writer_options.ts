@@ -7,13 +7,18 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { isName } from "../streams/stream.ts";
 
 /** Options of `WriterStore.open`. */
 export interface WriterStoreOptions
-  extends DatabaseOptions, KeepAliveOptions, DeclarationOptions {
+  extends
+    DatabaseOptions,
+    KeepAliveOptions,
+    DeclarationOptions,
+    EnvironmentOptions {
   /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

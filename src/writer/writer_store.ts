@@ -16,7 +16,7 @@ import { requirePolicies } from "../log/retention.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { Streamer } from "../replication/streamer.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
@@ -32,7 +32,6 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
@@ -105,9 +104,10 @@ export class WriterStore<Database> extends EventReads {
     lease: Lease,
     parts: Declarations,
   ) {
+    const { clock, random } = environmentOf(options);
     super({
       session: engine.session,
-      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+      horizon: () => readHorizon(engine.session, { clock }),
       writeSnapshot: (key, snapshot) =>
         engine.transaction(
           "snapshot",
@@ -130,13 +130,13 @@ export class WriterStore<Database> extends EventReads {
       maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
       pingIntervalMs: options.pingIntervalMs,
       silenceTimeoutMs: options.silenceTimeoutMs,
-      clock: systemClock,
+      clock,
       logger,
     });
     this.#recorder = createRecorder({
       lease,
       session: engine.session,
-      clock: systemClock,
+      clock,
       publish: (transaction) => this.#streamer.publish(transaction),
     });
     this.#runner = new TransactionRunner<Database>({
@@ -151,8 +151,8 @@ export class WriterStore<Database> extends EventReads {
         }
       },
       maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
-      clock: systemClock,
-      random: systemRandom,
+      clock,
+      random,
       logger,
     });
     const { retention = {}, retentionIntervalMs = RETENTION_INTERVAL_MS } =
@@ -163,7 +163,7 @@ export class WriterStore<Database> extends EventReads {
         engine,
         policies: retention,
         intervalMs: retentionIntervalMs,
-        clock: systemClock,
+        clock,
         logger,
       });
     this.#leaseKeeper = new LeaseKeeper({
@@ -172,7 +172,7 @@ export class WriterStore<Database> extends EventReads {
       leaseMs,
       lastTaken: () => this.#recorder.lastTaken,
       position: () => this.#recorder.position,
-      clock: systemClock,
+      clock,
       logger,
     });
   }
@@ -192,15 +192,16 @@ export class WriterStore<Database> extends EventReads {
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
     const { instance = "master", leaseMs = LEASE_MS } = options;
+    const { clock, random } = environmentOf(options);
     requireBounds("open a writer store", options);
     requireName(instance, "instance");
     requirePolicies(options.retention ?? {});
     requireName(options.serverName ?? "headwater", "serverName");
     const parts = declare(options);
-    const holder = `headwater ${systemRandom.id()}`;
+    const holder = `headwater ${random.id()}`;
     const engine = openDatabase<Database>(
       options.database,
-      systemClock,
+      clock,
       options,
       holder,
     );
@@ -208,12 +209,12 @@ export class WriterStore<Database> extends EventReads {
     try {
       const lease = await takeLease(
         engine,
-        { instance, leaseMs, holder, clock: systemClock },
+        { instance, leaseMs, holder, clock },
         (session) =>
           migrate(
             session,
             LOG_MIGRATIONS,
-            Math.round(systemClock.wallMs()),
+            Math.round(clock.wallMs()),
             options.schema,
           ),
       );
@@ -304,7 +305,8 @@ export class WriterStore<Database> extends EventReads {
    *   catches up, or has another version; `EVENTS_DELETED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    await prepareInline(this.#engine, projection, systemClock);
+    const { clock } = environmentOf(this.#options);
+    await prepareInline(this.#engine, projection, clock);
     this.#inline.push(projection);
   }
 
@@ -344,7 +346,8 @@ export class WriterStore<Database> extends EventReads {
   async #listen(): Promise<void> {
     const { listen: url, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     if (url === undefined) return;
-    this.#listener = await openTransport(url, systemClock, { maxLineBytes })
+    const { clock } = environmentOf(this.#options);
+    this.#listener = await openTransport(url, clock, { maxLineBytes })
       .listen((connection) => this.#streamer.accept(connection));
   }
 
@@ -363,8 +366,7 @@ export class WriterStore<Database> extends EventReads {
       instance: this.#lease.instance,
       streams: this.#streams,
       caches: this.#caches,
-      clock: systemClock,
-      random: systemRandom,
+      ...environmentOf(this.#options),
       limits: {
         maxRows: maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
         maxBytes: MAX_TRANSACTION_BYTES,

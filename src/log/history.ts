@@ -56,6 +56,19 @@ export async function readCommitId(
   return row === undefined ? undefined : String(row[0]);
 }
 
+/** The random mark of the newest transaction up to a token, whoever wrote it. */
+export async function readNewestId(
+  session: Session,
+  upTo: Token,
+): Promise<string | undefined> {
+  const [row] = await session.rows(
+    `SELECT commit_id FROM headwater_log
+    WHERE token <= ? ORDER BY token DESC LIMIT 1`,
+    [upTo],
+  );
+  return row === undefined ? undefined : String(row[0]);
+}
+
 /** Whoever holds an instance's name, or held it last; `undefined` if nobody did. */
 export async function readHolderMark(
   session: Session,

@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
+import { readFloor } from "../log/history.ts";
 import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -29,8 +30,8 @@ import type { TransactionApplier } from "./transaction_applier.ts";
 export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
-  /** Has the database opened anew if it was replaced. */
-  readonly refresh: () => void;
+  /** Has the database opened anew if it was replaced; says whether it was. */
+  readonly refresh: () => boolean;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -146,15 +147,16 @@ export class Follower implements Receiver {
 
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { position, history, live, refresh } = this.#options;
+    const { caches, position, history, live, refresh } = this.#options;
     const attempt = async () => {
-      refresh();
+      // What was read before it was told of may be nowhere in the new one.
+      if (refresh()) caches.flush();
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
-        this.#reset(instance, token, "first position of the instance");
+        await this.#reset(instance, token, "first position of the instance");
       } else if (!await history.isInHistory(instance, reached)) {
-        this.#reset(instance, token, "the log was rewound");
+        await this.#reset(instance, token, "the log was rewound");
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
@@ -197,25 +199,35 @@ export class Follower implements Receiver {
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
-      this.#reset(instance, last, "first position of the instance");
+      await this.#reset(instance, last, "first position of the instance");
     } else if (reached === undefined) {
       if (last > (base ?? last)) {
         await this.#catchUp({ instance, after: base as Token, upTo: last });
       }
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      this.#reset(instance, last, "the log was rewound");
+      await this.#reset(instance, last, "the log was rewound");
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
     } else return;
     await history.connect(instance);
   }
 
-  #reset(instance: string, token: Token, reason: string): void {
-    const { caches, position, logger } = this.#options;
+  async #reset(
+    instance: string,
+    token: Token,
+    reason: string,
+  ): Promise<void> {
+    const { applier, caches, position, logger } = this.#options;
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     caches.flush();
+    const visible = applier.visibleAgain(instance, token);
+    if (visible !== undefined) {
+      await visible;
+      // Promise 10: what was loaded meanwhile may be older.
+      caches.flush();
+    }
     position.reset(instance, token);
   }
 
@@ -249,11 +261,21 @@ export class Follower implements Receiver {
     if (!await isContained(session, { instance, after, upTo })) {
       // Over another way it came in time.
       if (position.contains(instance, upTo)) return;
-      this.#reset(instance, upTo, "the log does not reach back");
+      await this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
     for await (const page of catchUp(session, { instance, after, upTo })) {
       if (this.#closing.signal.aborted) throw closedError();
+      // Retention may have been faster than the reading of the page.
+      const reached = position.get(instance) ?? after;
+      if (await readFloor(session) > reached) {
+        await this.#reset(
+          instance,
+          upTo,
+          "the log does not reach back any more",
+        );
+        return;
+      }
       for (const transaction of page) await applier.apply(transaction);
       // Pages come without waiting; others want a turn, too.
       await new Promise<void>((resolve) => clock.nextTurn(resolve));

@@ -37,7 +37,11 @@ export type StreamHandler<Row = unknown> = (
 ) => void | Promise<void>;
 
 /** Resolves once what a transaction wrote can be read. */
-export type VisibilityGate = (instance: string, token: Token) => Promise<void>;
+export type VisibilityGate = (
+  instance: string,
+  token: Token,
+  isRewound?: boolean,
+) => Promise<void>;
 
 /** What has been taken in so far. */
 export interface ApplierStats {
@@ -97,6 +101,15 @@ export class TransactionApplier {
       rows: this.#rows,
       handlerFailures: this.#handlerFailures,
     };
+  }
+
+  /**
+   * Waits until what an instance wrote up to a token can be read, whatever was
+   * seen of it before; `undefined` where it can already, as reads don't come
+   * from a replica.
+   */
+  visibleAgain(instance: string, token: Token): Promise<void> | undefined {
+    return this.#visible?.(instance, token, true);
   }
 
   /** Calls a handler for every later transaction with rows of the stream. */

@@ -30,6 +30,9 @@ const TABLES = [
   "headwater_retained",
 ] as const;
 
+/** The first migrations, whose tables are the same on both. */
+const SHARED_MIGRATIONS = 2;
+
 /** A transaction that has its token and is not committed, as PostgreSQL has them. */
 export interface OpenTransaction {
   readonly id: string;
@@ -58,9 +61,13 @@ class Tables {
   readonly #database = new DatabaseSync(":memory:");
   readonly #statements = new Map<string, StatementSync>();
 
-  static async open(): Promise<Tables> {
+  /** What was migrated further on SQLite alone is not on PostgreSQL's side. */
+  static async open(dialect: Dialect): Promise<Tables> {
     const tables = new Tables();
-    await migrate(tables.session("sqlite"), LOG_MIGRATIONS, 0);
+    const migrations = dialect === "sqlite"
+      ? LOG_MIGRATIONS
+      : LOG_MIGRATIONS.slice(0, SHARED_MIGRATIONS);
+    await migrate(tables.session("sqlite"), migrations, 0);
     return tables;
   }
 
@@ -85,7 +92,10 @@ class Tables {
   }
 }
 
-const tables = await Tables.open();
+const TABLES_OF: Readonly<Record<Dialect, Tables>> = {
+  sqlite: await Tables.open("sqlite"),
+  postgres: await Tables.open("postgres"),
+};
 
 export class SimulatedDatabase {
   readonly dialect: Dialect;
@@ -93,7 +103,7 @@ export class SimulatedDatabase {
   /** The server's own time. */
   readonly server: SimulatedProcess;
   /** Everything at once, without delay. */
-  readonly direct = tables.session("sqlite");
+  readonly direct: SyncSession;
   readonly open = new Set<OpenTransaction>();
   /** Is told of each commit, in the moment that it is visible. */
   committed: (commit: Commit) => void = () => {};
@@ -112,6 +122,7 @@ export class SimulatedDatabase {
   constructor(dialect: Dialect, truth: Truth, server: SimulatedProcess) {
     this.server = server;
     this.dialect = dialect;
+    this.direct = TABLES_OF[dialect].session("sqlite");
     this.truth = truth;
     for (const table of TABLES) this.direct.run(`DELETE FROM ${table}`, []);
   }
@@ -154,7 +165,6 @@ export class SimulatedDatabase {
 
   /** What a statement gives now. */
   query(
-    process: SimulatedProcess,
     sql: string,
     parameters: readonly SqlParameter[],
   ): SqlValue[][] {
@@ -224,7 +234,7 @@ export class SimulatedDatabase {
   copy(): Copy {
     return {
       tables: TABLES.map((table) =>
-        this.direct.rows(`SELECT * FROM ${table}`, [])
+        this.direct.rows(`SELECT ${this.#columnsOf(table)} FROM ${table}`, [])
       ),
       sequence: this.sequence,
       length: this.truth.history.length,
@@ -233,10 +243,14 @@ export class SimulatedDatabase {
 
   restore(copy: Copy): void {
     for (const [index, table] of TABLES.entries()) {
+      const columns = this.#columnsOf(table);
       this.direct.run(`DELETE FROM ${table}`, []);
       for (const row of copy.tables[index] ?? []) {
         const marks = row.map(() => "?").join(", ");
-        this.direct.run(`INSERT INTO ${table} VALUES (${marks})`, row);
+        this.direct.run(
+          `INSERT INTO ${table} (${columns}) VALUES (${marks})`,
+          row,
+        );
       }
     }
     this.sequence = copy.sequence;
@@ -258,16 +272,23 @@ export class SimulatedDatabase {
   ): SqlValue[][] | Promise<SqlValue[][]> {
     this.requireUp();
     const { random } = process;
-    if (random.chance(0.6)) return this.query(process, sql, parameters);
+    if (random.chance(0.6)) return this.query(sql, parameters);
     const outages = this.#outages;
     // What it sees is what was there when it began, or when it ends.
-    const early = random.chance(0.5)
-      ? this.query(process, sql, parameters)
-      : undefined;
+    const early = random.chance(0.5) ? this.query(sql, parameters) : undefined;
     return process.wait(random.within([0, 12])).then(() => {
       this.requireUp(outages);
-      return early ?? this.query(process, sql, parameters);
+      return early ?? this.query(sql, parameters);
     });
+  }
+
+  /** Those that are not computed. */
+  #columnsOf(table: string): string {
+    const rows = this.direct.rows(
+      `SELECT name FROM pragma_table_info('${table}')`,
+      [],
+    );
+    return rows.map(([name]) => name).join(", ");
   }
 
   #openOf(holder: string): OpenTransaction[] {

@@ -67,7 +67,7 @@ class Transaction implements WriteSession<unknown> {
   }
 
   rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
-    return this.#engine.database.query(this.#engine.process, sql, parameters);
+    return this.#engine.database.query(sql, parameters);
   }
 
   hasWritten(): boolean {

@@ -218,13 +218,4 @@ export const MUTATIONS: readonly Mutation[] = [
       "",
     ]],
   },
-  {
-    name: "take a replica's word from before a restore",
-    breaks: 10,
-    patches: [[
-      "replication/replica_gate.js",
-      "this.#seen.delete(instance);",
-      "",
-    ]],
-  },
 ];

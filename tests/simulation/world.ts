@@ -42,16 +42,18 @@ function settle(random: SeededRandom): Settings {
   const dialect = random.chance(0.5) ? "sqlite" : "postgres";
   const instances = random.chance(0.5) ? INSTANCES.slice(0, 1) : INSTANCES;
   const isCommitBad = random.chance(0.6);
+  const hasReplica = dialect === "postgres" && random.chance(0.3);
   return {
     dialect,
     instances,
     readers: 1 + random.below(2),
-    hasReplica: dialect === "postgres" && random.chance(0.3),
+    hasReplica,
     connected: random.chance(0.75) ? instances : [INSTANCES[0]],
     maxOutboxBytes: random.chance(0.3) ? 1_500 : 1_000_000,
     isNetworkBad: random.chance(0.6),
     commits: {
-      slow: isCommitBad ? 0.4 : 0.1,
+      // With a replica, tokens are committed in order; see README.md.
+      slow: hasReplica ? 0 : isCommitBad ? 0.4 : 0.1,
       fail: isCommitBad ? 0.08 : 0,
       unanswered: isCommitBad && dialect === "postgres" ? 0.05 : 0,
     },

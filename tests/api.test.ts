@@ -10,6 +10,8 @@ import * as http from "../src/http/mod.ts";
 import * as projections from "../src/projections/mod.ts";
 import * as protocol from "../src/protocol/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
+import * as testing from "../src/testing/mod.ts";
+import * as transport from "../src/transport/mod.ts";
 import * as writer from "../src/writer/mod.ts";
 import { readSource } from "./support/source_text.ts";
 
@@ -63,6 +65,18 @@ t.test("headwater/protocol", (t) => {
     "maySend",
     "parseCommand",
   ]);
+  t.end();
+});
+
+t.test("headwater/testing and headwater/transport", (t) => {
+  t.same(Object.keys(testing).sort(), [
+    "FaultProxy",
+    "SimulatedNetwork",
+    "VirtualClock",
+    "openFaultProxy",
+    "seededRandom",
+  ]);
+  t.same(Object.keys(transport), ["LineSplitter"]);
   t.end();
 });
 

@@ -91,6 +91,7 @@ const LAWS: Readonly<Record<string, Law>> = {
     folders: [...REPLICATION_AND_BELOW, "events", "projections", "store"],
     packages: [],
   },
+  testing: { floor: 6, folders: [], packages: [] },
   cli: {
     floor: 6,
     folders: [],
@@ -102,9 +103,9 @@ const LAWS: Readonly<Record<string, Law>> = {
 const BANNED: readonly (readonly [string, RegExp, readonly string[]])[] = [
   ["Date.now", /\bDate\s*\.\s*now\b/, ["runtime"]],
   ["performance", /\bperformance\s*\./, ["runtime"]],
-  ["setTimeout", /\bsetTimeout\b/, ["runtime", "cli"]],
+  ["setTimeout", /\bsetTimeout\b/, ["runtime", "cli", "testing"]],
   ["setInterval", /\bsetInterval\b/, ["runtime"]],
-  ["setImmediate", /\bsetImmediate\b/, ["runtime"]],
+  ["setImmediate", /\bsetImmediate\b/, ["runtime", "testing"]],
   ["Math.random", /\bMath\s*\.\s*random\b/, ["runtime"]],
   ["console", /\bconsole\s*\./, ["runtime"]],
   ["Deno", /\bDeno\b/, ["runtime"]],

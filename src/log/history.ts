@@ -6,7 +6,7 @@
 
 import type { Session } from "../database/engine.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
-import { tokenAt, tokenIs } from "./log_key.ts";
+import { NEWEST_FIRST, tokenAt, tokenIs } from "./log_key.ts";
 
 /** What a reader remembers of the last transaction it has applied. */
 export interface HistoryMark {
@@ -52,6 +52,20 @@ export async function readCommitId(
   const [row] = await session.rows(
     `SELECT commit_id FROM headwater_log WHERE ${isAt} AND instance = ? LIMIT 1`,
     [...at, instance],
+  );
+  return row === undefined ? undefined : String(row[0]);
+}
+
+/** The random mark of the newest transaction up to a token, whoever wrote it. */
+export async function readNewestId(
+  session: Session,
+  upTo: Token,
+): Promise<string | undefined> {
+  const { dialect } = session;
+  const [row] = await session.rows(
+    `SELECT commit_id FROM headwater_log
+    WHERE ${tokenIs(dialect, "<=")} ORDER BY ${NEWEST_FIRST[dialect]} LIMIT 1`,
+    [upTo],
   );
   return row === undefined ? undefined : String(row[0]);
 }

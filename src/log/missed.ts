@@ -16,7 +16,7 @@ import type { LogRecord } from "./record.ts";
 export interface MissedPage {
   /** The token before its first. */
   readonly after: Token;
-  /** The token up to which the range is contained. */
+  /** The last token of a transaction in it. */
   readonly upTo: Token;
   /** How many transactions they are. */
   readonly transactions: number;
@@ -41,6 +41,7 @@ interface Measure {
   readonly rows: number;
   /** Records of the stream that is asked for. */
   readonly joined: number;
+  readonly last: number;
 }
 
 const FIRST_SPAN = 256;
@@ -54,7 +55,8 @@ const RANGE = perDialect((dialect) =>
 const MEASURE = perDialect((dialect) =>
   `SELECT count(*), coalesce(sum(octet_length(body)), 0),
     coalesce(sum(row_count), 0),
-    coalesce(sum(CASE WHEN stream = ? THEN 1 ELSE 0 END), 0)
+    coalesce(sum(CASE WHEN stream = ? THEN 1 ELSE 0 END), 0),
+    coalesce(max(token), 0)
   FROM headwater_log WHERE ${RANGE[dialect]}`
 );
 
@@ -105,11 +107,18 @@ export class MissedReader {
 
   /** The next page; `undefined` if there is none. One at a time. */
   async next(): Promise<MissedPage | undefined> {
-    const after = this.#after;
-    if (after >= this.#range.upTo) return undefined;
-    const { upTo, measure } = await this.#fit();
-    this.#after = upTo;
     const { instance } = this.#range;
+    let after = this.#after;
+    let fitting = await this.#fit();
+    // Where there is nothing, there is no token to come to either.
+    while (fitting?.measure.records === 0) {
+      after = this.#after = fitting.upTo;
+      fitting = await this.#fit();
+    }
+    if (fitting === undefined) return undefined;
+    const { measure } = fitting;
+    this.#after = fitting.upTo;
+    const upTo = parseToken(measure.last);
     const place = { instance, after, upTo };
     const isJoined = measure.joined > 0;
     const isMixed = measure.joined < measure.records;
@@ -125,9 +134,10 @@ export class MissedReader {
   }
 
   /** Where the page ends, so that it is neither too long nor much too short. */
-  async #fit(): Promise<{ upTo: Token; measure: Measure }> {
+  async #fit(): Promise<{ upTo: Token; measure: Measure } | undefined> {
     const after = this.#after;
     const { instance, upTo: last } = this.#range;
+    if (after >= last) return undefined;
     while (true) {
       const upTo = parseToken(Math.min(last, after + this.#span));
       const measure = await this.#measure({ instance, after, upTo });
@@ -151,8 +161,9 @@ export class MissedReader {
       MEASURE[this.#session.dialect],
       [this.#stream, after, upTo, instance],
     );
-    const [records = 0, bytes = 0, rows = 0, joined = 0] = row.map(Number);
-    return { records, bytes, rows, joined };
+    const [records = 0, bytes = 0, rows = 0, joined = 0, last = 0] = row
+      .map(Number);
+    return { records, bytes, rows, joined, last };
   }
 
   async #join({ instance, after, upTo }: LogRange): Promise<string> {

@@ -71,6 +71,16 @@ const DELETE_CHUNK = perDialect((dialect) =>
   `DELETE FROM headwater_log
   WHERE stream = ? AND ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}`
 );
+// What an instance has not told of yet is told by whoever deletes it: else
+// nobody could know any more that it was there.
+const TELL_POSITIONS = perDialect((dialect) => {
+  const newest = `(SELECT max(token) FROM headwater_log
+    WHERE stream = ? AND ${tokenIs(dialect, ">")} AND ${
+    tokenIs(dialect, "<=")
+  } AND instance = name)`;
+  return `UPDATE headwater_instances
+    SET position = ${newest} WHERE position < ${newest}`;
+});
 // An event's projections are not to be left behind.
 const READ_LOWEST_CHECKPOINT =
   "SELECT min(position) FROM headwater_projections";
@@ -144,10 +154,9 @@ async function deleteChunk<Database>(
   return await engine.transaction("retain", async (session) => {
     // First: whoever reads the log between two statements must not miss it.
     await session.run(SET_FLOOR, [stream, upTo]);
-    return await session.run(
-      DELETE_CHUNK[session.dialect],
-      [stream, after, upTo],
-    );
+    const range = [stream, after, upTo];
+    await session.run(TELL_POSITIONS[session.dialect], [...range, ...range]);
+    return await session.run(DELETE_CHUNK[session.dialect], range);
   });
 }
 

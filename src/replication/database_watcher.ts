@@ -5,6 +5,7 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { readNewestId } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { type InstanceEnd, readEnds } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
@@ -49,6 +50,8 @@ export class DatabaseWatcher {
   #cancelRetry: CancelTimer | undefined;
   #isPoked = false;
   #linear: Token | undefined;
+  /** The commit id of the newest transaction up to there. */
+  #newest: string | undefined;
   #looking: Promise<void> | undefined;
 
   /**
@@ -117,7 +120,9 @@ export class DatabaseWatcher {
       this.#options;
     const { signal } = this.#closing;
     const horizon = await readHorizon(session, { clock, signal });
-    if (horizon === this.#linear) return;
+    // A log that was rewound may have come to the same token again.
+    const newest = await readNewestId(session, horizon);
+    if (horizon === this.#linear && newest === this.#newest) return;
     const base = this.#linear;
     let isComplete = true;
     for (const end of await readEnds(session, horizon)) {
@@ -130,6 +135,8 @@ export class DatabaseWatcher {
     }
     // Behind it the log was rewound: `follow` has seen to the caches.
     const isRewound = base !== undefined && horizon < base;
-    if (isComplete || isRewound) this.#linear = horizon;
+    if (!isComplete && !isRewound) return;
+    this.#linear = horizon;
+    this.#newest = newest;
   }
 }

@@ -34,8 +34,8 @@ import type { TransactionApplier } from "./transaction_applier.ts";
 export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
-  /** Has the database opened anew if it was replaced. */
-  readonly refresh: () => void | Promise<void>;
+  /** Has the database opened anew if it was replaced; says whether it was. */
+  readonly refresh: () => boolean | Promise<boolean>;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -230,15 +230,16 @@ export class Follower implements Receiver {
 
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { position, history, live, refresh } = this.#options;
+    const { caches, position, history, live, refresh } = this.#options;
     const attempt = async () => {
-      await refresh();
+      // What was read before it was told of may be nowhere in the new one.
+      if (await refresh()) caches.flush();
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
-        this.#reset(instance, token, "first position of the instance");
+        await this.#reset(instance, token, "first position of the instance");
       } else if (!await history.isInHistory(instance, reached)) {
-        this.#reset(instance, token, "the log was rewound");
+        await this.#reset(instance, token, "the log was rewound");
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
@@ -282,25 +283,35 @@ export class Follower implements Receiver {
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
-      this.#reset(instance, last, "first position of the instance");
+      await this.#reset(instance, last, "first position of the instance");
     } else if (reached === undefined) {
       if (last > (base ?? last)) {
         await this.#catchUp({ instance, after: base as Token, upTo: last });
       }
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      this.#reset(instance, last, "the log was rewound");
+      await this.#reset(instance, last, "the log was rewound");
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
     } else return;
     await history.connect(instance);
   }
 
-  #reset(instance: string, token: Token, reason: string): void {
-    const { caches, position, logger, lag } = this.#options;
+  async #reset(
+    instance: string,
+    token: Token,
+    reason: string,
+  ): Promise<void> {
+    const { applier, caches, position, logger, lag } = this.#options;
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     caches.flush();
+    const visible = applier.visibleAgain(instance, token);
+    if (visible !== undefined) {
+      await visible;
+      // Promise 10: what was loaded meanwhile may be older.
+      caches.flush();
+    }
     position.reset(instance, token);
     lag?.reset(instance, token);
   }
@@ -337,11 +348,11 @@ export class Follower implements Receiver {
     if (!await isContained(session, { instance, after, upTo })) {
       // Over another way it came in time.
       if (position.contains(instance, upTo)) return;
-      this.#reset(instance, upTo, "the log does not reach back");
+      await this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
     if (await this.#fetcher.fetch({ instance, after, upTo })) {
       position.advance(instance, upTo);
-    } else this.#reset(instance, upTo, "the log does not reach back");
+    } else await this.#reset(instance, upTo, "the log does not reach back");
   }
 }

@@ -5,12 +5,13 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { readFloor } from "../log/history.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
-import type { Token } from "../tokens/token.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 const LOOK_INTERVAL_MS = 2;
 const MAX_LOOK_INTERVAL_MS = 50;
@@ -43,8 +44,19 @@ export class ReplicaGate {
     this.#options = options;
   }
 
-  /** Resolves once the transaction is visible; never, if the replica stays behind. */
-  async visible(instance: string, token: Token): Promise<void> {
+  /**
+   * Resolves once the transaction is visible; never, if the replica stays behind.
+   *
+   * @param isRewound Whether what was seen before may be of a log that was
+   *   rewound: its tokens are given again.
+   */
+  async visible(
+    instance: string,
+    token: Token,
+    isRewound = false,
+  ): Promise<void> {
+    if (isRewound) this.#seen.delete(instance);
+    if (token === TOKEN_ZERO) return;
     const { clock, logger } = this.#options;
     const { signal } = this.#closing;
     let delayMs = LOOK_INTERVAL_MS;
@@ -71,6 +83,7 @@ export class ReplicaGate {
     const rows = await replica.rows(READ_SEEN, [token, instance]);
     const seen = new Set(rows.map(([found]) => Number(found) as Token));
     this.#seen.set(instance, seen);
-    return seen.has(token);
+    // A record that retention has deleted there was there before.
+    return seen.has(token) || await readFloor(replica) >= token;
   }
 }

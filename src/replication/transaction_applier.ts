@@ -26,7 +26,11 @@ import {
 } from "./transaction.ts";
 
 /** Resolves once what a transaction wrote can be read. */
-export type VisibilityGate = (instance: string, token: Token) => Promise<void>;
+export type VisibilityGate = (
+  instance: string,
+  token: Token,
+  isRewound?: boolean,
+) => Promise<void>;
 
 /** What has been taken in so far. */
 export interface ApplierStats {
@@ -144,6 +148,15 @@ export class TransactionApplier {
   /** Whether several transactions may be applied as one. */
   get takesSteps(): boolean {
     return this.#visible === undefined;
+  }
+
+  /**
+   * Waits until what an instance wrote up to a token can be read, whatever was
+   * seen of it before; `undefined` where it can already, as reads don't come
+   * from a replica.
+   */
+  visibleAgain(instance: string, token: Token): Promise<void> | undefined {
+    return this.#visible?.(instance, token, true);
   }
 
   /** Calls a handler for every later transaction with rows of the stream. */

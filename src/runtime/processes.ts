@@ -47,6 +47,14 @@ function isSignalable(pid: number): boolean {
 
 /** proc(5): field 3 of `stat` is the state, field 22 the start in ticks since boot. */
 function markOf(pid: number): string {
+  if (pid !== process.pid) return readMark(pid);
+  return ownMark ??= readMark(pid);
+}
+
+/** As long as it lives, a process's own stays the same. */
+let ownMark: string | undefined;
+
+function readMark(pid: number): string {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

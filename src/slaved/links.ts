@@ -9,8 +9,8 @@ import { ReplicationClient } from "../replication/client.ts";
 import { EphemeralFollower } from "../replication/ephemeral_follower.ts";
 import type { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower, type FollowerOptions } from "../replication/follower.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { MAX_LINE_BYTES } from "../runtime/limits.ts";
-import { systemRandom } from "../runtime/random.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import {
@@ -64,6 +64,7 @@ export function createLinks(
   { following, ephemeral, calls, voice, wireNames }: LinkParts,
 ): readonly Link[] {
   const { clock, logger } = following;
+  const { random } = environmentOf(options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, serverName } = options;
   return sourcesOf(options, false).map((address) => {
     const transport = rememberFailure(
@@ -77,7 +78,7 @@ export function createLinks(
         canAsk: calls.canAsk,
         fetch: calls.fetchUpdates,
         clock,
-        random: systemRandom,
+        random,
         logger,
       }),
       live: live.resolve,
@@ -94,7 +95,7 @@ export function createLinks(
       pingIntervalMs: options.pingIntervalMs,
       silenceTimeoutMs: options.silenceTimeoutMs,
       clock,
-      random: systemRandom,
+      random,
       logger,
     });
     const name = nameOfAddress(address);

@@ -8,9 +8,8 @@ import { openListen } from "../database/postgres_notify.ts";
 import type { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { NotifyListener } from "../replication/notify_listener.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /**
@@ -42,8 +41,7 @@ export function listenForPokes(
       listening();
       watcher.poke();
     },
-    clock: systemClock,
-    random: systemRandom,
+    ...environmentOf(options),
     logger: options.logger ?? silentLogger,
   });
 }

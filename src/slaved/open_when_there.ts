@@ -12,7 +12,7 @@ import {
 import { openForReading } from "../database/open_database.ts";
 import { hideSecrets } from "../database/postgres_pool.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { CONNECT_TIMEOUT_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import { type Deferred, pause } from "../runtime/waiting.ts";
@@ -32,6 +32,7 @@ export async function openWhenThere<Database>(
   deadlineMs: number,
 ): Promise<ReadEngine<Database>> {
   const { database, signal, connectTimeoutMs } = options;
+  const { clock } = environmentOf(options);
   while (true) {
     let missing = "its tables are not there yet";
     try {
@@ -49,7 +50,7 @@ export async function openWhenThere<Database>(
       if (!isPassing(error)) throw error;
       missing = messageOf(error);
     }
-    if (systemClock.monotonicMs() >= deadlineMs) {
+    if (clock.monotonicMs() >= deadlineMs) {
       throw connectTimeoutError(
         `database ${
           quote(hideSecrets(database))
@@ -57,7 +58,7 @@ export async function openWhenThere<Database>(
         connectTimeoutMs,
       );
     }
-    await pause(systemClock, MIN_BACKOFF_MS, signal);
+    await pause(clock, MIN_BACKOFF_MS, signal);
     signal?.throwIfAborted();
   }
 }
@@ -79,20 +80,22 @@ export interface AwaitedLink {
  */
 export async function untilLive(
   { name, transport, live }: AwaitedLink,
-  { connectTimeoutMs, signal }: SlavedStoreOptions,
+  options: SlavedStoreOptions,
   deadlineMs: number,
 ): Promise<void> {
+  const { connectTimeoutMs, signal } = options;
+  const { clock } = environmentOf(options);
   const { promise, reject } = live;
   const abort = () => reject(signal?.reason);
   signal?.addEventListener("abort", abort);
-  const cancel = systemClock.schedule(
+  const cancel = clock.schedule(
     () => {
       const lastFailure = transport?.lastFailure ?? "";
       const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
       const missing = `nobody answers at ${name}${reason}`;
       reject(connectTimeoutError(missing, connectTimeoutMs));
     },
-    Math.max(0, deadlineMs - systemClock.monotonicMs()),
+    Math.max(0, deadlineMs - clock.monotonicMs()),
   );
   try {
     await promise;

@@ -8,7 +8,7 @@ import type { ReadEngine } from "../database/engine.ts";
 import { openForReading } from "../database/open_database.ts";
 import { ReplicaGate } from "../replication/replica_gate.ts";
 import type { VisibilityGate } from "../replication/transaction_applier.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -44,12 +44,12 @@ export function openReplica<Database>(
   const engine = openForReading<Database>(replica, options);
   const gate = new ReplicaGate({
     replica: engine.session,
-    clock: systemClock,
+    clock: environmentOf(options).clock,
     logger,
   });
   return {
     engine,
     gate,
-    visible: (instance, token) => gate.visible(instance, token),
+    visible: (...what) => gate.visible(...what),
   };
 }

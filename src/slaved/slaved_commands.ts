@@ -22,25 +22,27 @@ import {
   type SlavedPresence,
 } from "../replication/presence_reporter.ts";
 import type { ReplicationClientOptions } from "../replication/client.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import {
   MAX_LINE_BYTES,
   MAX_PRESENT_USERS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /** Commands and presence, as a slaved store has them. */
 export class SlavedVoice {
-  readonly instanceId: string = systemRandom.id();
+  readonly instanceId: string;
   readonly bus: CommandBus;
   readonly presence: PresenceReporter;
   readonly #clients: ReplicationClient[] = [];
 
   /** Constructs one without connections. */
-  constructor({ maxLineBytes, maxPresentUsers, logger }: SlavedStoreOptions) {
+  constructor(options: SlavedStoreOptions) {
+    const { maxLineBytes, maxPresentUsers, logger } = options;
+    const { clock, random } = environmentOf(options);
+    this.instanceId = random.id();
     this.bus = new CommandBus({
       instance: this.instanceId,
       maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
@@ -51,7 +53,7 @@ export class SlavedVoice {
       instanceId: this.instanceId,
       maxUsers: maxPresentUsers ?? MAX_PRESENT_USERS,
       refreshMs: PRESENCE_TIMEOUT_MS / 4,
-      clock: systemClock,
+      clock,
       send: (command) => this.#say(command),
     });
   }

@@ -7,6 +7,7 @@
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
 import type { WriterHttpOptions } from "./writer_calls.ts";
@@ -17,7 +18,8 @@ export interface SlavedStoreOptions
     DatabaseOptions,
     KeepAliveOptions,
     DeclarationOptions,
-    WriterHttpOptions {
+    WriterHttpOptions,
+    EnvironmentOptions {
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

@@ -15,11 +15,10 @@ import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyListener } from "../replication/notify_listener.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import { TransactionApplier } from "../replication/transaction_applier.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { Declarations } from "../store/declarations.ts";
 import { createLinks, type Link, sourcesOf } from "./links.ts";
@@ -54,7 +53,7 @@ export function assembleSlaved<Database>(
   { caches, streams, wireNames }: Declarations,
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
-  const clock = systemClock;
+  const { clock, random } = environmentOf(options);
   const { session } = engine;
   const position = new ReaderPosition(clock);
   const lag = new LagMeter(position, clock);
@@ -69,9 +68,10 @@ export function assembleSlaved<Database>(
   );
   const following = {
     session,
-    refresh: () => {
-      engine.reopenIfReplaced();
-      return identity.read();
+    refresh: async () => {
+      const isReplaced = engine.reopenIfReplaced();
+      await identity.read();
+      return isReplaced;
     },
     applier,
     caches,
@@ -88,7 +88,7 @@ export function assembleSlaved<Database>(
     ...options,
     wireNames,
     clock,
-    random: systemRandom,
+    random,
   });
   const ephemeral = new EphemeralStreams({
     streams: streams.ephemeral,
@@ -152,7 +152,7 @@ export async function watchDatabase<Database>(
     isApplied: (instance, token) => position.contains(instance, token),
     follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
     intervalMs: pollIntervalMs,
-    clock: systemClock,
+    clock: environmentOf(options).clock,
     logger,
   });
   if (!isPoked) return { watcher, listener: undefined };

@@ -20,7 +20,8 @@ import {
   waitForPosition,
 } from "../replication/wait_for.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemClock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import {
   CALL_TIMEOUT_MS,
@@ -72,6 +73,7 @@ import type { CallOptions, CallResult } from "./writer_calls.ts";
  * ```
  */
 export class SlavedStore<Database> extends SlavedCommands {
+  readonly #clock: Clock;
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #parts: SlavedParts<Database>;
@@ -84,10 +86,12 @@ export class SlavedStore<Database> extends SlavedCommands {
     declared: Declarations,
   ) {
     const parts = assembleSlaved(options, engine, declared);
+    const { clock } = environmentOf(options);
     super({
       session: engine.session,
-      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+      horizon: () => readHorizon(engine.session, { clock }),
     }, parts.voice);
+    this.#clock = clock;
     this.#engine = engine;
     this.#streams = declared.streams;
     this.#parts = parts;
@@ -112,7 +116,8 @@ export class SlavedStore<Database> extends SlavedCommands {
     requireSources(options);
     signal?.throwIfAborted();
     const parts = declare(options);
-    const deadlineMs = systemClock.monotonicMs() + connectTimeoutMs;
+    const { clock } = environmentOf(options);
+    const deadlineMs = clock.monotonicMs() + connectTimeoutMs;
     const engine = await openWhenThere<Database>(options, deadlineMs);
     let store: SlavedStore<Database>;
     try {
@@ -202,7 +207,7 @@ export class SlavedStore<Database> extends SlavedCommands {
       position: this.#parts.position,
       applier: this.#parts.applier,
       streams: this.#streams,
-      clock: systemClock,
+      clock: this.#clock,
     };
     return await waitForPosition(
       parts,
@@ -271,14 +276,14 @@ export class SlavedStore<Database> extends SlavedCommands {
     options: CallOptions = {},
   ): Promise<CallResult<Result>> {
     const { signal, timeoutMs = CALL_TIMEOUT_MS, wait = true } = options;
-    const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
     const { result, instance, token } = await this.#parts.calls.call(
       name,
       args,
       options,
     );
     if (wait) {
-      const leftMs = Math.max(0, deadlineMs - systemClock.monotonicMs());
+      const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       await this.waitFor({ instance, token }, { signal, timeoutMs: leftMs });
     }
     return { result: result as Result, instance, token };
@@ -311,7 +316,7 @@ export class SlavedStore<Database> extends SlavedCommands {
     // From its first look on, it hears of instances that it isn't connected to.
     // A commit that hangs on the server must not hold it up for long.
     const looked = this.#watch?.watcher.look() ?? Promise.resolve();
-    await soon(looked, systemClock, FIRST_LOOK_TIMEOUT_MS);
+    await soon(looked, this.#clock, FIRST_LOOK_TIMEOUT_MS);
   }
 
   async #close(): Promise<void> {

@@ -11,6 +11,8 @@ export { VersionConflictError } from "../events/version_conflict.ts";
 export type { ExpectedVersion } from "../events/version_conflict.ts";
 export type { AppendOptions } from "./event_appender.ts";
 export type { CallHandler } from "./exposed_calls.ts";
+export type { CancelTimer, Clock } from "../runtime/clock.ts";
+export type { Random } from "../runtime/random.ts";
 export type { TransactionRunOptions } from "./transaction_runner.ts";
 export type {
   CommandFields,

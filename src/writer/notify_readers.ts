@@ -7,7 +7,7 @@
 import { isNotify } from "../database/notify_address.ts";
 import { openNotify } from "../database/postgres_notify.ts";
 import { NotifyPoker } from "../replication/notify_poker.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { WriterStoreOptions } from "./writer_options.ts";
 
@@ -30,7 +30,7 @@ export function notifyReaders(
   return new NotifyPoker({
     client: openNotify({ ...options, url: options.database }),
     instance,
-    clock: systemClock,
+    clock: environmentOf(options).clock,
     logger: options.logger ?? silentLogger,
   });
 }

@@ -10,7 +10,7 @@ import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
 import { Listeners } from "./listeners.ts";
 import {
@@ -35,13 +35,15 @@ export function requireOptions(options: WriterStoreOptions): void {
 /** Takes the instance's name, the library's tables made or upgraded first. */
 export function takeName<Database>(
   engine: Engine<Database>,
-  { instance = "master", leaseMs = LEASE_MS, schema }: WriterStoreOptions,
+  options: WriterStoreOptions,
   holder: string,
 ): Promise<Lease> {
-  const nowMs = Math.round(systemClock.wallMs());
+  const { instance = "master", leaseMs = LEASE_MS, schema } = options;
+  const { clock } = environmentOf(options);
+  const nowMs = Math.round(clock.wallMs());
   return takeLease(
     engine,
-    { instance, leaseMs, holder, clock: systemClock },
+    { instance, leaseMs, holder, clock },
     (session) => migrate(session, LOG_MIGRATIONS, nowMs, schema),
   );
 }

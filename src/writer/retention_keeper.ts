@@ -11,7 +11,8 @@ import {
   retainStream,
   type RetentionPolicies,
 } from "../log/retention.ts";
-import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { CALL_RETENTION_MS, RETENTION_INTERVAL_MS } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
@@ -99,7 +100,7 @@ export function keepRetained<Database>(
     policies: retention,
     callRetentionMs: options.callRetentionMs ?? CALL_RETENTION_MS,
     intervalMs: retentionIntervalMs,
-    clock: systemClock,
+    clock: environmentOf(options).clock,
     logger: options.logger ?? silentLogger,
   });
 }

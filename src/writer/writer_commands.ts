@@ -19,7 +19,7 @@ import {
 } from "../replication/command_bus.ts";
 import { type Presence, PresenceTable } from "../replication/presence.ts";
 import { Streamer } from "../replication/streamer.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import {
   MAX_CONNECTIONS,
   MAX_OUTBOX_BYTES,
@@ -45,7 +45,7 @@ export function createVoice(
   { streams, wireNames }: Declarations,
 ): WriterVoice {
   const { logger = silentLogger } = options;
-  const clock = systemClock;
+  const { clock } = environmentOf(options);
   const bus = new CommandBus({
     instance,
     maxLineBytes: lineLimit(options),

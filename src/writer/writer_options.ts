@@ -8,6 +8,7 @@ import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { EndpointOptions } from "./endpoint_options.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LINE_BYTES, SYNAPSE_MAX_LINE_BYTES } from "../runtime/limits.ts";
@@ -20,7 +21,8 @@ export interface WriterStoreOptions
     DatabaseOptions,
     KeepAliveOptions,
     DeclarationOptions,
-    EndpointOptions {
+    EndpointOptions,
+    EnvironmentOptions {
   /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;
 

@@ -8,7 +8,7 @@ import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import {
   LEASE_MS,
   MAX_ATTEMPTS,
@@ -17,7 +17,6 @@ import {
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { Declarations } from "../store/declarations.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { WriterEndpoint } from "./endpoint.ts";
@@ -64,7 +63,7 @@ export function assembleWriter<Database>(
   const { options, engine, lease, declared } = assembly;
   const { instance } = lease;
   const { logger = silentLogger } = options;
-  const clock = systemClock;
+  const { clock, random } = environmentOf(options);
   const voice = createVoice(options, lease, declared);
   const { streamer } = voice;
   const listeners = new Listeners(options, {
@@ -109,10 +108,10 @@ export function assembleWriter<Database>(
     ...known,
     transaction: (...call) => runner.run(...call),
     maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
-    random: systemRandom,
+    random,
   });
   const endpoint = new WriterEndpoint({
-    source: { ...known, run: systemRandom.id(), held: publisher.logs },
+    source: { ...known, run: random.id(), held: publisher.logs },
     call: (...call) => calls.call(...call),
     endpoint: options,
     clock,
@@ -139,14 +138,14 @@ function createRunner<Database>(
 ): TransactionRunner<Database> {
   const { streams, caches } = declared;
   const memory = new AggregateMemory();
+  const environment = environmentOf(options);
   const parts = {
     memory,
     inline,
     instance: lease.instance,
     streams,
     caches,
-    clock: systemClock,
-    random: systemRandom,
+    ...environment,
     limits: {
       maxRows: options.maxRowsPerTransaction ?? MAX_ROWS_PER_TRANSACTION,
       maxBytes: MAX_TRANSACTION_BYTES,
@@ -169,8 +168,7 @@ function createRunner<Database>(
       for (const { name, key } of invalidations) caches.apply(name, key);
     },
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
-    clock: systemClock,
-    random: systemRandom,
+    ...environment,
     logger: options.logger ?? silentLogger,
   });
 }

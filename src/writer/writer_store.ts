@@ -15,10 +15,10 @@ import type { Lease } from "../log/lease.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
-import { systemClock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { environmentOf } from "../runtime/environment.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
@@ -67,6 +67,7 @@ import type { WriterStats } from "./writer_stats.ts";
  * ```
  */
 export class WriterStore<Database> extends WriterCommands {
+  readonly #clock: Clock;
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
   readonly #inline: Projection<Database>[];
@@ -84,15 +85,17 @@ export class WriterStore<Database> extends WriterCommands {
   ) {
     const inline: Projection<Database>[] = [];
     const parts = assembleWriter({ options, engine, lease, declared, inline });
+    const { clock } = environmentOf(options);
     super({
       session: engine.session,
-      horizon: () => readHorizon(engine.session, { clock: systemClock }),
+      horizon: () => readHorizon(engine.session, { clock }),
       writeSnapshot: (key, snapshot) =>
         engine.transaction(
           "snapshot",
           (session) => writeSnapshot(session, key, snapshot),
         ),
     }, parts.voice);
+    this.#clock = clock;
     this.#engine = engine;
     this.#lease = lease;
     this.#parts = parts;
@@ -118,10 +121,11 @@ export class WriterStore<Database> extends WriterCommands {
   ): Promise<WriterStore<Database>> {
     requireOptions(options);
     const parts = declare(options);
-    const holder = `headwater ${systemRandom.id()}`;
+    const { clock, random } = environmentOf(options);
+    const holder = `headwater ${random.id()}`;
     const engine = openDatabase<Database>(
       options.database,
-      systemClock,
+      clock,
       options,
       holder,
     );
@@ -268,7 +272,7 @@ export class WriterStore<Database> extends WriterCommands {
    *   catches up, or has another version; `EVENTS_DELETED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    await prepareInline(this.#engine, projection, systemClock);
+    await prepareInline(this.#engine, projection, this.#clock);
     this.#inline.push(projection);
   }
 

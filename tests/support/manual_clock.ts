@@ -1,5 +1,6 @@
-// A clock whose time passes when a test says so.
+// A virtual clock for tests that look at once, without waiting for promises.
 
+import { VirtualClock } from "../../src/testing/mod.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 
 /** A clock and its hand. */
@@ -10,43 +11,18 @@ export interface ManualClock extends Clock {
   readonly timers: number;
 }
 
-interface Timer {
-  dueMs: number;
-  readonly action: () => void;
-  readonly intervalMs: number | undefined;
-}
-
-/** Makes a clock that stands at `startMs`, for the wall and for the stopwatch. */
+/** Makes a clock that stands at `startMs`, for the wall. */
 export function manualClock(startMs = 1_000_000): ManualClock {
-  let nowMs = startMs;
-  const timers = new Set<Timer>();
-  const add = (action: () => void, ms: number, intervalMs?: number) => {
-    const timer = { dueMs: nowMs + ms, action, intervalMs };
-    timers.add(timer);
-    return () => void timers.delete(timer);
-  };
-  const nextDue = (untilMs: number): Timer | undefined => {
-    const [first] = [...timers].sort((a, b) => a.dueMs - b.dueMs);
-    return first !== undefined && first.dueMs <= untilMs ? first : undefined;
-  };
+  const clock = new VirtualClock({ wallMs: startMs });
   return {
-    wallMs: () => nowMs,
-    monotonicMs: () => nowMs,
-    schedule: (action, delayMs) => add(action, delayMs),
-    repeat: (action, intervalMs) => add(action, intervalMs, intervalMs),
-    nextTurn: (action) => void setImmediate(action),
+    wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    schedule: (action, delayMs) => clock.schedule(action, delayMs),
+    repeat: (action, intervalMs) => clock.repeat(action, intervalMs),
+    nextTurn: (action) => clock.nextTurn(action),
     get timers() {
-      return timers.size;
+      return clock.timers;
     },
-    advance(ms) {
-      const untilMs = nowMs + ms;
-      for (let due = nextDue(untilMs); due; due = nextDue(untilMs)) {
-        nowMs = due.dueMs;
-        if (due.intervalMs === undefined) timers.delete(due);
-        else due.dueMs += due.intervalMs;
-        due.action();
-      }
-      nowMs = untilMs;
-    },
+    advance: (ms) => clock.elapse(ms),
   };
 }

@@ -1,0 +1,221 @@
+// Deliberate mistakes: each a piece of the built code, and what to put in its
+// place. The simulation must catch every one. `breaks` is the promise at stake.
+
+export interface Mutation {
+  readonly name: string;
+  readonly breaks: number;
+  /** Files of dist/src; the text stands there once. */
+  readonly patches: readonly (readonly [
+    file: string,
+    text: string,
+    replacement: string,
+  ])[];
+}
+
+const FOLLOWER = "replication/follower.js";
+const APPLIER = "replication/transaction_applier.js";
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "announce before the commit",
+    breaks: 1,
+    patches: [[
+      "writer/transaction_runner.js",
+      "await recorded;\n        return done;",
+      "await recorded;\n        recorder.committed(state.ticket);\n        return done;",
+    ]],
+  },
+  {
+    name: "follow nobody through the database",
+    breaks: 1,
+    patches: [[
+      "replication/database_watcher.js",
+      "if (!isConnected(name) && !isReached(end)) {",
+      "if (false) {",
+    ]],
+  },
+  {
+    name: "tell of commits in the order they end in",
+    breaks: 2,
+    patches: [[
+      "writer/commit_order.js",
+      "if (token <= position)\n                due.push(transaction);",
+      "due.push(transaction);",
+    ]],
+  },
+  {
+    name: "keep torn batches when the connection is lost",
+    breaks: 3,
+    patches: [[
+      FOLLOWER,
+      "this.#assembler.reset();",
+      "",
+    ]],
+  },
+  {
+    name: "lose the last row of a batch",
+    breaks: 3,
+    patches: [[
+      "replication/batch_assembler.js",
+      "rows.push(row);",
+      "if (token === undefined || rows.length === 0) rows.push(row);",
+    ]],
+  },
+  {
+    name: "call handlers twice",
+    breaks: 3,
+    patches: [[
+      APPLIER,
+      "calls.push([handler, batch]);",
+      "calls.push([handler, batch], [handler, batch]);",
+    ]],
+  },
+  {
+    name: "move the position before the handlers",
+    breaks: 3,
+    patches: [[
+      APPLIER,
+      "const handled = this.#handle(transaction, records);",
+      "this.#position.advance(instance, token);\n        const handled = this.#handle(transaction, records);",
+    ]],
+  },
+  {
+    name: "tell the position before the rows",
+    breaks: 3,
+    patches: [[
+      "replication/streamer.js",
+      "this.#sendToAll(this.#lines + this.#takePositions(isQuietOver ? undefined : stream));",
+      "this.#sendToAll(this.#takePositions(isQuietOver ? undefined : stream) + this.#lines);",
+    ]],
+  },
+  {
+    name: "keep a load that was invalidated meanwhile",
+    breaks: 4,
+    patches: [[
+      "caches/keyed_cache.js",
+      "loading.then(undefined, () => {",
+      "loading.then(() => void this.#entries.set(single ?? this.#trie.use(kept), loading), () => {",
+    ]],
+  },
+  {
+    name: "expand only the first part of a group",
+    breaks: 4,
+    patches: [[
+      "caches/cache_registry.js",
+      "for (const [name, parts] of expanded)\n            this.#invalidate",
+      "for (const [name, parts] of expanded.slice(0, 1))\n            this.#invalidate",
+    ]],
+  },
+  {
+    name: "wake waiters a token early",
+    breaks: 5,
+    patches: [[
+      "replication/token_waiters.js",
+      "this.#heap[0].token <= token)",
+      "this.#heap[0].token <= token + 1)",
+    ]],
+  },
+  {
+    name: "invalidate once waiters are awake",
+    breaks: 5,
+    patches: [[
+      APPLIER,
+      "if (stream === CACHES_STREAM)\n                this.#invalidate(rows);\n            isHandled",
+      "if (stream === CACHES_STREAM)\n                queueMicrotask(() => this.#invalidate(rows));\n            isHandled",
+    ]],
+  },
+  {
+    name: "forget the flush on a reset",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "caches.flush();\n        const visible",
+      "const visible",
+    ]],
+  },
+  {
+    name: "adopt a position before catching up to it",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "for await (const page of catchUp(",
+      "position.advance(instance, upTo);\n        for await (const page of catchUp(",
+    ]],
+  },
+  {
+    name: "take rows before the first position",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "if (!this.#connected.has(instance))\n            return;\n        const complete",
+      "const complete",
+    ]],
+  },
+  {
+    name: "ignore what retention has deleted",
+    breaks: 6,
+    patches: [[
+      "replication/catch_up.js",
+      "return floor <= after && await hasRecord(session, instance, upTo);",
+      "return true;",
+    ], [
+      FOLLOWER,
+      "if (await readFloor(session) > reached) {",
+      "if (false) {",
+    ]],
+  },
+  {
+    name: "delete without noting the floor",
+    breaks: 6,
+    patches: [[
+      "log/retention.js",
+      "await session.run(SET_FLOOR, [stream, upTo]);",
+      "",
+    ]],
+  },
+  {
+    name: "skip the history check",
+    breaks: 7,
+    patches: [[
+      FOLLOWER,
+      'else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, "the log was rewound");',
+      'else if (false) {\n                await this.#reset(instance, token, "the log was rewound");',
+    ]],
+  },
+  {
+    name: "commit under a lease that is another's",
+    breaks: 8,
+    patches: [[
+      "log/sqlite_append.js",
+      "WHERE name = ? AND fence = ?)\n      AND",
+      "WHERE name = ? AND ? > 0)\n      AND",
+    ]],
+  },
+  {
+    name: "let a laggard's outbox grow",
+    breaks: 9,
+    patches: [[
+      "replication/streamer.js",
+      "if (queuedBytes <= maxOutboxBytes)\n                continue;",
+      "continue;",
+    ]],
+  },
+  {
+    name: "begin backing off anew at every attempt",
+    breaks: 9,
+    patches: [[
+      "replication/client.js",
+      "if (wasLive)\n                delayMs = minBackoffMs;",
+      "delayMs = minBackoffMs;",
+    ]],
+  },
+  {
+    name: "invalidate only once where a replica lags",
+    breaks: 10,
+    patches: [[
+      APPLIER,
+      "for (const { stream, rows } of records) {\n                    if (stream === CACHES_STREAM)\n                        this.#invalidate(rows);\n                }",
+      "",
+    ]],
+  },
+];

@@ -1,0 +1,77 @@
+// The reader's parts as they are, with somebody who looks on: before a position
+// moves, and once the history was checked.
+
+import { CacheRegistry } from "../../src/caches/cache_registry.ts";
+import type { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import {
+  HistoryMarks,
+  type HistoryMarksOptions,
+} from "../../src/replication/history_marks.ts";
+import { ReaderPosition } from "../../src/replication/reader_position.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
+import { silentLogger } from "../../src/runtime/logger.ts";
+import type { Token } from "../../src/tokens/token.ts";
+import { rowGroup } from "./plan.ts";
+
+/** Is told before anything changes. */
+export interface Watcher {
+  advancing(instance: string, token: number): void;
+  resetting(instance: string, token: number): void;
+}
+
+export class WatchedPosition extends ReaderPosition {
+  readonly #watcher: Watcher;
+
+  constructor(clock: Clock, watcher: Watcher) {
+    super(clock);
+    this.#watcher = watcher;
+  }
+
+  override advance(instance: string, token: Token): void {
+    if (!this.contains(instance, token)) {
+      this.#watcher.advancing(instance, token);
+    }
+    super.advance(instance, token);
+  }
+
+  override reset(instance: string, token: Token): void {
+    this.#watcher.resetting(instance, token);
+    super.reset(instance, token);
+  }
+}
+
+export class WatchedMarks extends HistoryMarks {
+  readonly #checked: (instance: string) => void;
+
+  constructor(
+    options: HistoryMarksOptions,
+    checked: (instance: string) => void,
+  ) {
+    super(options);
+    this.#checked = checked;
+  }
+
+  override async isInHistory(
+    instance: string,
+    reached: Token,
+  ): Promise<boolean> {
+    const isInHistory = await super.isInHistory(instance, reached);
+    // Else it starts over.
+    if (isInHistory) this.#checked(instance);
+    return isInHistory;
+  }
+}
+
+/** Remembers its caches. */
+export class WatchedCaches extends CacheRegistry {
+  readonly byName = new Map<string, KeyedCache>();
+
+  constructor() {
+    super([rowGroup], silentLogger);
+  }
+
+  override register(cache: KeyedCache): void {
+    this.byName.set(cache.name, cache);
+    super.register(cache);
+  }
+}

@@ -20,8 +20,11 @@ import {
 } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
 import { Coalescer } from "./coalescer.ts";
-import { CACHES_STREAM, type LoggedTransaction } from "./transaction.ts";
-import type { LoggedStep } from "./transaction_applier.ts";
+import {
+  CACHES_STREAM,
+  type LoggedStep,
+  type LoggedTransaction,
+} from "./transaction.ts";
 
 const PAGE = { records: CATCH_UP_PAGE_RECORDS, bytes: CATCH_UP_PAGE_BYTES };
 
@@ -131,6 +134,7 @@ function toStep(
     instance,
     rows,
     invalidate: () => coalescer.apply(joined),
+    isWhole: () => reachesBackTo(session, page.after),
     read: async (streams) => {
       const place = { instance, after: page.after, upTo: page.upTo };
       return groupByToken(

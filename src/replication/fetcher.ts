@@ -81,8 +81,7 @@ export class Fetcher {
       const step of catchUpSteps(session, range, caches, maxCatchUpKeys)
     ) {
       if (signal.aborted) throw closedError();
-      if (!await reachesBackTo(session, step.after)) return false;
-      await applier.applyStep(step);
+      if (!await applier.applyStep(step)) return false;
       meter.add(step.upTo, step.rows);
       await this.#pageDone(meter);
     }

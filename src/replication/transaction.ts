@@ -31,3 +31,26 @@ export const CACHES_STREAM = "caches";
 function rank(stream: string): number {
   return stream === CACHES_STREAM ? 0 : 1;
 }
+
+/**
+ * Several transactions of one instance that are applied as one: none of its
+ * others lies between them.
+ */
+export interface LoggedStep {
+  /** Who wrote them. */
+  readonly instance: string;
+  /** The last one's token. */
+  readonly upTo: Token;
+  /** How many they are. */
+  readonly transactions: number;
+  /** Rows by stream. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** Does all that they invalidate. */
+  readonly invalidate: () => void;
+  /** Fetches what some streams have, token by token. */
+  readonly read: (
+    streams: readonly string[],
+  ) => Promise<readonly LoggedTransaction[]>;
+  /** Whether none of it had been deleted when it was read. */
+  readonly isWhole: () => Promise<boolean>;
+}

@@ -22,6 +22,7 @@ import {
 import {
   CACHES_STREAM,
   cachesFirst,
+  type LoggedStep,
   type LoggedTransaction,
 } from "./transaction.ts";
 
@@ -44,27 +45,6 @@ export interface ApplierStats {
   readonly handlerFailures: number;
   /** Batches that wait behind one that a handler is to get again, that one included. */
   readonly queuedBatches: number;
-}
-
-/**
- * Several transactions of one instance that are applied as one: none of its
- * others lies between them.
- */
-export interface LoggedStep {
-  /** Who wrote them. */
-  readonly instance: string;
-  /** The last one's token. */
-  readonly upTo: Token;
-  /** How many they are. */
-  readonly transactions: number;
-  /** Rows by stream. */
-  readonly rowsByStream: ReadonlyMap<string, number>;
-  /** Does all that they invalidate. */
-  readonly invalidate: () => void;
-  /** Fetches what some streams have, token by token. */
-  readonly read: (
-    streams: readonly string[],
-  ) => Promise<readonly LoggedTransaction[]>;
 }
 
 /** What is known of one stream. */
@@ -95,7 +75,7 @@ export class TransactionApplier {
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
-  #busy: Promise<void> | undefined;
+  #busy: Promise<unknown> | undefined;
   #transactions = 0;
   #rows = 0;
   #handlerFailures = 0;
@@ -233,9 +213,10 @@ export class TransactionApplier {
    * Applies transactions as one, unless the position contains them already:
    * first all invalidations, then the handlers of each, then the position moves.
    *
+   * @returns Whether all of it was still there; if not, nothing was applied.
    * @throws {HeadwaterError} As {@linkcode apply}, or what reading throws.
    */
-  applyStep(step: LoggedStep): Promise<void> {
+  applyStep(step: LoggedStep): Promise<boolean> {
     if (this.#busy !== undefined) {
       const again = () => this.applyStep(step);
       return this.#busy.then(again, again);
@@ -243,7 +224,7 @@ export class TransactionApplier {
     return this.#occupy(this.#applyStep(step));
   }
 
-  #occupy(applied: Promise<void>): Promise<void> {
+  #occupy<Result>(applied: Promise<Result>): Promise<Result> {
     const busy = applied.finally(() => {
       if (this.#busy === busy) this.#busy = undefined;
     });
@@ -251,10 +232,11 @@ export class TransactionApplier {
     return busy;
   }
 
-  async #applyStep(step: LoggedStep): Promise<void> {
+  async #applyStep(step: LoggedStep): Promise<boolean> {
     const { instance, upTo } = step;
-    if (this.#position.contains(instance, upTo)) return;
+    if (this.#position.contains(instance, upTo)) return true;
     const transactions = await this.#readHandled(step);
+    if (transactions === undefined) return false;
     step.invalidate();
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
@@ -270,16 +252,22 @@ export class TransactionApplier {
       if (handled !== undefined) await handled;
     }
     this.#position.advance(instance, upTo);
+    return true;
   }
 
-  /** What somebody handles, though he may have begun to while it was read. */
-  async #readHandled(step: LoggedStep): Promise<readonly LoggedTransaction[]> {
+  /**
+   * What somebody handles, though he may have begun to while it was read;
+   * `undefined` if some of it is gone.
+   */
+  async #readHandled(
+    step: LoggedStep,
+  ): Promise<readonly LoggedTransaction[] | undefined> {
     while (true) {
       const streams = this.handledStreams.filter((stream) =>
         step.rowsByStream.has(stream)
       );
-      if (streams.length === 0) return [];
-      const read = await step.read(streams);
+      const read = streams.length === 0 ? [] : await step.read(streams);
+      if (!await step.isWhole()) return undefined;
       if (
         this.handledStreams.every((stream) =>
           streams.includes(stream) || !step.rowsByStream.has(stream)

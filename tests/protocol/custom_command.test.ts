@@ -47,8 +47,11 @@ t.test("a codec of one's own has the last field to itself", (t) => {
 
 t.test("what was formatted is parsed again", (t) => {
   const any = defineCommand("ANY", z.json());
+  // zod takes a key of this name for an attack, and leaves it out.
+  const json = fc.jsonValue()
+    .filter((value) => !JSON.stringify(value).includes("__proto__"));
   fc.assert(
-    fc.property(fc.jsonValue(), (value) => {
+    fc.property(json, (value) => {
       const text = any.format(value as z.infer<ReturnType<typeof z.json>>);
       const line = formatCustom({ name: "ANY", from: "a", to: "b", text });
       const parsed = parseCommand(line) as { text: string };

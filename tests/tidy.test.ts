@@ -23,6 +23,7 @@ const REPLICATION_AND_BELOW = [
   "log",
   "protocol",
   "streams",
+  "telemetry",
   "tokens",
   "transport",
 ];
@@ -59,6 +60,11 @@ const LAWS: Readonly<Record<string, Law>> = {
     floor: 4,
     folders: ["database", "events", "log", "tokens"],
     packages: ["kysely"],
+  },
+  telemetry: {
+    floor: 2,
+    folders: ["tokens"],
+    packages: ["@opentelemetry/api"],
   },
   protocol: { floor: 3, folders: ["streams", "tokens"], packages: ["zod"] },
   transport: { floor: 3, folders: [], packages: ["redis"] },

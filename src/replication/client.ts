@@ -8,6 +8,8 @@ import type { Command } from "../protocol/command.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
+import { connections, disconnections } from "../telemetry/channels.ts";
+import type { ConnectedEvent } from "../telemetry/events.ts";
 import type { Outgoing } from "./command_bus.ts";
 import { ReplicationLink } from "./replication_link.ts";
 import type { ReplicationClientOptions } from "./replication_link.ts";
@@ -30,6 +32,11 @@ export class ReplicationClient {
   /** Whether it is connected to a channel on which everybody hears everybody. */
   get isShared(): boolean {
     return this.#link?.isShared ?? false;
+  }
+
+  /** Whether it is connected now. */
+  get isConnected(): boolean {
+    return this.#link !== undefined;
   }
 
   /** How many connections have been made so far. */
@@ -74,8 +81,18 @@ export class ReplicationClient {
           signal,
         );
         this.#connections += 1;
+        const event: ConnectedEvent = {
+          side: "reader",
+          name: this.#options.name,
+          peer: undefined,
+        };
+        if (connections.isHeard) connections.publish(event);
         if (signal.aborted) link.close();
         await link.ended;
+        if (disconnections.isHeard) {
+          const reason = signal.aborted ? "closing" : "lost";
+          disconnections.publish({ ...event, reason });
+        }
         wasLive = receiver.isLive;
       } catch (error) {
         logger("debug", "cannot connect", { error: messageOf(error) });

@@ -10,6 +10,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_CATCH_UP_KEYS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { catchUps } from "../telemetry/channels.ts";
 import {
   catchUp,
   type CatchUpRange,
@@ -39,10 +40,16 @@ export interface FetcherOptions {
 export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #running = new Set<ProgressMeter>();
+  #rows = 0;
 
   /** Constructs one at rest. */
   constructor(options: FetcherOptions) {
     this.#options = options;
+  }
+
+  /** Rows fetched so far, in all streams. */
+  get rows(): number {
+    return this.#rows;
   }
 
   /** How far those have come that are under way. */
@@ -62,10 +69,15 @@ export class Fetcher {
     const meter = new ProgressMeter(range, clock);
     this.#running.add(meter);
     try {
-      return applier.takesSteps
+      const isWhole = applier.takesSteps
         ? await this.#applySteps(range, meter)
         : await this.#applyEach(range, meter);
+      if (isWhole && catchUps.isHeard) {
+        catchUps.publish({ ...range, rows: meter.progress.rows });
+      }
+      return isWhole;
     } finally {
+      this.#rows += meter.progress.rows;
       this.#running.delete(meter);
     }
   }

@@ -18,6 +18,7 @@ import {
 } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
+import { resets } from "../telemetry/channels.ts";
 import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
@@ -63,6 +64,8 @@ export interface FollowerOptions {
 export interface FollowerStats {
   /** Times that rows were fetched from the log. */
   readonly catchUps: number;
+  /** Rows that were fetched, in all streams. */
+  readonly catchUpRows: number;
   /** Times that rows could not be had, and every cache was cleared instead. */
   readonly resets: number;
   /** Catch-ups that are under way. */
@@ -111,6 +114,7 @@ export class Follower implements Receiver {
   get stats(): FollowerStats {
     return {
       catchUps: this.#catchUps,
+      catchUpRows: this.#fetcher.rows,
       resets: this.#resets,
       catchingUp: this.#fetcher.progress,
     };
@@ -305,6 +309,7 @@ export class Follower implements Receiver {
     const { applier, caches, position, logger, lag } = this.#options;
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
+    if (resets.isHeard) resets.publish({ instance, token, reason });
     caches.flush();
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {

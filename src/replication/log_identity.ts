@@ -24,6 +24,11 @@ export class LogIdentity {
     this.#session = session;
   }
 
+  /** Its id; `undefined` before it is read, or where there is none. */
+  get id(): string | undefined {
+    return this.#id;
+  }
+
   /** Reads it; again, where the database may be another by now. */
   async read(): Promise<void> {
     this.#id = await readLogId(this.#session);

@@ -11,6 +11,11 @@ import type { CustomCommand } from "../protocol/custom_command.ts";
 import { formatPositionLine, formatRdataLines } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
+import {
+  connections,
+  disconnections,
+  laggards,
+} from "../telemetry/channels.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { Outgoing } from "./command_bus.ts";
@@ -49,6 +54,8 @@ export class Streamer {
     closing: 0,
     left: 0,
   };
+  /** Rows sent, by stream. */
+  readonly #rows = new Map<string, number>();
   /** The token up to which readers know that a stream has no more rows. */
   readonly #told: Map<string, Token>;
   readonly #cancelTimers: CancelTimer[];
@@ -88,10 +95,14 @@ export class Streamer {
 
   /** What it has done so far. */
   get stats(): StreamerStats {
+    const queues = Array.from(this.#readers, (reader) => reader.queuedBytes);
     return {
       connections: this.#readers.size,
       laggards: this.#disconnections.laggard,
       disconnections: { ...this.#disconnections },
+      rowsByStream: new Map(this.#rows),
+      queuedBytes: queues.reduce((sum, bytes) => sum + bytes, 0),
+      maxQueuedBytes: queues.reduce((max, bytes) => Math.max(max, bytes), 0),
     };
   }
 
@@ -122,6 +133,7 @@ export class Streamer {
       reader.send({ kind: "SERVER", name: serverName });
       reader.ping();
     }
+    if (connections.isHeard) connections.publish(this.#telling(reader));
     return reader;
   }
 
@@ -142,6 +154,7 @@ export class Streamer {
     for (const { stream, rows } of cachesFirst(records)) {
       const name = this.#options.wireNames.toWire(stream);
       this.#lines += formatRdataLines(name, transaction.instance, token, rows);
+      this.#count(stream, rows);
       this.#told.set(stream, token);
       this.#lastStream = stream;
       if (this.#shared > 0) this.#begun.add(stream);
@@ -159,6 +172,7 @@ export class Streamer {
     rows: readonly string[],
   ): void {
     const readers = [...this.#readers];
+    if (readers.length > 0) this.#count(stream, rows);
     const isLossy = readers.some(({ isShared }) => isShared);
     this.#ephemeral.add(stream, token, readers.length > 0 ? rows : [], isLossy);
     this.#flushSoon();
@@ -233,6 +247,9 @@ export class Streamer {
 
   #ended(reader: ConnectedReader, reason: DisconnectReason): void {
     this.#disconnections[reason] += 1;
+    if (disconnections.isHeard) {
+      disconnections.publish({ ...this.#telling(reader), reason });
+    }
     if (!this.#readers.delete(reader)) return;
     if (reader.isShared) this.#shared -= 1;
     this.#options.receiver?.gone(reader);
@@ -345,7 +362,20 @@ export class Streamer {
       reader: reader.name,
       queuedBytes,
     });
+    if (laggards.isHeard) {
+      laggards.publish({ ...this.#telling(reader), queuedBytes });
+    }
     reader.fail("laggard", "Failed to keep up");
+  }
+
+  #count(stream: string, rows: readonly string[]): void {
+    this.#rows.set(stream, (this.#rows.get(stream) ?? 0) + rows.length);
+  }
+
+  #telling(
+    { name }: ConnectedReader,
+  ): { side: "writer"; name: string; peer: string } {
+    return { side: "writer", name: this.#options.instance, peer: name };
   }
 
   #beat(): void {

@@ -61,4 +61,10 @@ export interface StreamerStats {
   readonly laggards: number;
   /** Readers that are gone, by the reason. */
   readonly disconnections: Readonly<Record<DisconnectReason, number>>;
+  /** Rows sent, by stream: each once, however many readers there were; none while there was nobody. */
+  readonly rowsByStream: ReadonlyMap<string, number>;
+  /** Bytes that wait for readers' sockets, in all. */
+  readonly queuedBytes: number;
+  /** Bytes that wait for the reader with the most of them. */
+  readonly maxQueuedBytes: number;
 }

@@ -125,6 +125,11 @@ export class TransactionApplier {
     return handled;
   }
 
+  /** Whether something is being applied, which what comes now waits for. */
+  protected get isBusy(): boolean {
+    return this.#busy !== undefined;
+  }
+
   /** Whether several transactions may be applied as one. */
   get takesSteps(): boolean {
     return this.#visible === undefined;

@@ -87,6 +87,14 @@ export interface SlavedStoreOptions
   /** Is told how a catch-up comes along, page by page. What it throws is logged. */
   readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
 
+  /**
+   * Whether each transaction that is applied makes a span, `headwater.apply`, for
+   * the OpenTelemetry tracer that is installed when the store connects.
+   *
+   * @default {false}
+   */
+  readonly traceApplied?: boolean | undefined;
+
   /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined;
 

@@ -14,7 +14,7 @@ import { LagMeter } from "../replication/lag_meter.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyListener } from "../replication/notify_listener.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
-import { TransactionApplier } from "../replication/transaction_applier.ts";
+import type { TransactionApplier } from "../replication/transaction_applier.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
@@ -24,6 +24,7 @@ import type { Declarations } from "../store/declarations.ts";
 import { createLinks, type Link, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
+import { createApplier } from "./observed_applier.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -60,11 +61,10 @@ export function assembleSlaved<Database>(
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
   const replica = openReplica<Database>(options, logger);
-  const applier = new TransactionApplier(
-    caches,
-    position,
-    logger,
-    replica && replica.visible,
+  const applier = createApplier(
+    { caches, position, logger, visible: replica && replica.visible },
+    options,
+    identity,
   );
   const following = {
     session,

@@ -5,6 +5,7 @@
  */
 
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
+import type { FollowerStats } from "../replication/follower.ts";
 import type { InstanceLag } from "../replication/lag_meter.ts";
 import type { SlavedParts } from "./slaved_parts.ts";
 
@@ -31,10 +32,16 @@ export interface SlavedStats {
   readonly unknownInvalidations: number;
   /** Times that every cache was cleared. */
   readonly flushes: number;
+  /** Times that a log was started over: its missed rows could not be had. */
+  readonly resets: number;
   /** Connections made. */
   readonly connections: number;
+  /** Connections that are open. */
+  readonly openConnections: number;
   /** Times that missed rows were fetched from the log. */
   readonly catchUps: number;
+  /** Rows that were fetched, in all streams. */
+  readonly catchUpRows: number;
   /** Catch-ups that are under way. */
   readonly catchingUp: readonly CatchUpProgress[];
   /** How far it is behind, by instance, as far as it has heard. */
@@ -66,7 +73,10 @@ export function readStats<Database>(
 ): SlavedStats {
   const { applied, unknown, flushes } = caches.stats;
   const isLive = isHearing && links.every(({ follower }) => follower.isLive);
-  const followers = [watched, ...links.map(({ follower }) => follower)];
+  const followed = [watched, ...links.map(({ follower }) => follower)]
+    .map(({ stats }) => stats);
+  const sum = (count: (stats: FollowerStats) => number) =>
+    followed.reduce((all, stats) => all + count(stats), 0);
   const done = applier.stats;
   return {
     ...done,
@@ -75,8 +85,11 @@ export function readStats<Database>(
     unknownInvalidations: unknown,
     flushes,
     connections: links.reduce((all, { client }) => all + client.connections, 0),
-    catchUps: followers.reduce((all, { stats }) => all + stats.catchUps, 0),
-    catchingUp: followers.flatMap(({ stats }) => stats.catchingUp),
+    openConnections: links.filter(({ client }) => client.isConnected).length,
+    resets: sum(({ resets }) => resets),
+    catchUps: sum(({ catchUps }) => catchUps),
+    catchUpRows: sum(({ catchUpRows }) => catchUpRows),
+    catchingUp: followed.flatMap(({ catchingUp }) => catchingUp),
     lag: lag.lags,
     waiters: position.waiters,
     handlerFailures: done.handlerFailures + ephemeral.handlerFailures,

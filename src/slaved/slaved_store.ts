@@ -33,6 +33,8 @@ import { type Declarations, declare } from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
+import type { Unobserve } from "../telemetry/instruments.ts";
+import { observeReader } from "../telemetry/reader_metrics.ts";
 import type { Position, WaitTarget } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openWhenThere, untilLive } from "./open_when_there.ts";
@@ -77,6 +79,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
   readonly #parts: SlavedParts<Database>;
+  readonly #unobserve: Unobserve;
   #watch: Watch | undefined;
   #closing: Promise<void> | undefined;
 
@@ -95,6 +98,11 @@ export class SlavedStore<Database> extends SlavedCommands {
     this.#engine = engine;
     this.#streams = declared.streams;
     this.#parts = parts;
+    this.#unobserve = observeReader({
+      name: options.name ?? "slaved",
+      counts: () => this.stats,
+      position: () => parts.position.current,
+    });
   }
 
   /**
@@ -320,6 +328,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   }
 
   async #close(): Promise<void> {
+    this.#unobserve();
     await closeSlaved(this.#parts, this.#watch);
     await this.#engine.close();
   }

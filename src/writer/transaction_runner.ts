@@ -60,6 +60,8 @@ export type OwnWork<Database, Result> = (
 export interface OwnRunOptions extends TransactionRunOptions {
   /** Its random mark, where it must be known before; it is recorded in any case. */
   readonly commitId?: string | undefined;
+  /** Is told what was recorded, once it is committed. */
+  readonly recorded?: ((outcome: TransactionOutcome) => void) | undefined;
 }
 
 /** What a runner works with. */
@@ -177,12 +179,12 @@ export class TransactionRunner<Database> {
             committed: (done) => this.#committed(name, done, state.ticket),
           },
         );
-        return this.#toCommit(done, state.ticket, attempt);
+        return this.#toCommit(done, state.ticket, attempt, options);
       } catch (error) {
         if (isUnknown(error) && state.ticket !== undefined) {
           const done = state.done as Done<Result>;
           if (await this.#settle(name, done, state.ticket, error)) {
-            return this.#toCommit(done, state.ticket, attempt);
+            return this.#toCommit(done, state.ticket, attempt, options);
           }
         } else if (state.ticket !== undefined) {
           this.#options.recorder.abandoned(state.ticket);
@@ -337,7 +339,9 @@ export class TransactionRunner<Database> {
     { result, outcome }: Done<Result>,
     ticket: Ticket | undefined,
     attempts: number,
+    { recorded }: OwnRunOptions,
   ): Commit<Result> {
+    if (ticket !== undefined) recorded?.(outcome);
     const { instance, recorder } = this.#options;
     const token = ticket?.token ?? outcome.repeated ?? recorder.position;
     return { instance, token, result, attempts };

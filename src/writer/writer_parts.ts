@@ -7,6 +7,7 @@
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
+import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import {
@@ -18,12 +19,16 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
+import type { Unobserve } from "../telemetry/instruments.ts";
+import { findTracer, SpanMaker } from "../telemetry/spans.ts";
+import { observeWriter } from "../telemetry/writer_metrics.ts";
 import { AggregateMemory } from "./aggregate_memory.ts";
 import { WriterEndpoint } from "./endpoint.ts";
 import { ExposedCalls } from "./exposed_calls.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import { Listeners } from "./listeners.ts";
 import { notifyReaders } from "./notify_readers.ts";
+import { ObservedTransactions } from "./observed_transactions.ts";
 import { Publisher } from "./publisher.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
@@ -48,12 +53,15 @@ export interface WriterParts<Database> {
   readonly listeners: Listeners;
   readonly poker: NotifyPoker | undefined;
   readonly recorder: Recorder;
+  readonly identity: LogIdentity;
   readonly runner: TransactionRunner<Database>;
+  readonly transactions: ObservedTransactions<Database>;
   readonly leaseKeeper: LeaseKeeper;
   readonly retentionKeeper: RetentionKeeper<Database> | undefined;
   readonly publisher: Publisher;
   readonly calls: ExposedCalls<Database>;
   readonly endpoint: WriterEndpoint;
+  readonly unobserve: Unobserve;
 }
 
 /** Puts a writer store's parts together, on a database whose name is taken. */
@@ -82,6 +90,13 @@ export function assembleWriter<Database>(
     },
   });
   const runner = createRunner(assembly, recorder);
+  const identity = new LogIdentity(engine.session);
+  const tracer = findTracer();
+  const transactions = new ObservedTransactions(
+    runner,
+    instance,
+    tracer && new SpanMaker({ tracer, logId: () => identity.id }),
+  );
   const leaseKeeper = new LeaseKeeper({
     transact: (name, work) => engine.transaction(name, work),
     lease,
@@ -106,7 +121,7 @@ export function assembleWriter<Database>(
   });
   const calls = new ExposedCalls<Database>({
     ...known,
-    transaction: (...call) => runner.run(...call),
+    transaction: (...call) => transactions.run(...call),
     maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
     random,
   });
@@ -123,12 +138,20 @@ export function assembleWriter<Database>(
     listeners,
     poker,
     recorder,
+    identity,
     runner,
+    transactions,
     leaseKeeper,
     retentionKeeper,
     publisher,
     calls,
     endpoint,
+    unobserve: observeWriter({
+      instance,
+      counts: () => ({ ...streamer.stats, ...runner.stats }),
+      position: () => recorder.position,
+      present: () => voice.presence.size,
+    }),
   };
 }
 

@@ -12,7 +12,6 @@ import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
-import { LogIdentity } from "../replication/log_identity.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -74,7 +73,6 @@ export class WriterStore<Database> extends WriterCommands {
   readonly #parts: WriterParts<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
-  readonly #identity: LogIdentity;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -100,7 +98,6 @@ export class WriterStore<Database> extends WriterCommands {
     this.#lease = lease;
     this.#parts = parts;
     this.#inline = inline;
-    this.#identity = new LogIdentity(engine.session);
     this.#streams = declared.streams;
     this.#caches = declared.caches;
   }
@@ -133,7 +130,7 @@ export class WriterStore<Database> extends WriterCommands {
     try {
       const lease = await takeName(engine, options, holder);
       store = new WriterStore<Database>(options, engine, lease, parts);
-      await store.#identity.read();
+      await store.#parts.identity.read();
       await store.#parts.listeners.open();
       await store.#parts.endpoint.listen();
       return store;
@@ -217,7 +214,7 @@ export class WriterStore<Database> extends WriterCommands {
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
     if (this.#closing !== undefined) throw closedError(`run "${name}"`);
-    return await this.#parts.runner.run(name, work, options);
+    return await this.#parts.transactions.run(name, work, options);
   }
 
   /**
@@ -281,7 +278,7 @@ export class WriterStore<Database> extends WriterCommands {
    * or a URL; `waitFor` takes it in any process.
    */
   currentToken(): string {
-    return this.#identity.format(this.position);
+    return this.#parts.identity.format(this.position);
   }
 
   /**
@@ -305,7 +302,7 @@ export class WriterStore<Database> extends WriterCommands {
         lastTaken: this.#parts.recorder.lastTaken,
         streams: this.#streams,
       },
-      this.#identity.parse(target),
+      this.#parts.identity.parse(target),
       options,
     );
     return await Promise.resolve(reached);
@@ -364,7 +361,9 @@ export class WriterStore<Database> extends WriterCommands {
       leaseKeeper,
       voice,
       poker,
+      unobserve,
     } = this.#parts;
+    unobserve();
     await listeners.close();
     await endpoint.close();
     await retentionKeeper?.close();

@@ -9,6 +9,7 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { HeadwaterError } from "../../mod.ts";
 import { followCommand } from "./follow.ts";
+import { lagCommand } from "./lag.ts";
 import { logCommand } from "./log.ts";
 import { positionsCommand } from "./positions.ts";
 import { projectionsCommand } from "./projections.ts";
@@ -27,6 +28,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .addCommand(serveCommand())
     .addCommand(followCommand())
     .addCommand(positionsCommand())
+    .addCommand(lagCommand())
     .addCommand(logCommand())
     .addCommand(verifyCommand())
     .addCommand(retainCommand())

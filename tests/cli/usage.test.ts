@@ -15,7 +15,7 @@ for (
   const [args, message] of [
     [
       [],
-      /missing command: give serve, follow, positions, log, verify, retain, projections or --help$/m,
+      /missing command: give serve, follow, positions, lag, log, verify, retain, projections or --help$/m,
     ],
     [["nonsense"], /unknown command 'nonsense'/],
     [["serve"], /required option '--database <url>' not specified/],

@@ -1,0 +1,118 @@
+// `headwater lag`, as a process: over a database, over a writer, and over both.
+
+import t from "tap";
+import { until } from "../support/conditions.ts";
+import { startProcess } from "../support/processes.ts";
+import { openWriter, orders, writeSmallLog } from "../admin/small_log.ts";
+import { WriterStore } from "../../mod.ts";
+import { command, run } from "./run.ts";
+
+interface Report {
+  readonly end: number | null;
+  readonly connections: number | null;
+  readonly instances: readonly {
+    readonly name: string;
+    readonly announced: number | null;
+    readonly tokens: number | null;
+  }[];
+}
+
+t.test("headwater lag of a database", async (t) => {
+  const database = await writeSmallLog(t, "sqlite");
+  await openWriter(t, database, "third");
+  const people = await run("lag", database, "--once");
+  t.equal(people.status, 0, people.stderr);
+  t.match(people.lines, [
+    /^INSTANCE +POSITION +TO END +LEASE +ANNOUNCED +REACHED +TOKENS +SECONDS$/,
+    /^master +5 +2 +released +- +- +- +-$/,
+    /^second +7 +0 +released +- +- +- +-$/,
+    /^third +0 +7 +held +- +- +- +-$/,
+    /^$/,
+    /^PROJECTION +POSITION +TOKENS +PARKED$/,
+    /^behind +\d+ +\d+ +0$/,
+    /^even +\d+ +\d+ +\d+$/,
+    /^inline +inline +0 +0$/,
+    /^$/,
+    /^20\d\d-\S+Z; the log ends at token 7; it is complete up to 7$/,
+  ]);
+
+  const programs = await run("lag", database, "--once", "--json");
+  t.match(programs.json(), [{
+    atMs: Number,
+    horizon: 7,
+    end: 7,
+    connections: null,
+    instances: [
+      { name: "master", position: 5, toEnd: 2, lease: "released" },
+      { name: "second", position: 7, toEnd: 0, tokens: null, seconds: null },
+      { name: "third", position: 0, toEnd: 7, lease: "held" },
+    ],
+    projections: [
+      { name: "behind", position: 5, tokens: 2, parked: 0 },
+      { name: "even" },
+      { name: "inline", position: null, tokens: 0 },
+    ],
+  }]);
+});
+
+t.test("headwater lag of a writer, with its database and without", async (t) => {
+  const database = await writeSmallLog(t, "sqlite");
+  const writer = await WriterStore.open({
+    database,
+    listen: "tcp://127.0.0.1:0",
+    streams: [orders],
+  });
+  t.teardown(() => writer.close());
+  const url = String(writer.url);
+  const live = ["--json", "--interval", "0.02"];
+  const both = startProcess(t, command, [
+    "lag",
+    database,
+    "--replicate",
+    url,
+    ...live,
+  ]);
+  const alone = startProcess(t, command, ["lag", url, ...live]);
+  const first = await both.hear<Report>("a report", () => true);
+  t.match(first, {
+    end: 7,
+    connections: 1,
+    instances: [
+      { name: "master", position: 5, lease: "held", tokens: 0, seconds: 0 },
+      { name: "second" },
+    ],
+  });
+  t.match(await alone.hear<Report>("a report", () => true), {
+    end: null,
+    projections: [],
+    instances: [{ name: "master", position: null, lease: null, announced: 5 }],
+  });
+
+  const { token } = await writer.transaction("order", (txn) => {
+    txn.write(orders, 1);
+    return Promise.resolve();
+  });
+  const isThere = ({ instances: [master] }: Report) =>
+    master?.announced === token && master.tokens === 0;
+  t.ok(await both.hear<Report>("the commit", isThere));
+  t.ok(await alone.hear<Report>("the commit", isThere));
+
+  both.signal("SIGTERM");
+  alone.signal("SIGTERM");
+  t.equal(await both.ended, 0);
+  t.equal(await alone.ended, 0);
+  await until("both are gone", () => writer.stats.connections === 0);
+});
+
+t.test("headwater lag of what isn't there", async (t) => {
+  t.match(await run("lag", "sqlite:/no/such/folder/app.db"), {
+    status: 1,
+    stderr: /^headwater: Cannot open database/,
+  });
+  t.match(await run("lag", "nonsense"), {
+    status: 2,
+    stderr: /^headwater: [^\n]*nonsense[^\n]*\n$/,
+  });
+  const wrong = await run("lag", "sqlite:x.db", "--interval", "0");
+  t.match(wrong, { status: 2, stderr: /Give seconds from 0.01 to 86400/ });
+});

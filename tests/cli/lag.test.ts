@@ -1,9 +1,15 @@
 // `headwater lag`, as a process: over a database, over a writer, and over both.
 
-import t from "tap";
+import t, { type Test } from "tap";
 import { until } from "../support/conditions.ts";
 import { startProcess } from "../support/processes.ts";
-import { openWriter, orders, writeSmallLog } from "../admin/small_log.ts";
+import {
+  type Dialect,
+  DIALECTS,
+  openWriter,
+  orders,
+  writeSmallLog,
+} from "../admin/small_log.ts";
 import { WriterStore } from "../../mod.ts";
 import { command, run } from "./run.ts";
 
@@ -17,8 +23,13 @@ interface Report {
   }[];
 }
 
-t.test("headwater lag of a database", async (t) => {
-  const database = await writeSmallLog(t, "sqlite");
+for (const dialect of DIALECTS) {
+  t.test(`headwater lag of a database on ${dialect}`, (t) =>
+    testDatabase(t, dialect));
+}
+
+async function testDatabase(t: Test, dialect: Dialect): Promise<void> {
+  const database = await writeSmallLog(t, dialect);
   await openWriter(t, database, "third");
   const people = await run("lag", database, "--once");
   t.equal(people.status, 0, people.stderr);
@@ -53,7 +64,7 @@ t.test("headwater lag of a database", async (t) => {
       { name: "inline", position: null, tokens: 0 },
     ],
   }]);
-});
+}
 
 t.test("headwater lag of a writer, with its database and without", async (t) => {
   const database = await writeSmallLog(t, "sqlite");

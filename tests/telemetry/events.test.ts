@@ -4,7 +4,12 @@ import { Socket } from "node:net";
 import { Buffer } from "node:buffer";
 import t, { type Test } from "tap";
 import { z } from "zod";
-import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
+import {
+  defineStream,
+  SlavedStore,
+  type Token,
+  WriterStore,
+} from "../../mod.ts";
 import {
   onTelemetry,
   type TelemetryEventName,
@@ -112,6 +117,41 @@ t.test("commits, applications, connections, catch-ups and resets", async (t) => 
     { side: "reader", reason: "closing" },
     { side: "writer", reason: "left" },
   ]);
+});
+
+t.test("what comes over two ways is told of once", async (t) => {
+  const applied = listen(t, "headwater:applied");
+  const options = { database: temporaryDatabase(t), streams: [notes] };
+  const address = "tcp://127.0.0.1:0";
+  const writer = await WriterStore.open<TestDatabase>({
+    ...options,
+    listen: [address, address],
+  });
+  t.teardown(() => writer.close());
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    ...options,
+    replicate: writer.urls,
+    pollIntervalMs: 0,
+  });
+  t.teardown(() => slaved.close());
+  t.equal(writer.stats.connections, 2);
+  // While it is at work the same comes over the other way, and waits.
+  const begun: number[] = [];
+  slaved.subscribe(notes, async ({ token }) => {
+    begun.push(token);
+    for (let turn = 0; turn < 5; turn += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+  const tokens: number[] = [];
+  for (let index = 0; index < 20; index += 1) {
+    tokens.push((await note(writer, "a")).token);
+  }
+  await slaved.waitFor(new Map([["master", tokens.at(-1) as Token]]));
+  await until("they are told", () => applied.length >= tokens.length);
+  await slaved.close();
+  t.same(applied.map(({ token }) => token), tokens);
+  t.same(begun, tokens);
 });
 
 t.test("one that can't keep up, and one that must not speak so", async (t) => {

@@ -37,6 +37,12 @@ export interface ListenHttpOptions extends HttpGuards {
    * @default {false}
    */
   readonly allowInsecure?: boolean | undefined;
+  /**
+   * How long a request may take to arrive whole, in ms.
+   *
+   * @default {30000}
+   */
+  readonly requestTimeoutMs?: number | undefined;
 }
 
 /** Takes requests. */
@@ -104,12 +110,12 @@ export function listenHttp(
 
 function makeServer(
   fetch: FetchHandler,
-  { tls }: ListenHttpOptions,
+  { tls, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenHttpOptions,
 ): ServerType {
   const limits = {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: REQUEST_TIMEOUT_MS / 10,
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.max(1, requestTimeoutMs / 10),
   };
   const server = tls === undefined
     ? createAdaptorServer({ fetch, createServer, serverOptions: limits })

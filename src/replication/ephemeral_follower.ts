@@ -217,8 +217,12 @@ export class EphemeralFollower {
         signal,
       );
       signal.throwIfAborted();
-      if (!await this.#take(channel, page, target)) continue;
+      const reached = channel.token;
+      if (!await this.#take(channel, page, target, signal)) continue;
       signal.throwIfAborted();
+      if (page.isLimited && channel.token === reached) {
+        throw stuckError(channel);
+      }
       // In this very turn: a row that comes later is no more for this catch-up.
       inbox.isCatchingUp = inbox.target !== target || page.isLimited;
     }
@@ -242,6 +246,7 @@ export class EphemeralFollower {
     channel: Channel,
     page: UpdatesPage,
     target: Token,
+    signal: AbortSignal,
   ): Promise<boolean> {
     const { streams } = this.#options;
     const { run, floor, upTo, isLimited } = page;
@@ -262,12 +267,23 @@ export class EphemeralFollower {
     }
     for (const [token, rows] of byToken(page.rows)) {
       await streams.apply(channel, token, rows);
+      // What remains is for whoever is connected by then to ask for.
+      signal.throwIfAborted();
     }
     const isForeign = run === undefined;
     const end = isForeign && !isLimited ? Math.max(upTo, target) : upTo;
     await streams.apply(channel, end as Token, []);
     return true;
   }
+}
+
+/** To ask again at once would only be answered the same. */
+function stuckError({ stream, instance, token }: Channel): HeadwaterError {
+  return new HeadwaterError(
+    "CALL_FAILED",
+    `Cannot go on after token ${token} of stream "${stream}" of instance ` +
+      `"${instance}": the answer has no rows, and says that there are more`,
+  );
 }
 
 function byToken(

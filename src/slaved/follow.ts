@@ -7,6 +7,7 @@
 import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
+import { requireBounds } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import {
@@ -125,7 +126,7 @@ export interface Following extends AsyncDisposable {
  * `SlavedStore`.
  *
  * @param options Whom to follow, and what to do with the rows.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for an address that can't be.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for an option that can't be.
  *
  * @example Usage
  * ```ts
@@ -139,6 +140,7 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
+  requireBounds("follow a writer", options);
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
   const { tls } = options;

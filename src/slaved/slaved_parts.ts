@@ -21,7 +21,7 @@ import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { Declarations } from "../store/declarations.ts";
-import { createLinks, type Link, sourcesOf } from "./links.ts";
+import { createLinks, type Link, openSources, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { openReplica, type Replica } from "./replica.ts";
@@ -54,12 +54,15 @@ export function assembleSlaved<Database>(
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
+  // First what refuses options: nothing has begun that would have to be ended.
+  const sources = openSources(options);
+  const calls = new WriterCalls({ ...options, wireNames, clock, random });
+  const replica = openReplica<Database>(options, logger);
   const { session } = engine;
   const position = new ReaderPosition(clock);
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
-  const replica = openReplica<Database>(options, logger);
   const applier = new TransactionApplier(
     caches,
     position,
@@ -84,12 +87,6 @@ export function assembleSlaved<Database>(
     logger,
   };
   const voice = new SlavedVoice(options);
-  const calls = new WriterCalls({
-    ...options,
-    wireNames,
-    clock,
-    random,
-  });
   const ephemeral = new EphemeralStreams({
     streams: streams.ephemeral,
     caches,
@@ -104,7 +101,7 @@ export function assembleSlaved<Database>(
     applier,
     calls,
     ephemeral,
-    links: createLinks(options, {
+    links: createLinks(options, sources, {
       following,
       ephemeral,
       calls,

@@ -45,12 +45,14 @@ export class WriterEndpoint {
   /** Listens, if it has an address. */
   async listen(): Promise<void> {
     const { http, httpSecret, httpTls, allowInsecureHttp } = this.#endpoint;
+    const { requestTimeoutMs } = this.#endpoint;
     if (http === undefined) return;
     this.#server = await listenHttp(this.fetch, {
       url: http,
       secret: httpSecret,
       tls: httpTls,
       allowInsecure: allowInsecureHttp,
+      requestTimeoutMs,
     });
   }
 

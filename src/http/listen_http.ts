@@ -10,8 +10,10 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import { readKeys } from "../transport/tls_keys.ts";
 import {
   formatHttpAddress,
+  type HttpAddress,
   type HttpGuards,
   parseHttpAddress,
   requireGuards,
@@ -31,12 +33,6 @@ export interface ListenHttpOptions extends HttpGuards {
    * @default {none}
    */
   readonly secret?: string | undefined;
-  /**
-   * Takes an address that others can reach without a secret or TLS.
-   *
-   * @default {false}
-   */
-  readonly allowInsecure?: boolean | undefined;
   /**
    * How long a request may take to arrive whole, in ms.
    *
@@ -85,7 +81,7 @@ export function listenHttp(
     };
     let server: ServerType;
     try {
-      server = makeServer(fetch, options);
+      server = makeServer(fetch, address, options);
     } catch (error) {
       failed(error as Error);
       return;
@@ -110,23 +106,27 @@ export function listenHttp(
 
 function makeServer(
   fetch: FetchHandler,
-  { tls, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenHttpOptions,
+  address: HttpAddress,
+  { tls = {}, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenHttpOptions,
 ): ServerType {
+  const { passphrase, requestCert = false } = tls;
   const limits = {
     headersTimeout: requestTimeoutMs,
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.max(1, requestTimeoutMs / 10),
   };
-  const server = tls === undefined
+  const server = address.scheme === "http"
     ? createAdaptorServer({ fetch, createServer, serverOptions: limits })
     : createAdaptorServer({
       fetch,
       createServer: createTlsServer,
       serverOptions: {
         ...limits,
-        ...tls,
-        requestCert: tls.ca !== undefined,
-        rejectUnauthorized: tls.ca !== undefined,
+        ...readKeys(formatHttpAddress(address), tls),
+        passphrase,
+        minVersion: "TLSv1.2",
+        requestCert,
+        rejectUnauthorized: requestCert,
       },
     });
   server.maxConnections = MAX_CONNECTIONS;

@@ -304,8 +304,8 @@ t.test("client certificates instead of a secret", async (t) => {
   const { ca, server, client } = makeCertificates();
   const { slaved } = await openBoth(t, temporaryDatabase(t), {
     http: "https://127.0.0.1:0",
-    httpTls: { ...server, ca },
-  }, { httpTls: { ca, ...client } });
+    tls: { ...server, ca, requestCert: true },
+  }, { tls: { ca, ...client } });
   const args = { id: "a", name: "A" };
   t.same((await slaved.call("rename", args)).result, { version: 1 });
 });

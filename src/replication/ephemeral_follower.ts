@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
@@ -15,6 +15,7 @@ import {
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
+import { parseRow } from "../streams/rows.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import type { Channel, EphemeralStreams } from "./ephemeral_streams.ts";
 
@@ -319,15 +320,4 @@ function requireRoom({ channel, batch, chars }: Inbox): void {
       `${MAX_TRANSACTION_BYTES} characters of stream "${channel.stream}" under ` +
       "one token; publish fewer at a time",
   );
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw new HeadwaterError(
-      "LINE_INVALID",
-      `failed to parse row (${quote(row)})`,
-    );
-  }
 }

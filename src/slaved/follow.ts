@@ -9,7 +9,7 @@ import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_FOLLOWED_STREAMS,
   MAX_LINE_BYTES,
@@ -18,6 +18,7 @@ import {
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
+import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
@@ -312,16 +313,5 @@ class BatchReceiver {
     this.#logger("error", "what follows the writer failed", {
       error: messageOf(error),
     });
-  }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw new HeadwaterError(
-      "LINE_INVALID",
-      `failed to parse row (${quote(row)})`,
-    );
   }
 }

@@ -171,13 +171,9 @@ export async function closeSlaved<Database>(
   watch: Watch | undefined,
 ): Promise<void> {
   const { links, replica } = parts;
-  const reason = new HeadwaterError(
-    "CLOSED",
-    "Cannot wait: the slaved store is closed; connect another",
-  );
   parts.applier.close();
-  parts.position.close(reason);
-  parts.calls.close(reason);
+  parts.position.close(closedError("wait"));
+  parts.calls.close(closedError("call the writer"));
   parts.history.close();
   replica?.gate.close();
   for (const { follower } of links) follower.close();
@@ -187,4 +183,11 @@ export async function closeSlaved<Database>(
   await watch?.watcher.close();
   await Promise.all(links.map(({ client }) => client.close()));
   await replica?.engine.close();
+}
+
+function closedError(action: string): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    `Cannot ${action}: the slaved store is closed; connect another`,
+  );
 }

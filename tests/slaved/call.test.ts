@@ -246,7 +246,10 @@ t.test("deadlines, signals and close()", async (t) => {
   abort.abort(new RangeError("enough"));
   await t.rejects(aborted, RangeError);
   const open = slaved.call("rename", args);
-  const closed = t.rejects(open, { code: "CLOSED" });
+  const closed = t.rejects(open, {
+    code: "CLOSED",
+    message: /^Cannot call the writer: the slaved store is closed/,
+  });
   await slaved.close();
   await closed;
   await writer.close();

@@ -78,6 +78,7 @@ const LAWS: Readonly<Record<string, Law>> = {
       "protocol",
       "streams",
       "tokens",
+      "transport",
     ],
     packages: ["@hono/node-server", "hono", "zod"],
   },

@@ -10,7 +10,6 @@ import {
   requireKnownVersion,
 } from "../database/migrator.ts";
 import { openDatabase, openForReading } from "../database/open_database.ts";
-import { hideSecrets } from "../database/postgres_pool.ts";
 import type { TableNameOptions } from "../database/table_names.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import {
@@ -27,6 +26,7 @@ import {
 } from "../projections/checkpoint.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import { type LogPositions, readPositions } from "./positions.ts";
 import { type LoggedRecord, readLog, type ReadLogOptions } from "./read_log.ts";
 import { type Verification, verifyLog, type VerifyOptions } from "./verify.ts";

@@ -27,7 +27,7 @@ export function followCommand(): Command {
     .description("print each token's rows as a line of JSON")
     .argument(
       "<url>",
-      "where the writer listens: tcp://HOST:PORT, tls://HOST:PORT or unix:PATH",
+      "where the writer listens: tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or redis://HOST:PORT",
     )
     .option(
       "--stream <name>",

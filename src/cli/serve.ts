@@ -28,7 +28,6 @@ interface ServeOptions extends DatabaseCommandOptions, TlsCommandOptions {
   readonly allowPlaintext?: boolean;
   readonly http?: string;
   readonly httpSecret?: string;
-  readonly httpInsecure?: boolean;
   readonly instance: string;
   readonly serverName: string;
   readonly stream: readonly string[];
@@ -48,11 +47,11 @@ export function serveCommand(): Command {
     )
     .requiredOption(
       "--listen <url>",
-      "where readers connect: tcp://HOST:PORT or tls://HOST:PORT, port 0 for any that is free; or unix:PATH",
+      "where readers connect: tcp://HOST:PORT or tls://HOST:PORT, port 0 for any that is free; unix:PATH; or redis://HOST:PORT",
     )
     .option(
       "--allow-plaintext",
-      "let tcp listen beyond loopback, where whoever reaches it reads every row",
+      "let tcp, and http without a secret, listen beyond loopback: whoever reaches them reads every row",
     )
     .option("--http <host:port>", "where to take requests; loopback by default")
     .addOption(
@@ -60,10 +59,6 @@ export function serveCommand(): Command {
         "--http-secret <secret>",
         "what requests must carry, as Authorization: Bearer",
       ).env("HEADWATER_HTTP_SECRET"),
-    )
-    .option(
-      "--http-insecure",
-      "take requests from other machines without a secret",
     )
     .option("--instance <name>", "the name to write under", "master")
     .option("--server-name <name>", "the server's name to readers", "headwater")
@@ -125,7 +120,7 @@ async function serve(options: ServeOptions): Promise<void> {
       http = await listenHttp(fetch, {
         url,
         secret: httpSecret,
-        allowInsecure: options.httpInsecure,
+        allowPlaintext: options.allowPlaintext,
       });
     }
     const ready = {

@@ -8,6 +8,7 @@ import type { ReadonlyKysely } from "kysely/readonly";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import {
   MAX_QUEUED_TRANSACTIONS,
   MAX_WRITE_CONNECTIONS,
@@ -28,7 +29,6 @@ import {
   postgresRenamer,
 } from "./postgres_connection.ts";
 import { describePostgresError } from "./postgres_errors.ts";
-import { hideSecrets } from "./postgres_pool.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
 import { renamer } from "./table_names.ts";
 import { inertDriver, WriteKysely } from "./write_kysely.ts";

@@ -7,6 +7,7 @@
 import postgres from "postgres";
 import { arrayTypes, toInteger } from "./postgres_arrays.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 
 /** Options of a PostgreSQL database. */
 export interface PostgresOptions {
@@ -117,12 +118,6 @@ const INTEGERS = {
   serialize: String,
   parse: toInteger,
 };
-
-/** A URL without its password, for errors and logs. */
-export function hideSecrets(url: string): string {
-  return url.replace(/^(\w+:\/\/[^:@/?]*):[^@/]*@/, "$1:…@")
-    .replace(/([?&]password=)[^&]*/gi, "$1…");
-}
 
 /** Writes `$1`, `$2`, … where the library's statements have `?`. */
 export function numberParameters(sql: string): string {

@@ -14,6 +14,7 @@ import {
 import type { ReadonlyKysely } from "kysely/readonly";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import { assert, HeadwaterError } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import { systemClock } from "../runtime/clock.ts";
 import {
   MAX_QUEUED_TRANSACTIONS,
@@ -28,7 +29,6 @@ import {
 } from "./postgres_connection.ts";
 import { describePostgresError, postgresCodeOf } from "./postgres_errors.ts";
 import {
-  hideSecrets,
   openPool,
   type PostgresOptions,
   type PostgresPool,

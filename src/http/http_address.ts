@@ -4,37 +4,10 @@
  * @module
  */
 
-import { isIP } from "node:net";
 import { HeadwaterError } from "../runtime/errors.ts";
-
-/** A certificate of ours, and whose certificates callers must have. */
-export interface HttpServerTls {
-  /** The certificate, with those between it and the root: PEM. */
-  readonly cert: string;
-  /** Its private key: PEM. */
-  readonly key: string;
-  /**
-   * Who signs the callers' certificates: PEM. With it, whoever has none is
-   * turned away, and a secret is not needed.
-   *
-   * @default {callers need no certificate}
-   */
-  readonly ca?: string | undefined;
-}
-
-/** Whom to trust, and what to show. */
-export interface HttpClientTls {
-  /**
-   * Who signs the server's certificate: PEM.
-   *
-   * @default {whom the runtime trusts}
-   */
-  readonly ca?: string | undefined;
-  /** Our own certificate: PEM. */
-  readonly cert?: string | undefined;
-  /** Its private key: PEM. */
-  readonly key?: string | undefined;
-}
+import { isLoopback } from "../transport/listen_address.ts";
+import { readKeys, requireListeningKeys } from "../transport/tls_keys.ts";
+import type { TlsOptions } from "../transport/transport.ts";
 
 /** An address to take requests at. */
 export interface HttpAddress {
@@ -84,9 +57,16 @@ export function formatHttpAddress({ scheme, host, port }: HttpAddress): string {
 
 /** What keeps strangers out. */
 export interface HttpGuards {
+  /** What requests must carry. */
   readonly secret?: string | undefined;
-  readonly tls?: HttpServerTls | undefined;
-  readonly allowInsecure?: boolean | undefined;
+  /** The key and the certificate of `https:`, and whose callers may connect. */
+  readonly tls?: TlsOptions | undefined;
+  /**
+   * Whether an address that others can reach may be without a secret and TLS.
+   *
+   * @default {false}
+   */
+  readonly allowPlaintext?: boolean | undefined;
 }
 
 /**
@@ -94,36 +74,32 @@ export interface HttpGuards {
  *
  * @throws {HeadwaterError} `INVALID_ARGUMENT`.
  */
-export function requireGuards(address: HttpAddress, guards: HttpGuards): void {
-  const { secret, tls, allowInsecure = false } = guards;
+export function requireGuards(
+  address: HttpAddress,
+  { secret, tls = {}, allowPlaintext = false }: HttpGuards,
+): void {
   const shown = formatHttpAddress(address);
-  const refuse = (problem: string) => {
+  if (secret === "") {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot take requests at ${shown}: ${problem}`,
-    );
-  };
-  if (secret === "") refuse("the secret is empty; give a long one, or none");
-  const isTls = address.scheme === "https";
-  if (isTls !== (tls !== undefined)) {
-    refuse(
-      isTls
-        ? "give a certificate and its key"
-        : "it has a certificate, and its scheme is http; make it https",
+      `Cannot take requests at ${shown}: the secret is empty; give a long one, ` +
+        "or none",
     );
   }
-  if (isLoopback(address.host) || allowInsecure) return;
-  if (secret !== undefined || isTls) return;
-  refuse(
-    "whoever can reach it could read and write; listen on 127.0.0.1, give a " +
-      "secret or a certificate, or allow it explicitly",
+  if (address.scheme === "https") {
+    requireListeningKeys(shown, tls);
+    readKeys(shown, tls);
+    return;
+  }
+  if (isLoopback(address.host) || allowPlaintext || secret !== undefined) {
+    return;
+  }
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot take requests at ${shown}: whoever can reach it could read and ` +
+      "write; listen on 127.0.0.1, give a secret, or https://HOST:PORT with " +
+      "tls: { key, cert }, or allowPlaintext: true on a network of your own",
   );
-}
-
-/** Whether only this machine can reach a host. */
-export function isLoopback(host: string): boolean {
-  if (host === "localhost" || host === "::1") return true;
-  return isIP(host) === 4 && host.startsWith("127.");
 }
 
 function addressError(problem: string): HeadwaterError {

@@ -9,11 +9,9 @@ import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_BODY_BYTES } from "../runtime/limits.ts";
-import {
-  formatHttpAddress,
-  type HttpClientTls,
-  parseHttpAddress,
-} from "./http_address.ts";
+import { readKeys } from "../transport/tls_keys.ts";
+import type { TlsOptions } from "../transport/transport.ts";
+import { formatHttpAddress, parseHttpAddress } from "./http_address.ts";
 
 /** What a client works with. */
 export interface HttpClientOptions {
@@ -21,7 +19,8 @@ export interface HttpClientOptions {
   readonly url: string;
   /** Sent as `Authorization: Bearer`. */
   readonly secret?: string | undefined;
-  readonly tls?: HttpClientTls | undefined;
+  /** For `https:`: whom to trust, and what to show. */
+  readonly tls?: TlsOptions | undefined;
   readonly clock: Clock;
 }
 
@@ -49,22 +48,24 @@ export interface HttpAnswer {
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #agent: Agent;
+  /** Said of each request, too: Deno's agents don't know it. */
+  readonly #keys: object;
   /** The address, for messages. */
   readonly url: string;
 
   /**
    * Constructs one that is not connected.
    *
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if the address can't be one.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for an address or keys that can't be.
    */
   constructor(options: HttpClientOptions) {
     const address = parseHttpAddress(options.url);
     this.#options = options;
     this.url = formatHttpAddress(address);
-    const kept = { keepAlive: true };
-    this.#agent = address.scheme === "https"
-      ? new TlsAgent({ ...kept, ...options.tls })
-      : new Agent(kept);
+    const isTls = address.scheme === "https";
+    this.#keys = isTls ? keysOf(this.url, options.tls ?? {}) : {};
+    const agentOptions = { keepAlive: true, ...this.#keys };
+    this.#agent = isTls ? new TlsAgent(agentOptions) : new Agent(agentOptions);
   }
 
   /**
@@ -76,14 +77,14 @@ export class HttpClient {
   send({ method, path, body, signal, timeoutMs }: HttpRequest): Promise<
     HttpAnswer
   > {
-    const { secret, clock, tls } = this.#options;
+    const { secret, clock } = this.#options;
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const isTls = this.#agent instanceof TlsAgent;
       const sent = (isTls ? tlsRequest : request)(`${this.url}${path}`, {
         method,
         agent: this.#agent,
-        ...(isTls ? tls : {}),
+        ...this.#keys,
         headers: {
           ...(secret === undefined
             ? {}
@@ -129,6 +130,15 @@ export class HttpClient {
   close(): void {
     this.#agent.destroy();
   }
+}
+
+/** What is not given is left out: it would stand for itself. */
+function keysOf(url: string, tls: TlsOptions): object {
+  const { passphrase, servername } = tls;
+  const given = { ...readKeys(url, tls), passphrase, servername };
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
 }
 
 function readAll(response: IncomingMessage): Promise<string> {

@@ -10,8 +10,10 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import { readKeys } from "../transport/tls_keys.ts";
 import {
   formatHttpAddress,
+  type HttpAddress,
   type HttpGuards,
   parseHttpAddress,
   requireGuards,
@@ -32,11 +34,11 @@ export interface ListenHttpOptions extends HttpGuards {
    */
   readonly secret?: string | undefined;
   /**
-   * Takes an address that others can reach without a secret or TLS.
+   * How long a request may take to arrive whole, in ms.
    *
-   * @default {false}
+   * @default {30000}
    */
-  readonly allowInsecure?: boolean | undefined;
+  readonly requestTimeoutMs?: number | undefined;
 }
 
 /** Takes requests. */
@@ -79,7 +81,7 @@ export function listenHttp(
     };
     let server: ServerType;
     try {
-      server = makeServer(fetch, options);
+      server = makeServer(fetch, address, options);
     } catch (error) {
       failed(error as Error);
       return;
@@ -104,23 +106,27 @@ export function listenHttp(
 
 function makeServer(
   fetch: FetchHandler,
-  { tls }: ListenHttpOptions,
+  address: HttpAddress,
+  { tls = {}, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenHttpOptions,
 ): ServerType {
+  const { passphrase, requestCert = false } = tls;
   const limits = {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: REQUEST_TIMEOUT_MS / 10,
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.max(1, requestTimeoutMs / 10),
   };
-  const server = tls === undefined
+  const server = address.scheme === "http"
     ? createAdaptorServer({ fetch, createServer, serverOptions: limits })
     : createAdaptorServer({
       fetch,
       createServer: createTlsServer,
       serverOptions: {
         ...limits,
-        ...tls,
-        requestCert: tls.ca !== undefined,
-        rejectUnauthorized: tls.ca !== undefined,
+        ...readKeys(formatHttpAddress(address), tls),
+        passphrase,
+        minVersion: "TLSv1.2",
+        requestCert,
+        rejectUnauthorized: requestCert,
       },
     });
   server.maxConnections = MAX_CONNECTIONS;

@@ -6,14 +6,11 @@
  */
 
 export { isAuthorized } from "./bearer.ts";
-export type {
-  HttpClientTls,
-  HttpGuards,
-  HttpServerTls,
-} from "./http_address.ts";
+export type { HttpGuards } from "./http_address.ts";
 export { listenHttp } from "./listen_http.ts";
 export type {
   FetchHandler,
   HttpServer,
   ListenHttpOptions,
 } from "./listen_http.ts";
+export type { TlsOptions } from "../transport/transport.ts";

@@ -59,7 +59,7 @@ export class ReplicationClient {
     return this.#link?.send(outgoing) ?? false;
   }
 
-  /** Disconnects for good; resolves once nothing is being applied any more. */
+  /** Disconnects for good. A handler that is still at work is not waited for. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#link?.close();

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
@@ -15,6 +15,7 @@ import {
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
+import { parseRow } from "../streams/rows.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import type { Channel, EphemeralStreams } from "./ephemeral_streams.ts";
 
@@ -217,8 +218,12 @@ export class EphemeralFollower {
         signal,
       );
       signal.throwIfAborted();
-      if (!await this.#take(channel, page, target)) continue;
+      const reached = channel.token;
+      if (!await this.#take(channel, page, target, signal)) continue;
       signal.throwIfAborted();
+      if (page.isLimited && channel.token === reached) {
+        throw stuckError(channel);
+      }
       // In this very turn: a row that comes later is no more for this catch-up.
       inbox.isCatchingUp = inbox.target !== target || page.isLimited;
     }
@@ -242,6 +247,7 @@ export class EphemeralFollower {
     channel: Channel,
     page: UpdatesPage,
     target: Token,
+    signal: AbortSignal,
   ): Promise<boolean> {
     const { streams } = this.#options;
     const { run, floor, upTo, isLimited } = page;
@@ -262,12 +268,23 @@ export class EphemeralFollower {
     }
     for (const [token, rows] of byToken(page.rows)) {
       await streams.apply(channel, token, rows);
+      // What remains is for whoever is connected by then to ask for.
+      signal.throwIfAborted();
     }
     const isForeign = run === undefined;
     const end = isForeign && !isLimited ? Math.max(upTo, target) : upTo;
     await streams.apply(channel, end as Token, []);
     return true;
   }
+}
+
+/** To ask again at once would only be answered the same. */
+function stuckError({ stream, instance, token }: Channel): HeadwaterError {
+  return new HeadwaterError(
+    "CALL_FAILED",
+    `Cannot go on after token ${token} of stream "${stream}" of instance ` +
+      `"${instance}": the answer has no rows, and says that there are more`,
+  );
 }
 
 function byToken(
@@ -303,15 +320,4 @@ function requireRoom({ channel, batch, chars }: Inbox): void {
       `${MAX_TRANSACTION_BYTES} characters of stream "${channel.stream}" under ` +
       "one token; publish fewer at a time",
   );
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw new HeadwaterError(
-      "LINE_INVALID",
-      `failed to parse row (${quote(row)})`,
-    );
-  }
 }

@@ -8,6 +8,7 @@ import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import { MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type {
   Connection,
@@ -94,9 +95,9 @@ export class RelayUpstream implements ConnectionHandler {
     return this.#serverName !== undefined;
   }
 
-  /** Sends a reader's line. */
+  /** Sends a reader's line. A writer that does not read is not sent to: what waits is bounded. */
   send(line: string): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#connection.queuedBytes > MAX_OUTBOX_BYTES) return;
     this.#keepAlive.sent();
     this.#connection.send(line);
   }

@@ -7,8 +7,9 @@
 import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
+import { requireBounds } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_FOLLOWED_STREAMS,
   MAX_LINE_BYTES,
@@ -17,6 +18,7 @@ import {
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
+import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
@@ -125,7 +127,7 @@ export interface Following extends AsyncDisposable {
  * `SlavedStore`.
  *
  * @param options Whom to follow, and what to do with the rows.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for an address that can't be.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for an option that can't be.
  *
  * @example Usage
  * ```ts
@@ -139,6 +141,7 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
+  requireBounds("follow a writer", options);
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
   const { tls } = options;
@@ -310,16 +313,5 @@ class BatchReceiver {
     this.#logger("error", "what follows the writer failed", {
       error: messageOf(error),
     });
-  }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw new HeadwaterError(
-      "LINE_INVALID",
-      `failed to parse row (${quote(row)})`,
-    );
   }
 }

@@ -11,6 +11,7 @@ import type { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower, type FollowerOptions } from "../replication/follower.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { MAX_LINE_BYTES } from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import {
@@ -19,7 +20,7 @@ import {
   requireAddress,
 } from "../transport/open_transport.ts";
 import type { Address } from "../transport/transport.ts";
-import { rememberFailure } from "./last_failure.ts";
+import { rememberFailure, type RememberingTransport } from "./last_failure.ts";
 import type { AwaitedLink } from "./open_when_there.ts";
 import type { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -58,18 +59,42 @@ export function requireSources(options: SlavedStoreOptions): void {
   for (const address of sourcesOf(options, false)) requireAddress(address);
 }
 
+/** Where a writer is, and what carries its lines. */
+export interface Source {
+  readonly name: string;
+  readonly transport: RememberingTransport;
+}
+
+/**
+ * Makes what carries writers' lines; nothing is connected yet.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for keys that can't be used.
+ */
+export function openSources(options: SlavedStoreOptions): readonly Source[] {
+  const { clock } = environmentOf(options);
+  const {
+    maxLineBytes = MAX_LINE_BYTES,
+    tls,
+    serverName,
+    logger = silentLogger,
+  } = options;
+  return sourcesOf(options, false).map((address) => ({
+    name: nameOfAddress(address),
+    transport: rememberFailure(
+      openTransport(address, clock, { maxLineBytes, tls, serverName, logger }),
+    ),
+  }));
+}
+
 /** Makes the links; none is connected yet. */
 export function createLinks(
   options: SlavedStoreOptions,
+  sources: readonly Source[],
   { following, ephemeral, calls, voice, wireNames }: LinkParts,
 ): readonly Link[] {
   const { clock, logger } = following;
   const { random } = environmentOf(options);
-  const { maxLineBytes = MAX_LINE_BYTES, tls, serverName } = options;
-  return sourcesOf(options, false).map((address) => {
-    const transport = rememberFailure(
-      openTransport(address, clock, { maxLineBytes, tls, serverName, logger }),
-    );
+  return sources.map(({ name, transport }) => {
     const live = deferred<void>();
     const follower = new Follower({
       ...following,
@@ -98,7 +123,6 @@ export function createLinks(
       random,
       logger,
     });
-    const name = nameOfAddress(address);
     return { name, transport, live, follower, client: voice.add(client) };
   });
 }

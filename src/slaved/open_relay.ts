@@ -133,12 +133,13 @@ export interface Relay extends AsyncDisposable {
 export function openRelay(options: RelayOptions): Relay {
   requireBounds("open a relay", options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
-  const transport = { maxLineBytes, tls, logger };
+  const { serverName } = options;
+  const transport = { maxLineBytes, tls, serverName, logger };
   const clock = systemClock;
   const relay = new LineRelay({
     transport: openTransport(options.replicate, clock, transport),
     name: options.name ?? "relay",
-    serverName: options.serverName,
+    serverName,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
     minBackoffMs: options.minBackoffMs,
@@ -165,6 +166,8 @@ export function openRelay(options: RelayOptions): Relay {
       const listener = await openTransport(port, clock, transport)
         .listen((connection) => relay.accept(connection));
       listeners.push(listener);
+      // It may have been closed meanwhile.
+      if (closing !== undefined) await listener.close();
     },
     close: () => closing ??= close(),
     [Symbol.asyncDispose]: () => closing ??= close(),

@@ -10,10 +10,10 @@ import {
   requireKnownVersion,
 } from "../database/migrator.ts";
 import { openForReading } from "../database/open_database.ts";
-import { hideSecrets } from "../database/postgres_pool.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import { CONNECT_TIMEOUT_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import { type Deferred, pause } from "../runtime/waiting.ts";
 import type { RememberingTransport } from "./last_failure.ts";
@@ -86,6 +86,7 @@ export async function untilLive(
   const { connectTimeoutMs, signal } = options;
   const { clock } = environmentOf(options);
   const { promise, reject } = live;
+  signal?.throwIfAborted();
   const abort = () => reject(signal?.reason);
   signal?.addEventListener("abort", abort);
   const cancel = clock.schedule(

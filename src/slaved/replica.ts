@@ -9,7 +9,8 @@ import { openForReading } from "../database/open_database.ts";
 import { ReplicaGate } from "../replication/replica_gate.ts";
 import type { VisibilityGate } from "../replication/transaction_applier.ts";
 import { environmentOf } from "../runtime/environment.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
@@ -29,7 +30,9 @@ export function requireReplica({ replica }: SlavedStoreOptions): void {
   if (replica === undefined || /^postgres(?:ql)?:\/\//.test(replica)) return;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot read from replica "${replica}": only PostgreSQL has replicas; ` +
+    `Cannot read from replica ${
+      quote(hideSecrets(replica))
+    }: only PostgreSQL has replicas; ` +
       "give postgres://USER@HOST/DATABASE, or leave the option out",
   );
 }

@@ -36,7 +36,7 @@ export interface SlavedStoreOptions
    */
   readonly replicate: Address | readonly Address[];
 
-  /** What `tls:` trusts, and how this process shows who it is. */
+  /** What `tls:` and `https:` trust, and how this process shows who it is. */
   readonly tls?: TlsOptions | undefined;
 
   /**

@@ -21,7 +21,7 @@ import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { Declarations } from "../store/declarations.ts";
-import { createLinks, type Link, sourcesOf } from "./links.ts";
+import { createLinks, type Link, openSources, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
@@ -55,12 +55,15 @@ export function assembleSlaved<Database>(
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
+  // First what refuses options: nothing has begun that would have to be ended.
+  const sources = openSources(options);
+  const calls = new WriterCalls({ ...options, wireNames, clock, random });
+  const replica = openReplica<Database>(options, logger);
   const { session } = engine;
   const position = new ReaderPosition(clock);
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
-  const replica = openReplica<Database>(options, logger);
   const applier = createApplier(
     { caches, position, logger, visible: replica && replica.visible },
     options,
@@ -84,12 +87,6 @@ export function assembleSlaved<Database>(
     logger,
   };
   const voice = new SlavedVoice(options);
-  const calls = new WriterCalls({
-    ...options,
-    wireNames,
-    clock,
-    random,
-  });
   const ephemeral = new EphemeralStreams({
     streams: streams.ephemeral,
     caches,
@@ -104,7 +101,7 @@ export function assembleSlaved<Database>(
     applier,
     calls,
     ephemeral,
-    links: createLinks(options, {
+    links: createLinks(options, sources, {
       following,
       ephemeral,
       calls,
@@ -174,13 +171,9 @@ export async function closeSlaved<Database>(
   watch: Watch | undefined,
 ): Promise<void> {
   const { links, replica } = parts;
-  const reason = new HeadwaterError(
-    "CLOSED",
-    "Cannot wait: the slaved store is closed; connect another",
-  );
   parts.applier.close();
-  parts.position.close(reason);
-  parts.calls.close(reason);
+  parts.position.close(closedError("wait"));
+  parts.calls.close(closedError("call the writer"));
   parts.history.close();
   replica?.gate.close();
   for (const { follower } of links) follower.close();
@@ -190,4 +183,11 @@ export async function closeSlaved<Database>(
   await watch?.watcher.close();
   await Promise.all(links.map(({ client }) => client.close()));
   await replica?.engine.close();
+}
+
+function closedError(action: string): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    `Cannot ${action}: the slaved store is closed; connect another`,
+  );
 }

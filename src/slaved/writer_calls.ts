@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { HttpClientTls } from "../http/http_address.ts";
 import { fetchUpdates } from "../http/fetch_updates.ts";
 import { HttpClient } from "../http/http_client.ts";
 import type { CallReply } from "../http/call_wire.ts";
@@ -19,6 +18,7 @@ import type { WaitOptions } from "../runtime/waiting.ts";
 import { isName } from "../streams/stream.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import type { Token } from "../tokens/token.ts";
+import type { TlsOptions } from "../transport/transport.ts";
 
 /** Options of `SlavedStore.connect` for what is asked over HTTP. */
 export interface WriterHttpOptions {
@@ -34,9 +34,6 @@ export interface WriterHttpOptions {
 
   /** The writers' `httpSecret`. */
   readonly httpSecret?: string | undefined;
-
-  /** For `https:`: whom to trust, and this process's own certificate. */
-  readonly httpTls?: HttpClientTls | undefined;
 }
 
 /** Options of `slaved.call`. The time that it may take is 30,000 ms by default. */
@@ -76,6 +73,8 @@ export interface CallResult<Result> {
 
 /** What {@linkcode WriterCalls} works with. */
 export interface WriterCallsOptions extends WriterHttpOptions {
+  /** For `https:`: whom to trust, and what to show. */
+  readonly tls?: TlsOptions | undefined;
   readonly wireNames: WireNames;
   readonly clock: Clock;
   readonly random: Random;
@@ -97,7 +96,7 @@ export class WriterCalls {
    */
   constructor(options: WriterCallsOptions) {
     this.#options = options;
-    const { http = {}, httpSecret: secret, httpTls: tls, clock } = options;
+    const { http = {}, httpSecret: secret, tls, clock } = options;
     const urls = typeof http === "string" ? { [ANY]: http } : http;
     this.#clients = new Map(
       Object.entries(urls).map(([instance, url]) => [

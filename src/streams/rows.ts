@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import type { Stream } from "./stream.ts";
 
@@ -38,4 +38,20 @@ export function formatPath(path: readonly PropertyKey[]): string {
   return path
     .map((step) => typeof step === "number" ? `[${step}]` : `.${String(step)}`)
     .join("");
+}
+
+/**
+ * Reads a row of the wire as any JSON.
+ *
+ * @throws {HeadwaterError} `LINE_INVALID` if it is none.
+ */
+export function parseRow(row: string): unknown {
+  try {
+    return JSON.parse(row);
+  } catch {
+    throw new HeadwaterError(
+      "LINE_INVALID",
+      `failed to parse row (${quote(row)})`,
+    );
+  }
 }

@@ -51,6 +51,7 @@ export class FaultProxy {
     stalls: 0,
     delays: 0,
     splits: 0,
+    drops: 0,
     duplicates: 0,
     bytes: 0,
   };

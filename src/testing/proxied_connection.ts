@@ -25,6 +25,7 @@ export class ProxiedConnection {
   #isOver = false;
   /** One side is gone, and the other is not to know. */
   #isHalfOpen = false;
+  #isDropping = false;
 
   /** Begins to pass on what the sockets bring. */
   constructor(
@@ -121,6 +122,11 @@ export class ProxiedConnection {
     if (random.chance(faults.halfOpen ?? 0)) {
       return this.halfOpen(random.chance(0.5) ? "client" : "target");
     }
+    if (!this.#isDropping && random.chance(faults.drop ?? 0)) {
+      stats.drops += 1;
+      this.#isDropping = true;
+    }
+    if (this.#isDropping) return;
     if (random.chance(faults.stall ?? 0)) {
       stats.stalls += 1;
       await sleep(random.within(faults.stallMs ?? STALL_MS));

@@ -34,6 +34,11 @@ export interface ProxyFaults {
   readonly delayMs?: RangeMs | undefined;
   /** It passes in two parts, cut at any byte. */
   readonly split?: number | undefined;
+  /**
+   * It is lost, and all that follows on its connection, both ways; nobody is
+   * told, as by a router that has forgotten a connection.
+   */
+  readonly drop?: number | undefined;
   /** A connection is refused: accepted, and cut at once. */
   readonly refuse?: number | undefined;
   /**
@@ -59,6 +64,8 @@ export interface ProxyStats {
   delays: number;
   /** Chunks that were cut in two. */
   splits: number;
+  /** Connections whose bytes were lost from some chunk on. */
+  drops: number;
   /** Connections made twice. */
   duplicates: number;
   /** Bytes passed on, both ways. */

@@ -49,7 +49,7 @@ export function requireSafeListening(
 }
 
 /** Whether only this machine can reach a host. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|::1|::ffff:127(?:\.\d{1,3}){3})$/i
     .test(host);
 }

@@ -6,8 +6,9 @@
 
 import type { Clock } from "../runtime/clock.ts";
 import { systemRandom } from "../runtime/random.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import { memoryTransport } from "./memory_transport.ts";
-import { hideSecret, parseAddress } from "./parse_address.ts";
+import { parseAddress } from "./parse_address.ts";
 import { portTransport } from "./port_transport.ts";
 import { parseRedisUrl, redisTransport } from "./redis_transport.ts";
 import { tcpTransport } from "./tcp_transport.ts";
@@ -68,6 +69,6 @@ export function requireAddress(address: Address): void {
 /** What an address is called in errors and logs. */
 export function nameOfAddress(address: Address): string {
   // A password in it is nobody's to read.
-  if (typeof address === "string") return hideSecret(address);
+  if (typeof address === "string") return hideSecrets(address);
   return "postMessage" in address ? "a MessagePort" : "a transport of its own";
 }

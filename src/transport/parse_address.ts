@@ -5,6 +5,7 @@
  */
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { hideSecrets } from "../runtime/secrets.ts";
 import type { TcpAddress } from "./tcp_transport.ts";
 
 /** A connection string's parts. */
@@ -41,7 +42,7 @@ export function parseAddress(url: string): ParsedAddress {
   }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot use address ${quote(hideSecret(String(url)))}: give ` +
+    `Cannot use address ${quote(hideSecrets(String(url)))}: give ` +
       "tcp://HOST:PORT, tls://HOST:PORT, redis://HOST:PORT, unix:PATH, memory:NAME or a " +
       "MessagePort",
   );
@@ -53,9 +54,4 @@ function parseHost(rest: string): TcpAddress | undefined {
   if (match === null || port > MAX_PORT) return undefined;
   const host = match[1] || "127.0.0.1";
   return { host: host.replace(/^\[|\]$/g, ""), port };
-}
-
-/** A URL without the password in it. */
-export function hideSecret(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, "//…@");
 }

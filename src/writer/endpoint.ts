@@ -4,24 +4,26 @@
  * @module
  */
 
+import { parseHttpAddress, requireGuards } from "../http/http_address.ts";
 import { type HttpServer, listenHttp } from "../http/listen_http.ts";
 import {
   createReplicationApp,
   type ReplicationAppOptions,
 } from "../http/replication_app.ts";
+import type { ListenOptions } from "../transport/listen_address.ts";
 import type { EndpointOptions } from "./endpoint_options.ts";
 
 /** What an endpoint works with. */
 export interface WriterEndpointOptions
   extends Pick<ReplicationAppOptions, "source" | "call" | "clock" | "logger"> {
-  readonly endpoint: EndpointOptions;
+  readonly endpoint: EndpointOptions & ListenOptions;
 }
 
 /** Answers requests, on an address of its own or on somebody else's server. */
 export class WriterEndpoint {
   /** Answers a request. */
   readonly fetch: (request: Request) => Promise<Response>;
-  readonly #endpoint: EndpointOptions;
+  readonly #endpoint: EndpointOptions & ListenOptions;
   #server: HttpServer | undefined;
 
   /** Constructs one that doesn't listen. */
@@ -37,6 +39,18 @@ export class WriterEndpoint {
     this.fetch = async (request) => await fetch(request);
   }
 
+  /**
+   * Refuses an address that can't be, or that would let strangers in.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+   */
+  static check(
+    { http, httpSecret: secret, ...guards }: EndpointOptions & ListenOptions,
+  ): void {
+    if (http === undefined) return;
+    requireGuards(parseHttpAddress(http), { ...guards, secret });
+  }
+
   /** Where it listens; `undefined` if nowhere. */
   get url(): string | undefined {
     return this.#server?.url;
@@ -44,13 +58,15 @@ export class WriterEndpoint {
 
   /** Listens, if it has an address. */
   async listen(): Promise<void> {
-    const { http, httpSecret, httpTls, allowInsecureHttp } = this.#endpoint;
+    const { http, httpSecret, tls, allowPlaintext, requestTimeoutMs } =
+      this.#endpoint;
     if (http === undefined) return;
     this.#server = await listenHttp(this.fetch, {
       url: http,
       secret: httpSecret,
-      tls: httpTls,
-      allowInsecure: allowInsecureHttp,
+      tls,
+      allowPlaintext,
+      requestTimeoutMs,
     });
   }
 

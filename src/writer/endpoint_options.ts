@@ -5,14 +5,12 @@
  * @module
  */
 
-import type { HttpServerTls } from "../http/http_address.ts";
-
 /** Options of `WriterStore.open` for its HTTP endpoint and ephemeral streams. */
 export interface EndpointOptions {
   /**
    * Where readers ask for what they missed, and workers call: `http://HOST:PORT`
-   * or `https://HOST:PORT`, port 0 for any that is free. An address that other
-   * machines can reach needs {@linkcode httpSecret} or {@linkcode httpTls}.
+   * or `https://HOST:PORT`, port 0 for any that is free. An `http:` address that
+   * other machines can reach needs {@linkcode httpSecret}, or `allowPlaintext`.
    *
    * @default {nowhere}
    */
@@ -24,16 +22,6 @@ export interface EndpointOptions {
    * @default {they need not}
    */
   readonly httpSecret?: string | undefined;
-
-  /** The certificate for `https:`; with `ca`, callers need one, too. */
-  readonly httpTls?: HttpServerTls | undefined;
-
-  /**
-   * Takes requests from other machines without a secret or TLS.
-   *
-   * @default {false}
-   */
-  readonly allowInsecureHttp?: boolean | undefined;
 
   /**
    * Bytes of a request's body.

@@ -12,6 +12,7 @@ import { requirePolicies } from "../log/retention.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
+import { WriterEndpoint } from "./endpoint.ts";
 import { Listeners } from "./listeners.ts";
 import {
   requireName,
@@ -30,6 +31,7 @@ export function requireOptions(options: WriterStoreOptions): void {
   requirePolicies(options.retention ?? {});
   requireServerName(options.serverName ?? "headwater");
   Listeners.check(options);
+  WriterEndpoint.check(options);
 }
 
 /** Takes the instance's name, the library's tables made or upgraded first. */

@@ -45,12 +45,16 @@ export interface WriterStoreOptions
    */
   readonly listen?: Address | readonly Address[] | undefined;
 
-  /** The key and the certificate of `tls:`, and whose readers may connect. */
+  /**
+   * The key and the certificate of `tls:` and `https:`, and whose readers and
+   * callers may connect.
+   */
   readonly tls?: TlsOptions | undefined;
 
   /**
    * Whether `tcp:` may listen beyond loopback, where whoever reaches the port
-   * reads every row, in the clear. Only on a network of your own.
+   * reads every row, in the clear; and whether `http:` may take requests there
+   * without a secret. Only on a network of your own.
    *
    * @default {false}
    */

@@ -1,6 +1,8 @@
 // A log with some of everything, and ways to spoil it.
 
-import type { Test } from "tap";
+import { equal } from "node:assert/strict";
+import { copyFileSync } from "node:fs";
+import root, { type Test } from "tap";
 import { z } from "zod";
 import { defineStream, WriterStore } from "../../mod.ts";
 import type { Engine, SqlValue } from "../../src/database/engine.ts";
@@ -49,6 +51,12 @@ export async function openWriter(
   return writer;
 }
 
+/** What each test has a copy of. */
+const originals = new Map<Dialect, Promise<string>>();
+
+/** Where the file of an SQLite database is. */
+const fileOf = (database: string) => database.slice("sqlite:".length);
+
 /**
  * A log whose writers have ended:
  *
@@ -69,8 +77,19 @@ export async function writeSmallLog(
   t: Test,
   dialect: Dialect,
 ): Promise<string> {
-  const database = await emptyDatabase(t, dialect);
-  const master = await openWriter(t, database);
+  // Written once a process, with all that it takes to open stores.
+  const writing = originals.get(dialect) ?? writeOriginal(dialect);
+  originals.set(dialect, writing);
+  const original = await writing;
+  if (dialect === "postgres") return await postgresDatabase(t, original);
+  const copy = temporaryDatabase(t);
+  copyFileSync(fileOf(original), fileOf(copy));
+  return copy;
+}
+
+async function writeOriginal(dialect: Dialect): Promise<string> {
+  const database = await emptyDatabase(root, dialect);
+  const master = await openWriter(root, database);
   const orderAll = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, n) => ({ n: from + n }));
   await master.transaction("1", async (txn) => {
@@ -95,7 +114,7 @@ export async function writeSmallLog(
     await txn.closeAggregate("user:2", { reason: "done" });
   });
   await master.close();
-  const second = await openWriter(t, database, "second");
+  const second = await openWriter(root, database, "second");
   await second.transaction("6", async (txn) => {
     await txn.append("user:1", [{ type: "named", data: "f" }]);
   });
@@ -103,7 +122,7 @@ export async function writeSmallLog(
     txn.write(orders, { n: 6 });
     return Promise.resolve();
   });
-  t.equal(token, 7);
+  equal(token, 7);
   await second.aggregate("user:1").fold(0, (count) => count + 1, {
     snapshotEvery: 1,
     name: "count",

@@ -80,7 +80,7 @@ t.test("--http beyond this machine needs a secret, or to be told so", async (t) 
   const { status, stderr } = await run(...base);
   t.not(status, 0);
   t.match(stderr, /whoever can reach it could read and write/);
-  const server = startProcess(t, command, [...base, "--http-insecure"]);
+  const server = startProcess(t, command, [...base, "--allow-plaintext"]);
   const { http } = await server.hear<Ready>("it is ready", () => true);
   t.match(http, /^http:\/\/0\.0\.0\.0:\d+$/);
 });

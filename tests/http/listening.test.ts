@@ -5,8 +5,8 @@ import t, { type Test } from "tap";
 import { WriterStore } from "../../mod.ts";
 import type { WriterStoreOptions } from "../../src/writer/mod.ts";
 import { HttpClient } from "../../src/http/http_client.ts";
-import type { HttpClientTls } from "../../src/http/http_address.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import type { TlsOptions } from "../../src/transport/transport.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { until } from "../support/conditions.ts";
 import type { TestDatabase } from "../support/stores.ts";
@@ -35,7 +35,7 @@ t.test("an address that others can reach needs a guard", async (t) => {
   }
   const guarded = await open(t, { http: "http://0.0.0.0:0", httpSecret: "s" });
   t.match(guarded.httpUrl, /^http:\/\/0\.0\.0\.0:\d+$/);
-  await open(t, { http: "http://0.0.0.0:0", allowInsecureHttp: true });
+  await open(t, { http: "http://0.0.0.0:0", allowPlaintext: true });
   const own = await open(t, { http: "http://localhost:0" });
   t.match(own.httpUrl, /^http:\/\/localhost:\d+$/);
 });
@@ -72,9 +72,9 @@ t.test("TLS, with client certificates instead of a secret", async (t) => {
   const { ca, server, client } = makeCertificates();
   const writer = await open(t, {
     http: "https://127.0.0.1:0",
-    httpTls: { ...server, ca },
+    tls: { ...server, ca, requestCert: true },
   });
-  const ask = async (tls?: HttpClientTls) => {
+  const ask = async (tls?: TlsOptions) => {
     const url = String(writer.httpUrl);
     const asking = new HttpClient({ url, tls, clock: systemClock });
     try {

@@ -11,10 +11,10 @@ import {
   type WriterStoreOptions,
 } from "../../mod.ts";
 import { listenHttp } from "../../src/http/mod.ts";
+import { type FaultProxy, openFaultProxy } from "../../src/testing/mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
-import { type Relay, startRelay } from "../support/relay.ts";
 import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 
 const row = z.tuple([z.string(), z.array(z.string())]);
@@ -32,17 +32,24 @@ interface Scene {
   /** Where readers ask. */
   readonly http: string;
   /** What readers are connected through. */
-  readonly relay: Relay;
+  readonly proxy: FaultProxy;
   /** Whether requests are answered. */
   isReachable: boolean;
   open(options?: Partial<WriterStoreOptions>): Promise<Writer>;
   connect(options?: Partial<SlavedStoreOptions>): Promise<Slaved>;
 }
 
+/** Ends every connection; new ones are ended at once. */
+function cut(proxy: FaultProxy): void {
+  proxy.isRefusing = true;
+  proxy.cutAll();
+}
+
 async function makeScene(t: Test, stream = typing): Promise<Scene> {
   const database = temporaryDatabase(t);
   const port = await freePort();
-  const relay = await startRelay(t, port);
+  const proxy = await openFaultProxy({ target: `tcp://127.0.0.1:${port}` });
+  t.teardown(() => proxy.close());
   const streams = [stream, receipts];
   const asked: number[] = [];
   let writer: Writer | undefined;
@@ -58,7 +65,7 @@ async function makeScene(t: Test, stream = typing): Promise<Scene> {
     database,
     http: server.url,
     asked,
-    relay,
+    proxy,
     isReachable: true,
     async open(options = {}) {
       const opened = await WriterStore.open<TestDatabase>({
@@ -75,7 +82,7 @@ async function makeScene(t: Test, stream = typing): Promise<Scene> {
     async connect(options = {}) {
       const slaved = await SlavedStore.connect<TestDatabase>({
         database,
-        replicate: relay.url,
+        replicate: proxy.url,
         streams,
         minBackoffMs: 1,
         maxBackoffMs: 5,
@@ -180,15 +187,15 @@ t.test("rows come after what was committed before them", async (t) => {
 t.test("A018 typing.typing: what was missed is asked for from where one stood", async (t) => {
   const scene = await makeScene(t);
   const writer = await scene.open();
-  const { relay } = scene;
+  const { proxy } = scene;
   const slaved = await scene.connect();
   const heard = listen(slaved);
   await followed(scene, slaved);
   const reconnect = async (during: () => void) => {
     const before = scene.asked.length;
-    relay.cut();
+    cut(proxy);
     during();
-    relay.open();
+    proxy.isRefusing = false;
     await until("the writer is asked", () => scene.asked.length > before);
   };
   writer.publish(typing, [["a", []]]);
@@ -276,11 +283,11 @@ t.test("rows that are held no more mean reset", async (t) => {
     const users = slaved.attach(Users);
     const kept = users.getUserById("a");
     await kept;
-    scene.relay.cut();
+    cut(scene.proxy);
     for (const name of ["1", "2", "3", "4", "5"]) {
       writer.publish(stream, [[name, []]]);
     }
-    scene.relay.open();
+    scene.proxy.isRefusing = false;
     await hears(heard, 'master 5 [["5",[]]]');
     t.same(heard, [
       "the writer holds them no more",
@@ -300,8 +307,8 @@ t.test("where nobody can be asked, a new connection means reset", async (t) => {
   t.same(heard, [], "nothing was missed");
   writer.publish(typing, [["a", []]]);
   await hears(heard, 'master 1 [["a",[]]]');
-  scene.relay.cut();
-  scene.relay.open();
+  cut(scene.proxy);
+  scene.proxy.isRefusing = false;
   await hears(heard, 'no HTTP address of instance "master" is given');
   writer.publish(typing, [["b", []]]);
   await hears(heard, 'master 2 [["b",[]]]');
@@ -341,7 +348,7 @@ t.test("handlers come one at a time, and failures are counted", async (t) => {
   });
   t.teardown(() => other.close());
   const slaved = await scene.connect({
-    replicate: [scene.relay.url, String(other.url)],
+    replicate: [scene.proxy.url, String(other.url)],
     http: { master: scene.http, other: String(other.httpUrl) },
   });
   let running = 0;
@@ -388,7 +395,7 @@ t.test("each instance has its own address and its own tokens", async (t) => {
   master.publish(typing, [["m", []]]);
   other.publish(typing, [["o", []]]);
   const logged: string[] = [];
-  const both = { replicate: [scene.relay.url, String(other.url)] };
+  const both = { replicate: [scene.proxy.url, String(other.url)] };
   const mistaken = await scene.connect({
     ...both,
     logger: (...message) => void logged.push(JSON.stringify(message)),
@@ -417,15 +424,15 @@ t.test("each instance has its own address and its own tokens", async (t) => {
 t.test("A017 receipts.receipt: what is in the log comes from there", async (t) => {
   const scene = await makeScene(t);
   const writer = await scene.open();
-  const { relay } = scene;
+  const { proxy } = scene;
   const slaved = await scene.connect();
   const heard = listen(slaved, receipts);
-  relay.cut();
+  cut(proxy);
   const { token } = await writer.transaction("receipt", (txn) => {
     txn.write(receipts, ["room", ["@u:x"]]);
     return Promise.resolve();
   });
-  relay.open();
+  proxy.isRefusing = false;
   await hears(heard, `master ${token} [["room",["@u:x"]]]`);
   t.equal(heard.length, 1);
 });

@@ -5,6 +5,7 @@ import t, { type Test } from "tap";
 import { z } from "zod";
 import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
 import { listenHttp } from "../../src/http/mod.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { until } from "../support/conditions.ts";
 import { type FakeWriter, startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -18,9 +19,14 @@ interface Foreign {
   rows: [number, string[]][];
   /** How many requests fail first. */
   failures: number;
+  /** How many answers say that there is more, and give nothing. */
+  empties: number;
+  /** What the handler waits for. */
+  held: Promise<void> | undefined;
   /** `from_token upto_token` of each request. */
   readonly asked: readonly string[];
   readonly heard: readonly string[];
+  readonly logged: readonly string[];
   /** Resolves once it has asked, and been answered. */
   live(): Promise<void>;
 }
@@ -32,12 +38,23 @@ async function start(t: Test): Promise<Foreign> {
   const fake = await startFakeWriter(t);
   const asked: string[] = [];
   const heard: string[] = [];
+  const logged: string[] = [];
   const live = () =>
     until(
       "it is live",
       () => asked.length > 0 && slaved.stats.ephemeralPending === 0,
     );
-  const foreign: Foreign = { fake, rows: [], failures: 0, asked, heard, live };
+  const foreign: Foreign = {
+    fake,
+    rows: [],
+    failures: 0,
+    empties: 0,
+    held: undefined,
+    asked,
+    heard,
+    logged,
+    live,
+  };
   const server = await listenHttp((request) => {
     const { pathname, searchParams } = new URL(request.url);
     t.match(
@@ -50,6 +67,10 @@ async function start(t: Test): Promise<Foreign> {
     if (foreign.failures > 0) {
       foreign.failures -= 1;
       return new Response("no", { status: 500 });
+    }
+    if (foreign.empties > 0) {
+      foreign.empties -= 1;
+      return Response.json({ updates: [], upto_token: from, limited: true });
     }
     // As Synapse's: from beyond the end there is everything.
     const updates = foreign.rows.filter(([token]) =>
@@ -68,10 +89,12 @@ async function start(t: Test): Promise<Foreign> {
     minBackoffMs: 1,
     maxBackoffMs: 5,
     pollIntervalMs: 0,
+    logger: (_level, message) => void logged.push(message),
   });
   t.teardown(() => slaved.close());
   slaved.subscribe(typing, ({ token, rows }) => {
     heard.push(`${token} ${JSON.stringify(rows)}`);
+    return foreign.held;
   }, { onReset: ({ reason }) => void heard.push(reason) });
   await foreign.live();
   return foreign;
@@ -139,6 +162,17 @@ t.test("a gap between positions is fetched, again and again if need be", async (
   t.same(asked.slice(1), ["3 7", "3 7", "3 7"]);
 });
 
+t.test("an answer that leads nowhere counts as a failure", async (t) => {
+  const foreign = await start(t);
+  const { fake, heard, logged } = foreign;
+  foreign.rows = [[5, ["e"]]];
+  foreign.empties = 2;
+  fake.send(position(4, 5));
+  await until("it is there", () => heard.length === 1);
+  t.same(heard, ['5 [["e"]]']);
+  t.equal(logged.filter((message) => /trying again/.test(message)).length, 2);
+});
+
 t.test("A019: a position that moves back is a writer that started over", async (t) => {
   const foreign = await start(t);
   const { fake, heard, asked } = foreign;
@@ -154,6 +188,31 @@ t.test("A019: a position that moves back is a writer that started over", async (
   fake.send(line(2, "newer"));
   await until("it goes on", () => heard.length === 4);
   t.equal(heard[3], '2 [["newer"]]');
+});
+
+t.test("what an earlier connection had fetched is not taken for the new one's", async (t) => {
+  const foreign = await start(t);
+  const { fake, heard, asked } = foreign;
+  fake.send(line(3, "a"));
+  await until("it is there", () => heard.length === 1);
+  const { promise, resolve } = deferred<void>();
+  foreign.held = promise;
+  foreign.rows = [[5, ["e"]], [6, ["f"]], [7, ["g"]]];
+  fake.send(position(4, 7));
+  await until("the first is being handled", () => heard.length === 2);
+  foreign.rows = [[1, ["new"]]];
+  fake.answer = "POSITION caches master 0 0\n" + position(1, 1);
+  fake.cut();
+  await until("it asks again", () => asked.at(-1) === "3 1");
+  foreign.held = undefined;
+  resolve();
+  await until("it starts over", () => heard.length >= 4);
+  await foreign.live();
+  t.same(heard.slice(1), [
+    '5 [["e"]]',
+    "the position moved back",
+    '1 [["new"]]',
+  ]);
 });
 
 t.test("nonsense ends the connection, and nothing else", async (t) => {

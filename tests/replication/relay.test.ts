@@ -262,6 +262,13 @@ t.test("a relay that is full, or closed, lets nobody in", async (t) => {
   const other = new MessageChannel();
   await t.rejects(relay.serve(other.port1), { code: "CLOSED" });
   other.port1.close();
+
+  // One that is closed before it has begun to serve.
+  const late = open(t, { replicate: fake.url });
+  const { port1: theirs, port2: ours } = new MessageChannel();
+  t.teardown(() => theirs.close());
+  await Promise.all([late.serve(theirs), late.close()]);
+  await t.rejects(connectOver(t, ours), { message: /nobody serves the port/ });
 });
 
 t.test("on a bus only what writers say is handed on", async (t) => {

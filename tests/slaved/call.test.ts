@@ -246,7 +246,10 @@ t.test("deadlines, signals and close()", async (t) => {
   abort.abort(new RangeError("enough"));
   await t.rejects(aborted, RangeError);
   const open = slaved.call("rename", args);
-  const closed = t.rejects(open, { code: "CLOSED" });
+  const closed = t.rejects(open, {
+    code: "CLOSED",
+    message: /^Cannot call the writer: the slaved store is closed/,
+  });
   await slaved.close();
   await closed;
   await writer.close();
@@ -304,8 +307,8 @@ t.test("client certificates instead of a secret", async (t) => {
   const { ca, server, client } = makeCertificates();
   const { slaved } = await openBoth(t, temporaryDatabase(t), {
     http: "https://127.0.0.1:0",
-    httpTls: { ...server, ca },
-  }, { httpTls: { ca, ...client } });
+    tls: { ...server, ca, requestCert: true },
+  }, { tls: { ca, ...client } });
   const args = { id: "a", name: "A" };
   t.same((await slaved.call("rename", args)).result, { version: 1 });
 });

@@ -2,6 +2,7 @@
 
 import t from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
 import {
@@ -102,6 +103,42 @@ t.test("SlavedStore.connect()", async (t) => {
       code: "INVALID_ARGUMENT",
       message: /"mqtt:\/\/x": give tcp:\/\/HOST:PORT/,
     });
+    await t.rejects(
+      SlavedStore.connect({ database, replicate, replica: "mysql://a:hush@x" }),
+      { code: "INVALID_ARGUMENT", message: /replica "mysql:\/\/a:…@x": only/ },
+    );
+    await t.rejects(
+      SlavedStore.connect({ database, replicate, http: "ftp://x" }),
+      { code: "INVALID_ARGUMENT", message: /"ftp:\/\/x"; give http:\/\/HOST/ },
+    );
+  });
+
+  await t.test("leaves nothing behind when it refuses", async (t) => {
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({ database });
+    t.teardown(() => writer.close());
+    let timers = 0;
+    const clock: Clock = {
+      ...systemClock,
+      repeat(action, intervalMs) {
+        const cancel = systemClock.repeat(action, intervalMs);
+        timers += 1;
+        return () => {
+          timers -= 1;
+          cancel();
+        };
+      },
+    };
+    const refused = [
+      { replicate: "tls://h:1", tls: { key: "k", cert: "c" } },
+      { replicate: "tcp://127.0.0.1:9", http: "ftp://x" },
+    ];
+    for (const options of refused) {
+      await t.rejects(SlavedStore.connect({ database, clock, ...options }), {
+        code: "INVALID_ARGUMENT",
+      });
+    }
+    t.equal(timers, 0);
   });
 
   await t.test("gives up when its signal says so", async (t) => {

@@ -19,8 +19,8 @@ export interface PostgresServer {
   readonly url: string;
   readonly port: number;
   readonly folder: string;
-  /** Makes an empty database, and gives its URL. */
-  createDatabase(): Promise<string>;
+  /** Makes a database, empty or a copy of one that nobody has open, and gives its URL. */
+  createDatabase(template?: string): Promise<string>;
   /** Stops it: after its checkpoint, or `immediate`ly as a crash would. */
   stop(mode?: "fast" | "immediate"): Promise<void>;
   /** Starts it again, on the same port and folder. */
@@ -86,10 +86,16 @@ export async function sharedPostgres(): Promise<PostgresServer> {
   return await (shared ??= launch());
 }
 
-/** The URL of an empty database on the shared server; it goes with the test. */
-export async function postgresDatabase(t: Test): Promise<string> {
+/**
+ * The URL of a database on the shared server, empty or a copy of one that nobody
+ * has open; it goes with the test.
+ */
+export async function postgresDatabase(
+  t: Test,
+  template?: string,
+): Promise<string> {
   const server = await sharedPostgres();
-  const url = await server.createDatabase();
+  const url = await server.createDatabase(template);
   const drop = `drop database ${nameOf(url)} with (force)`;
   t.teardown(() => server.run(drop));
   return url;
@@ -185,9 +191,12 @@ function createServer(
         // Several statements give a plain array of their results.
         return [...("command" in all ? all : all.at(-1)) as unknown[][]];
       }),
-    async createDatabase() {
+    async createDatabase(template) {
       const name = `test_${randomBytes(8).toString("hex")}`;
-      await server.run(`create database ${name}`);
+      const from = template === undefined
+        ? ""
+        : ` template ${nameOf(template)}`;
+      await server.run(`create database ${name}${from}`);
       return new URL(name, url).href;
     },
     async terminateBackends(databaseUrl, where = "true") {

@@ -182,3 +182,33 @@ t.test("a reader behind it is right again after every fault", async (t) => {
   t.ok(proxy.stats.cuts > 0, `${proxy.stats.cuts} cuts`);
   t.ok(slaved.stats.connections > 1, `${slaved.stats.connections} connections`);
 });
+
+t.test("a connection whose bytes are lost is given up, and what was missed is fetched", async (t) => {
+  const database = temporaryDatabase(t);
+  const keepAlive = { pingIntervalMs: 20, silenceTimeoutMs: 200 };
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+    synchronous: "normal",
+    ...keepAlive,
+  });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const proxy = await openProxy(t, { target: writer.url ?? "" });
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: proxy.url,
+    minBackoffMs: 5,
+    ...keepAlive,
+  });
+  t.teardown(() => slaved.close());
+  const users = slaved.attach(Users);
+  t.equal(await users.getUserById("1"), undefined);
+  proxy.faults = { drop: 1 };
+  const commit = await saveUser(writer, { id: "1", name: "Ann", version: 1 });
+  await until("it is lost", () => proxy.stats.drops > 0);
+  proxy.faults = {};
+  await slaved.waitFor(commit);
+  t.match(await users.getUserById("1"), { version: 1 });
+  t.ok(slaved.stats.connections > 1);
+});

@@ -35,7 +35,7 @@ t.test("openTransport() takes tcp://HOST:PORT", async (t) => {
 t.test("a password in an address is not told", (t) => {
   t.throws(
     () => openTransport("tcp://me:hunter2@host:1", systemClock, OPTIONS),
-    { message: /^Cannot use address "tcp:\/\/…@host:1": give / },
+    { message: /^Cannot use address "tcp:\/\/me:…@host:1": give / },
   );
   t.end();
 });

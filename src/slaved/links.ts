@@ -81,7 +81,13 @@ export function openSources(options: SlavedStoreOptions): readonly Source[] {
   return sourcesOf(options, false).map((address) => ({
     name: nameOfAddress(address),
     transport: rememberFailure(
-      openTransport(address, clock, { maxLineBytes, tls, serverName, logger }),
+      openTransport(address, clock, {
+        maxLineBytes,
+        tls,
+        serverName,
+        redisPingIntervalMs: options.redisPingIntervalMs,
+        logger,
+      }),
     ),
   }));
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
 
 /**
@@ -12,7 +13,9 @@ import type { Token } from "../tokens/token.ts";
  *
  * 1. The dialect of Synapse 1.22-1.66 over TCP: POSITION with two tokens,
  *    RDATA and POSITION with the instance's name. Differences: lines may be
- *    1 MiB long, and all streams of an instance come in token order.
+ *    1 MiB long, and all streams of an instance come in token order. Readers
+ *    that say `REPLICATE INVALIDATE` are sent INVALIDATE instead of the RDATA of
+ *    the `caches` stream.
  */
 export const PROTOCOL_VERSION = 1;
 
@@ -39,6 +42,37 @@ export interface RdataCommand {
   readonly token: Token | undefined;
   /** JSON. */
   readonly row: string;
+}
+
+/**
+ * A key: the part of one that has one part, unless it is `null`; the list of
+ * its parts; `null` is the whole cache.
+ */
+export type InvalidatedKey = string | number | boolean | null | KeyPart[];
+
+/** Keys of one cache, or of one group, that follow each other. */
+export interface InvalidationRun {
+  /** The cache's name, or the group's. */
+  readonly name: string;
+  /** The time on the writer's clock. */
+  readonly ms: number;
+  /** One at least. */
+  readonly keys: readonly InvalidatedKey[];
+}
+
+/**
+ * `INVALIDATE <instance> <token|batch> ["name",ms,[key,…],…]`: all that a
+ * transaction invalidates, or, with `batch` for the token, a part of it.
+ */
+export interface InvalidateCommand {
+  /** The name on the wire. */
+  readonly kind: "INVALIDATE";
+  /** Who writes it. */
+  readonly instance: string;
+  /** `undefined` stands for `batch`. */
+  readonly token: Token | undefined;
+  /** In the order of the rows in the log. */
+  readonly runs: readonly InvalidationRun[];
 }
 
 /**
@@ -82,10 +116,16 @@ export interface NameCommand {
   readonly name: string;
 }
 
-/** `REPLICATE`: a client asks for the POSITION of every stream. */
+/**
+ * `REPLICATE`: a client asks for the POSITION of every stream. With
+ * `REPLICATE INVALIDATE` it also asks for INVALIDATE lines; who doesn't know
+ * them passes over what follows the name.
+ */
 export interface ReplicateCommand {
   /** The name on the wire. */
   readonly kind: "REPLICATE";
+  /** Whether it takes INVALIDATE lines; not by default. */
+  readonly takesInvalidate?: boolean | undefined;
 }
 
 /**
@@ -204,6 +244,8 @@ export interface CommandMap {
   readonly ERROR: ErrorCommand;
   /** See {@linkcode FederationAckCommand}. */
   readonly FEDERATION_ACK: FederationAckCommand;
+  /** See {@linkcode InvalidateCommand}. */
+  readonly INVALIDATE: InvalidateCommand;
   /** See {@linkcode LockReleasedCommand}. */
   readonly LOCK_RELEASED: LockReleasedCommand;
   /** See {@linkcode NameCommand}. */

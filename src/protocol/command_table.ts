@@ -14,6 +14,7 @@ import {
   requireField,
   splitFields,
 } from "./fields.ts";
+import { formatInvalidate, parseInvalidate } from "./invalidations.ts";
 import { formatRdataPrefix, parseRdata } from "./rdata.ts";
 
 /** Who says a command on a connection of two ends. On a shared channel anybody may. */
@@ -31,6 +32,9 @@ export interface CommandEntry<C extends Command> {
   /** Writes what follows the name and a space. */
   format(command: C, dialect: Dialect): string;
 }
+
+/** What REPLICATE asks for besides. */
+const INVALIDATE: CommandKind = "INVALIDATE";
 
 /** The literal that stands for no device. */
 const NO_DEVICE = "None";
@@ -56,6 +60,11 @@ export const COMMANDS: {
     format: ({ stream, instance, previous, token }) =>
       `${stream} ${instance} ${previous} ${token}`,
   },
+  INVALIDATE: {
+    senders: "server",
+    parse: parseInvalidate,
+    format: formatInvalidate,
+  },
   ERROR: {
     senders: "both",
     parse: (rest) => ({ kind: "ERROR", text: rest }),
@@ -73,9 +82,12 @@ export const COMMANDS: {
   },
   REPLICATE: {
     senders: "client",
-    // Before 1.13 it had arguments.
-    parse: () => ({ kind: "REPLICATE" }),
-    format: () => "",
+    // Before 1.13 it had arguments, and later versions pass over any.
+    parse: (rest) =>
+      rest.split(" ").includes(INVALIDATE)
+        ? { kind: "REPLICATE", takesInvalidate: true }
+        : { kind: "REPLICATE" },
+    format: ({ takesInvalidate }) => takesInvalidate ? INVALIDATE : "",
   },
   USER_SYNC: {
     senders: "client",

@@ -120,6 +120,7 @@ export function createLinks(
       receiver: follower,
       name: options.name ?? "slaved",
       wireNames,
+      maxLineBytes: options.maxLineBytes ?? MAX_LINE_BYTES,
       serverName: options.serverName,
       minBackoffMs: options.minBackoffMs,
       maxBackoffMs: options.maxBackoffMs,

@@ -75,7 +75,10 @@ class Tables {
     return {
       dialect,
       run: (sql, parameters) =>
-        Number(this.#prepare(sql).run(...parameters.map(bindable)).changes),
+        // Nobody waits for a lock here.
+        sql.startsWith("SET LOCAL ")
+          ? 0
+          : Number(this.#prepare(sql).run(...parameters.map(bindable)).changes),
       rows: (sql, parameters) =>
         this.#prepare(sql).all(...parameters.map(bindable)).map(toArray),
     };

@@ -127,6 +127,29 @@ export class CacheRegistry {
     }
   }
 
+  /**
+   * {@linkcode apply} for many keys of one name.
+   *
+   * @param keys Of one that has a single part other than `null`, that part; else
+   *   the argument list; `null` is the whole cache.
+   */
+  applyAll(
+    name: string,
+    keys: readonly (KeyPart | readonly KeyPart[])[],
+  ): void {
+    const [cache, ...others] = this.#caches.get(name) ?? [];
+    const isOne = cache !== undefined && others.length === 0;
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as KeyPart | readonly KeyPart[];
+      if (typeof key === "object") this.apply(name, key);
+      else if (!isOne) this.applyOne(name, key);
+      else {
+        this.#applied += 1;
+        cache.invalidateOne(key);
+      }
+    }
+  }
+
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";

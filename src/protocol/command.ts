@@ -5,6 +5,13 @@
  */
 
 import type { Token } from "../tokens/token.ts";
+import type { InvalidateCommand } from "./invalidations.ts";
+
+export type {
+  InvalidateCommand,
+  InvalidatedKey,
+  InvalidationRun,
+} from "./invalidations.ts";
 
 /**
  * The history of the wire, newest last. There is no negotiation: a receiver
@@ -12,7 +19,9 @@ import type { Token } from "../tokens/token.ts";
  *
  * 1. The dialect of Synapse 1.22-1.66 over TCP: POSITION with two tokens,
  *    RDATA and POSITION with the instance's name. Differences: lines may be
- *    1 MiB long, and all streams of an instance come in token order.
+ *    1 MiB long, and all streams of an instance come in token order. Readers
+ *    that say `REPLICATE INVALIDATE` are sent INVALIDATE instead of the RDATA of
+ *    the `caches` stream.
  */
 export const PROTOCOL_VERSION = 1;
 
@@ -82,10 +91,16 @@ export interface NameCommand {
   readonly name: string;
 }
 
-/** `REPLICATE`: a client asks for the POSITION of every stream. */
+/**
+ * `REPLICATE [<form> ...]`: a client asks for the POSITION of every stream, and
+ * tells what it takes besides what everybody does: `INVALIDATE`. Others pass
+ * over what follows the name.
+ */
 export interface ReplicateCommand {
   /** The name on the wire. */
   readonly kind: "REPLICATE";
+  /** What it takes besides; nothing by default. */
+  readonly forms?: readonly string[] | undefined;
 }
 
 /**
@@ -204,6 +219,8 @@ export interface CommandMap {
   readonly ERROR: ErrorCommand;
   /** See {@linkcode FederationAckCommand}. */
   readonly FEDERATION_ACK: FederationAckCommand;
+  /** See {@linkcode InvalidateCommand}. */
+  readonly INVALIDATE: InvalidateCommand;
   /** See {@linkcode LockReleasedCommand}. */
   readonly LOCK_RELEASED: LockReleasedCommand;
   /** See {@linkcode NameCommand}. */

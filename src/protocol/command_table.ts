@@ -14,6 +14,7 @@ import {
   requireField,
   splitFields,
 } from "./fields.ts";
+import { formatInvalidate, parseInvalidate } from "./invalidations.ts";
 import { formatRdataPrefix, parseRdata } from "./rdata.ts";
 
 /** Who says a command on a connection of two ends. On a shared channel anybody may. */
@@ -56,6 +57,11 @@ export const COMMANDS: {
     format: ({ stream, instance, previous, token }) =>
       `${stream} ${instance} ${previous} ${token}`,
   },
+  INVALIDATE: {
+    senders: "server",
+    parse: parseInvalidate,
+    format: formatInvalidate,
+  },
   ERROR: {
     senders: "both",
     parse: (rest) => ({ kind: "ERROR", text: rest }),
@@ -73,9 +79,10 @@ export const COMMANDS: {
   },
   REPLICATE: {
     senders: "client",
-    // Before 1.13 it had arguments.
-    parse: () => ({ kind: "REPLICATE" }),
-    format: () => "",
+    // Before 1.13 it had arguments, and later versions take any.
+    parse: parseReplicate,
+    format: ({ forms = [] }) =>
+      forms.map((form) => requireField(form, "a form")).join(" "),
   },
   USER_SYNC: {
     senders: "client",
@@ -145,6 +152,13 @@ export const COMMANDS: {
 /** Whether a name is that of a command in the table. */
 export function isCommandKind(name: string): name is CommandKind {
   return Object.hasOwn(COMMANDS, name);
+}
+
+function parseReplicate(rest: string): CommandMap["REPLICATE"] {
+  const forms = rest.split(" ").filter((form) => form !== "");
+  return forms.length === 0
+    ? { kind: "REPLICATE" }
+    : { kind: "REPLICATE", forms };
 }
 
 function parsePosition(rest: string, line: string): CommandMap["POSITION"] {

@@ -8,6 +8,23 @@
  * with one token, USER_SYNC with and without a device, spaces in JSON, raw
  * UTF-8, and a `\r` at the end of a line.
  *
+ * Headwater's own readers ask with `REPLICATE INVALIDATE` for a shorter form of
+ * invalidations, and are then sent, instead of the RDATA lines of the `caches`
+ * stream of a transaction,
+ *
+ * ```text
+ * INVALIDATE <instance> <token|batch> [<run>,…]
+ * run = "<cache or group>",<ms>,[<key>,…]
+ * key = part | [part,…] | null
+ * ```
+ *
+ * A run's three values stand in the one list as they are. A key is the part of
+ * an argument list of one, unless that part is `null`; else the list; or `null`
+ * for the whole cache. Rows keep their order. Where a line would be longer than
+ * 16,384 bytes, the transaction goes on in another, and all but the last have
+ * `batch` for the token. Nobody sends it over a shared channel, nor to anybody
+ * who has not asked.
+ *
  * @module
  */
 
@@ -25,6 +42,9 @@ export type {
   Dialect,
   ErrorCommand,
   FederationAckCommand,
+  InvalidateCommand,
+  InvalidatedKey,
+  InvalidationRun,
   LockReleasedCommand,
   NameCommand,
   NewActiveTaskCommand,

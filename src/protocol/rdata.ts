@@ -9,7 +9,7 @@ import type { RdataCommand } from "./command.ts";
 import { invalidLine, parseJsonField, parseTokenField } from "./fields.ts";
 
 /** What stands for the token in every row of a batch but the last. */
-const BATCH = "batch";
+export const BATCH = "batch";
 
 /**
  * What stands before the row in an RDATA line.

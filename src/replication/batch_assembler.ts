@@ -5,18 +5,26 @@
  */
 
 import type { LogRecord } from "../log/record.ts";
+import {
+  countInvalidations,
+  type InvalidateCommand,
+  type InvalidationRun,
+} from "../protocol/invalidations.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { Token } from "../tokens/token.ts";
-import type { LoggedTransaction } from "./transaction.ts";
+import { CACHES_STREAM, type LoggedTransaction } from "./transaction.ts";
 
 interface OpenTransaction extends LoggedTransaction {
   readonly records: LogRecord[];
+  invalidations: readonly InvalidationRun[] | undefined;
 }
 
 /** What one instance has sent and not completed. */
 interface Inbox {
   /** Rows of batches that have not ended, by stream. */
   readonly batches: Map<string, string[]>;
+  /** INVALIDATE lines of a batch that has not ended. */
+  runs: InvalidationRun[];
   /** The newest transaction; further streams' rows may follow. */
   open: OpenTransaction | undefined;
   /** Rows of both, and their characters. */
@@ -63,7 +71,7 @@ export class BatchAssembler {
     row: string,
   ): LoggedTransaction | undefined {
     const inbox = this.#inbox(instance);
-    this.#count(inbox, row);
+    this.#count(inbox, 1, row.length);
     let rows = inbox.batches.get(stream);
     if (rows === undefined) {
       rows = [];
@@ -75,13 +83,45 @@ export class BatchAssembler {
     const record = { token, stream, rows };
     if (inbox.open?.token === token) {
       // Told twice, as a writer may: once a stream and token is enough.
-      if (!inbox.open.records.some((known) => known.stream === stream)) {
-        inbox.open.records.push(record);
-      }
+      if (!hasStream(inbox.open, stream)) inbox.open.records.push(record);
       return undefined;
     }
     const complete = this.#takeOpen(inbox);
-    inbox.open = { instance, token, records: [record] };
+    inbox.open = {
+      instance,
+      token,
+      records: [record],
+      invalidations: undefined,
+    };
+    return complete;
+  }
+
+  /**
+   * Takes an INVALIDATE line.
+   *
+   * @param chars The line's length.
+   * @returns The transaction before, if this one shows that it is complete.
+   * @throws {HeadwaterError} As {@linkcode addRow}.
+   */
+  addInvalidations(
+    { instance, token, runs }: InvalidateCommand,
+    chars: number,
+  ): LoggedTransaction | undefined {
+    const inbox = this.#inbox(instance);
+    this.#count(inbox, countInvalidations(runs), chars);
+    let all = runs;
+    if (token === undefined || inbox.runs.length > 0) {
+      for (const run of runs) inbox.runs.push(run);
+      all = inbox.runs;
+    }
+    if (token === undefined) return undefined;
+    inbox.runs = [];
+    if (inbox.open?.token === token) {
+      if (!hasStream(inbox.open, CACHES_STREAM)) inbox.open.invalidations = all;
+      return undefined;
+    }
+    const complete = this.#takeOpen(inbox);
+    inbox.open = { instance, token, records: [], invalidations: all };
     return complete;
   }
 
@@ -94,6 +134,7 @@ export class BatchAssembler {
     const inbox = this.#inboxes.get(instance);
     if (inbox === undefined) return undefined;
     inbox.batches.clear();
+    inbox.runs = [];
     return this.#takeOpen(inbox);
   }
 
@@ -110,7 +151,13 @@ export class BatchAssembler {
   #inbox(instance: string): Inbox {
     let inbox = this.#inboxes.get(instance);
     if (inbox === undefined) {
-      inbox = { batches: new Map(), open: undefined, rows: 0, chars: 0 };
+      inbox = {
+        batches: new Map(),
+        runs: [],
+        open: undefined,
+        rows: 0,
+        chars: 0,
+      };
       this.#inboxes.set(instance, inbox);
     }
     return inbox;
@@ -125,9 +172,9 @@ export class BatchAssembler {
     return open;
   }
 
-  #count(inbox: Inbox, row: string): void {
-    inbox.rows += 1;
-    inbox.chars += row.length;
+  #count(inbox: Inbox, rows: number, chars: number): void {
+    inbox.rows += rows;
+    inbox.chars += chars;
     const { maxRows, maxChars } = this.#options;
     if (inbox.rows <= maxRows && inbox.chars <= maxChars) return;
     throw new HeadwaterError(
@@ -136,4 +183,12 @@ export class BatchAssembler {
         `${maxChars} characters; write smaller ones, or raise the reader's limits`,
     );
   }
+}
+
+function hasStream(
+  { records, invalidations }: LoggedTransaction,
+  stream: string,
+): boolean {
+  return records.some((known) => known.stream === stream) ||
+    (stream === CACHES_STREAM && invalidations !== undefined);
 }

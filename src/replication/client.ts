@@ -12,7 +12,8 @@ import type { Outgoing } from "./command_bus.ts";
 import { ReplicationLink } from "./replication_link.ts";
 import type { ReplicationClientOptions } from "./replication_link.ts";
 
-export type { Receiver, ReplicationClientOptions } from "./replication_link.ts";
+export type { Receiver } from "./receiver.ts";
+export type { ReplicationClientOptions } from "./replication_link.ts";
 
 /** Keeps one connection, until it is closed. */
 export class ReplicationClient {

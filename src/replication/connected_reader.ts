@@ -64,6 +64,8 @@ export class ConnectedReader implements ConnectionHandler {
   readonly #keepAlive: KeepAlive;
   /** The commands of the users' own that it takes. */
   readonly #accepted = new Set<string>();
+  /** Whether it is sent INVALIDATE lines: the streamer's to say. */
+  isCompact = false;
   #name: string;
   #instanceId: string | undefined;
   #waiting = 0;

@@ -7,6 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
+import type { InvalidateCommand } from "../protocol/invalidations.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import {
@@ -149,6 +150,21 @@ export class Follower implements Receiver {
     }
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addRow(stream, instance, token, row);
+    if (complete === undefined) return;
+    const applied = this.#options.applier.apply(complete);
+    if (applied !== undefined) {
+      this.#options.lag?.announced(instance, token as Token);
+    }
+    return applied;
+  }
+
+  invalidations(
+    command: InvalidateCommand,
+    chars: number,
+  ): void | Promise<void> {
+    const { instance, token } = command;
+    if (!this.#connected.has(instance)) return;
+    const complete = this.#assembler.addInvalidations(command, chars);
     if (complete === undefined) return;
     const applied = this.#options.applier.apply(complete);
     if (applied !== undefined) {

@@ -15,17 +15,22 @@ import type {
   Command,
   CommandKind,
   Dialect,
+  InvalidateCommand,
   PositionCommand,
   RdataCommand,
 } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
+import { INVALIDATE_FORM } from "../protocol/invalidations.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
-import { MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
+import {
+  COMPACT_LINE_BYTES,
+  MAX_LINE_BYTES,
+  MAX_OUTBOX_BYTES,
+} from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import type { WireNames } from "../streams/wire_names.ts";
-import type { Token } from "../tokens/token.ts";
 import type {
   Connection,
   ConnectionHandler,
@@ -33,32 +38,7 @@ import type {
 } from "../transport/transport.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
-
-/**
- * What to do with what a writer sends. Where a call returns a promise, the
- * next line is read once it has resolved; what it throws is sent to the writer
- * as ERROR, and ends the connection.
- */
-export interface Receiver {
-  /** An RDATA line; `token` is `undefined` for `batch`. */
-  row(
-    stream: string,
-    instance: string,
-    token: Token | undefined,
-    row: string,
-  ): void | Promise<void>;
-  /** A POSITION line. */
-  position(
-    stream: string,
-    instance: string,
-    previous: Token,
-    token: Token,
-  ): void | Promise<void>;
-  /** The connection is lost: what was not complete will come again. */
-  disconnected(): void;
-  /** Whether it has caught up on this connection, so that the next backoff is a first one. */
-  readonly isLive: boolean;
-}
+import type { Receiver } from "./receiver.ts";
 
 /** Options of {@linkcode ReplicationClient}. */
 export interface ReplicationClientOptions extends KeepAliveOptions {
@@ -87,6 +67,8 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
   readonly ownInstance?: string | undefined;
   /** What to be called in the writer's logs. */
   readonly name: string;
+  /** The longest line that the transport takes; 1 MiB by default. */
+  readonly maxLineBytes?: number | undefined;
   /** What streams are called on the wire; as everywhere by default. */
   readonly wireNames?: WireNames | undefined;
   /** The name that the writer must have; any by default. */
@@ -160,7 +142,7 @@ export class ReplicationLink implements ConnectionHandler {
     for (const command of options.greeting?.(connection.isShared) ?? []) {
       this.say(command);
     }
-    this.say({ kind: "REPLICATE" });
+    this.say(this.#request);
   }
 
   /** Whether everybody on it hears everybody. */
@@ -204,6 +186,16 @@ export class ReplicationLink implements ConnectionHandler {
     this.#isOver = true;
     this.#connection.close();
     this.#end();
+  }
+
+  /** Nobody knows what all the others on a shared channel take. */
+  get #request(): Command {
+    const { receiver, maxLineBytes = MAX_LINE_BYTES } = this.#options;
+    const takesInvalidate = receiver.invalidations !== undefined &&
+      maxLineBytes >= COMPACT_LINE_BYTES && !this.#connection.isShared;
+    return takesInvalidate
+      ? { kind: "REPLICATE", forms: [INVALIDATE_FORM] }
+      : { kind: "REPLICATE" };
   }
 
   #readFrom(lines: string, from: number): void {
@@ -268,6 +260,8 @@ export class ReplicationLink implements ConnectionHandler {
     switch (command.kind) {
       case "RDATA":
         return this.#readRow(command);
+      case "INVALIDATE":
+        return this.#readInvalidations(command, line.length);
       case "POSITION":
         return this.#readPosition(command);
       case "CUSTOM":
@@ -303,6 +297,19 @@ export class ReplicationLink implements ConnectionHandler {
     this.#peerInstance = instance;
     this.#prefix = formatRdataPrefix(stream, instance, undefined);
     return receiver.row(this.#stream, instance, token, row);
+  }
+
+  #readInvalidations(
+    command: InvalidateCommand,
+    chars: number,
+  ): void | Promise<void> {
+    const { receiver, ownInstance } = this.#options;
+    if (command.instance === ownInstance) return;
+    this.#peerInstance = command.instance;
+    if (receiver.invalidations === undefined) {
+      throw new HeadwaterError("LINE_INVALID", "INVALIDATE was not asked for");
+    }
+    return receiver.invalidations(command, chars);
   }
 
   #readPosition(

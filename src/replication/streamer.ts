@@ -8,7 +8,8 @@ import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import { formatPositionLine, formatRdataLines } from "../protocol/rdata.ts";
+import { INVALIDATE_FORM } from "../protocol/invalidations.ts";
+import { formatPositionLine } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
@@ -19,6 +20,7 @@ import { Echoes } from "./echoes.ts";
 import { EphemeralLines } from "./ephemeral_lines.ts";
 import type { StreamerOptions, StreamerStats } from "./streamer_options.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
+import { type Forms, TransactionLines } from "./transaction_lines.ts";
 
 /** The command that goes on to everybody else. */
 const RELAYED = "REMOTE_SERVER_UP";
@@ -27,8 +29,9 @@ const RELAYED = "REMOTE_SERVER_UP";
  * Sends transactions to readers, in commit order, each line once.
  *
  * Commits of one turn of the event loop leave together, as one text that is
- * made and encoded once for all readers. It ends with a POSITION, so that
- * readers know the last transaction to be complete.
+ * made and encoded once for all readers: once in rows, for those that take
+ * nothing else, and once with INVALIDATE lines, if each kind is there. It ends
+ * with a POSITION, so that readers know the last transaction to be complete.
  *
  * On a shared connection lines may be lost. There a text also begins with the
  * position that was told before, and positions are told again when all is
@@ -54,12 +57,14 @@ export class Streamer {
   readonly #cancelTimers: CancelTimer[];
   #lastToken: Token;
   #lastStream: string;
-  #lines = "";
+  readonly #lines: TransactionLines;
   readonly #ephemeral: EphemeralLines;
   #isFlushDue = false;
   #announcedMs = 0;
   /** How many of the readers are shared connections. */
   #shared = 0;
+  /** How many of them are sent INVALIDATE lines. */
+  #compact = 0;
   /** The last token of what was sent before {@linkcode #lines}. */
   #sentToken: Token;
   /** The streams that have rows in {@linkcode #lines}, if a shared connection wants to know. */
@@ -76,6 +81,7 @@ export class Streamer {
     this.#sentToken = lastToken;
     this.#lastStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
+    this.#lines = new TransactionLines(options);
     this.#ephemeral = new EphemeralLines(options);
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
@@ -139,9 +145,8 @@ export class Streamer {
       this.#sentToken = token;
       return;
     }
-    for (const { stream, rows } of cachesFirst(records)) {
-      const name = this.#options.wireNames.toWire(stream);
-      this.#lines += formatRdataLines(name, transaction.instance, token, rows);
+    this.#lines.add(transaction, this.#forms);
+    for (const { stream } of cachesFirst(records)) {
       this.#told.set(stream, token);
       this.#lastStream = stream;
       if (this.#shared > 0) this.#begun.add(stream);
@@ -210,10 +215,17 @@ export class Streamer {
     const { receiver } = this.#options;
     switch (command.kind) {
       case "REPLICATE":
+        // What has been gathered is in the forms that were wanted before.
+        this.#flush();
+        this.#compact -= Number(reader.isCompact);
+        reader.isCompact = !reader.isShared &&
+          (command.forms?.includes(INVALIDATE_FORM) ?? false);
+        this.#compact += Number(reader.isCompact);
         receiver?.replicating(reader);
         this.#tellPositions(reader);
         return;
       case "RDATA":
+      case "INVALIDATE":
       case "POSITION":
         // On a shared connection: another writer's, or one's own echo.
         return;
@@ -235,6 +247,7 @@ export class Streamer {
     this.#disconnections[reason] += 1;
     if (!this.#readers.delete(reader)) return;
     if (reader.isShared) this.#shared -= 1;
+    if (reader.isCompact) this.#compact -= 1;
     this.#options.receiver?.gone(reader);
   }
 
@@ -255,14 +268,13 @@ export class Streamer {
   #flushDurable(): void {
     const stream = this.#lastStream;
     const isUntold = this.#told.get(stream) !== this.#lastToken;
-    if (this.#lines === "" && !isUntold) return;
+    if (this.#lines.isEmpty && !isUntold) return;
     const { clock } = this.#options;
     const isQuietOver =
       clock.monotonicMs() - this.#announcedMs >= ANNOUNCE_INTERVAL_MS;
-    const lines = this.#lines +
-      this.#takePositions(isQuietOver ? undefined : stream);
-    this.#lines = "";
-    this.#sendToAll(lines);
+    const positions = this.#takePositions(isQuietOver ? undefined : stream);
+    const { rows, compact } = this.#lines.take();
+    this.#sendToAll(rows + positions, compact + positions);
   }
 
   /** Once a second at most: the streams that tokens have passed without a row. */
@@ -313,15 +325,32 @@ export class Streamer {
     );
   }
 
-  #sendToAll(lines: string): void {
-    const bytes = Buffer.from(lines);
+  /**
+   * @param lines For all readers.
+   * @param compact For those that are sent INVALIDATE lines.
+   */
+  #sendToAll(lines: string, compact = lines): void {
+    const forms = this.#forms;
+    const bytes = Buffer.from(forms.rows ? lines : "");
+    const compactBytes = compact === lines && forms.rows
+      ? bytes
+      : Buffer.from(forms.compact ? compact : "");
     const shared = this.#shared === 0
       ? bytes
       : Buffer.from(this.#takeBeginning() + lines);
     this.#sentToken = this.#lastToken;
     for (const reader of this.#readers) {
-      this.#sendTo(reader, reader.isShared ? shared : bytes);
+      const own = reader.isCompact ? compactBytes : bytes;
+      this.#sendTo(reader, reader.isShared ? shared : own);
     }
+  }
+
+  /** What the readers want. */
+  get #forms(): Forms {
+    return {
+      rows: this.#compact < this.#readers.size,
+      compact: this.#compact > 0,
+    };
   }
 
   /** Where all stood before: who doesn't stand there has missed something. */

@@ -5,6 +5,7 @@
  */
 
 import type { LogRecord } from "../log/record.ts";
+import type { InvalidationRun } from "../protocol/invalidations.ts";
 import type { Token } from "../tokens/token.ts";
 
 /** All that one transaction of an instance left in the log. */
@@ -15,6 +16,11 @@ export interface LoggedTransaction {
   readonly token: Token;
   /** Its records, one a stream, `caches` first; none if it only moved the token. */
   readonly records: readonly LogRecord[];
+  /**
+   * What its record of `caches` says, or would say if there is none; `undefined`
+   * where only the record is known.
+   */
+  readonly invalidations?: readonly InvalidationRun[] | undefined;
 }
 
 /** Puts `caches` before every other stream, and leaves the others' order. */

@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
+import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
@@ -245,10 +246,7 @@ export class TransactionApplier {
     this.#transactions += step.transactions;
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
-      const handled = this.#handle(
-        transaction,
-        cachesFirst(transaction.records),
-      );
+      const handled = this.#handle(transaction);
       if (handled !== undefined) await handled;
     }
     this.#position.advance(instance, upTo);
@@ -279,30 +277,36 @@ export class TransactionApplier {
   #apply(transaction: LoggedTransaction): void | Promise<void> {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
-    const records = cachesFirst(transaction.records);
+    this.#invalidate(transaction);
     let isHandled = false;
-    for (const { stream, rows } of records) {
-      const state = this.#stateOf(stream);
-      this.#rows += rows.length;
-      state.rows += rows.length;
-      if (stream === CACHES_STREAM) this.#invalidate(rows);
-      isHandled ||= state.subscriptions.length > 0;
+    for (const { stream, rows } of transaction.records) {
+      if (this.#count(stream, rows.length)) isHandled = true;
+    }
+    const { invalidations } = transaction;
+    if (invalidations !== undefined) {
+      const rows = countInvalidations(invalidations);
+      if (this.#count(CACHES_STREAM, rows)) isHandled = true;
     }
     if (this.#visible !== undefined) {
       return this.#visible(instance, token).then(() => {
         // Promise 10: what was loaded since the first time may be older.
-        for (const { stream, rows } of records) {
-          if (stream === CACHES_STREAM) this.#invalidate(rows);
-        }
-        return this.#finishHandled(transaction, records, isHandled);
+        this.#invalidate(transaction);
+        return this.#finishHandled(transaction, isHandled);
       });
     }
-    return this.#finishHandled(transaction, records, isHandled);
+    return this.#finishHandled(transaction, isHandled);
+  }
+
+  /** Counts rows of a stream; says whether anybody handles it. */
+  #count(stream: string, rows: number): boolean {
+    const state = this.#stateOf(stream);
+    this.#rows += rows;
+    state.rows += rows;
+    return state.subscriptions.length > 0;
   }
 
   #finishHandled(
     transaction: LoggedTransaction,
-    records: LoggedTransaction["records"],
     isHandled: boolean,
   ): void | Promise<void> {
     const { instance, token } = transaction;
@@ -310,15 +314,20 @@ export class TransactionApplier {
       this.#finish(instance, token);
       return;
     }
-    const handled = this.#handle(transaction, records);
+    const handled = this.#handle(transaction);
     if (handled === undefined) this.#finish(instance, token);
     else return handled.then(() => this.#finish(instance, token));
   }
 
-  #invalidate(rows: readonly string[]): void {
-    for (let index = 0; index < rows.length; index += 1) {
-      const row = rows[index] as string;
-      if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
+  #invalidate({ records, invalidations = [] }: LoggedTransaction): void {
+    for (const { name, keys } of invalidations) {
+      this.#caches.applyAll(name, keys);
+    }
+    for (const { stream, rows } of records) {
+      if (stream !== CACHES_STREAM) continue;
+      for (const row of rows) {
+        if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
+      }
     }
   }
 
@@ -329,19 +338,24 @@ export class TransactionApplier {
 
   /** Runs handlers one after another; stays synchronous while they do. */
   #handle(
-    { instance, token }: LoggedTransaction,
-    records: LoggedTransaction["records"],
+    { instance, token, records, invalidations }: LoggedTransaction,
   ): undefined | Promise<void> {
     // All are parsed before the first is called: a row that can't be must not
     // leave some of the transaction's handlers behind and others not.
     const calls: (readonly [StreamSubscription, Batch])[] = [];
-    for (const { stream, rows } of records) {
+    const add = (stream: string, parse: () => readonly unknown[]) => {
       const { subscriptions } = this.#stateOf(stream);
-      if (subscriptions.length === 0) continue;
-      const batch = { stream, instance, token, rows: rows.map(parseRow) };
+      if (subscriptions.length === 0) return;
+      const batch = { stream, instance, token, rows: parse() };
       for (const subscription of subscriptions) {
         calls.push([subscription, batch]);
       }
+    };
+    if (invalidations !== undefined) {
+      add(CACHES_STREAM, () => toCachesRows(invalidations));
+    }
+    for (const { stream, rows } of cachesFirst(records)) {
+      add(stream, () => rows.map(parseRow));
     }
     let waiting: Promise<void> | undefined;
     for (const [subscription, batch] of calls) {

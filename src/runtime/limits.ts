@@ -21,6 +21,13 @@ export const MAX_LINE_BYTES: number = MEBIBYTE;
 export const SYNAPSE_MAX_LINE_BYTES = 16_384;
 
 /**
+ * Bytes of one INVALIDATE line that holds more than one key. Beyond, a
+ * transaction's invalidations go on in another. A reader that takes shorter
+ * lines only is sent rows. Longer ones would not be read any faster.
+ */
+export const COMPACT_LINE_BYTES = 16_384;
+
+/**
  * Bytes that wait for one reader's socket. Beyond, the reader is disconnected
  * with ERROR and catches up from the log: about 200,000 invalidations.
  */

@@ -89,6 +89,7 @@ export function createLinks(
       receiver: follower,
       name: options.name ?? "slaved",
       wireNames,
+      maxLineBytes,
       serverName: options.serverName,
       minBackoffMs: options.minBackoffMs,
       maxBackoffMs: options.maxBackoffMs,

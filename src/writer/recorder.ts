@@ -14,8 +14,9 @@ import { findCommit, readCommitId, readFloor } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { endBackend, type Lease } from "../log/lease.ts";
 import { appendAndCommit } from "../log/postgres_append.ts";
-import type { LogEntry } from "../log/record.ts";
+import type { LogEntry, LogRecord } from "../log/record.ts";
 import { LogAppender } from "../log/sqlite_append.ts";
+import type { InvalidationRun } from "../protocol/invalidations.ts";
 import type { LoggedTransaction } from "../replication/transaction.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
@@ -31,6 +32,8 @@ export interface Ticket {
   token?: Token;
   readonly flight?: Flight | undefined;
   readonly entry: LogEntry;
+  /** What its rows of `caches` say. */
+  readonly invalidations: readonly InvalidationRun[];
 }
 
 /** What a store records with. */
@@ -42,7 +45,10 @@ export interface Recorder {
   /** Transactions that are committed and wait for a lower token to end. */
   readonly held: number;
   /** Makes room for a transaction; it must come to one of the three ends. */
-  begin(entry: LogEntry): Ticket;
+  begin(
+    entry: LogEntry,
+    invalidations: readonly InvalidationRun[],
+  ): Ticket;
   /** Writes it into the log; on PostgreSQL, commits it too. */
   record(
     session: CommitSession,
@@ -97,7 +103,7 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
       return position;
     },
     held: 0,
-    begin: (entry) => ({ entry }),
+    begin: (entry, invalidations) => ({ entry, invalidations }),
     record(session, ticket) {
       const token = appender.append(session as SyncCommitSession, ticket.entry);
       if (typeof token !== "number") {
@@ -106,9 +112,9 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
       ticket.token = token;
       return undefined;
     },
-    committed({ token, entry }) {
-      position = token as Token;
-      publish(toTransaction(lease.instance, position, entry));
+    committed(ticket) {
+      position = ticket.token as Token;
+      publish(toTransaction(lease.instance, position, ticket));
     },
     abandoned() {},
     settle: () => Promise.resolve(false),
@@ -131,7 +137,7 @@ function postgresRecorder(options: RecorderOptions): Recorder {
       lastTaken = token;
       lastCommitId = ticket.entry.commitId;
     }
-    const transaction = toTransaction(instance, token, ticket.entry);
+    const transaction = toTransaction(instance, token, ticket);
     order.committed(ticket.flight as Flight, transaction);
   };
   return {
@@ -144,7 +150,11 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     get held() {
       return order.held;
     },
-    begin: (entry) => ({ entry, flight: order.begin() }),
+    begin: (entry, invalidations) => ({
+      entry,
+      invalidations,
+      flight: order.begin(),
+    }),
     async record(session, ticket, isSnapshotOld) {
       const { entry } = ticket;
       ticket.token = await appendAndCommit(
@@ -197,11 +207,11 @@ function nextDelay(delayMs: number): number {
 function toTransaction(
   instance: string,
   token: Token,
-  { rows }: LogEntry,
+  { entry, invalidations }: Ticket,
 ): LoggedTransaction {
-  const records = Array.from(
-    rows,
-    ([stream, lines]) => ({ token, stream, rows: lines }),
-  );
-  return { instance, token, records };
+  const records: LogRecord[] = [];
+  for (const [stream, rows] of entry.rows) {
+    records.push({ token, stream, rows });
+  }
+  return { instance, token, records, invalidations };
 }

@@ -220,7 +220,7 @@ export class TransactionRunner<Database> {
       eventIds,
       commitId: commitId ?? random.id(),
       committedMs: Math.round(clock.wallMs()),
-    });
+    }, outcome.invalidations);
     const recorded = recorder.record(session, state.ticket, isSnapshotOld);
     if (recorded !== undefined) await recorded;
     return done;

@@ -165,7 +165,7 @@ function createRunner<Database>(
       }),
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
-      for (const { name, key } of invalidations) caches.apply(name, key);
+      for (const { name, keys } of invalidations) caches.applyAll(name, keys);
     },
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,

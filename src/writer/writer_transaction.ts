@@ -16,6 +16,11 @@ import type { EventInput, EventInputOf } from "../events/event.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { formatCachesRow } from "../protocol/caches_row.ts";
 import { formatRdataPrefix } from "../protocol/codec.ts";
+import {
+  type InvalidatedKey,
+  type InvalidationRun,
+  toInvalidatedKey,
+} from "../protocol/invalidations.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
@@ -75,11 +80,16 @@ export class WriterTransaction<Database> {
   readonly attempt: number;
   readonly #options: WriterTransactionOptions<Database>;
   readonly #rows = new Map<string, string[]>();
-  readonly #invalidations: NamedKey[] = [];
+  readonly #invalidations: OpenRun[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
   /** Made when it is needed: most transactions append nothing. */
   #events: EventAppender | undefined;
+  /** The time of its invalidations, once there is one. */
+  #nowMs: number | undefined;
+  /** The stream of the last row, and the bytes before its rows on the wire. */
+  #prefixStream = "";
+  #prefixBytes = 0;
   #rowCount = 0;
   #byteCount = 0;
   #hasEnded = false;
@@ -282,18 +292,23 @@ export class WriterTransaction<Database> {
 
   #invalidate(name: string, key: readonly KeyPart[] | null): void {
     this.#requireOpen("invalidate a cache");
-    const now = Math.round(this.#options.clock.wallMs());
-    this.#add(cachesStream.name, formatCachesRow(name, key, now));
-    // A copy: the caller may use its array again.
-    this.#invalidations.push({ name, key: key && [...key] });
+    // One time for all: they take effect together.
+    const ms = this.#nowMs ??= Math.round(this.#options.clock.wallMs());
+    this.#add(cachesStream.name, formatCachesRow(name, key, ms));
+    const run = this.#invalidations.at(-1);
+    const kept = toInvalidatedKey(key);
+    if (run?.name === name) run.keys.push(kept);
+    else this.#invalidations.push({ name, ms, keys: [kept] });
   }
 
   #add(stream: string, row: string): void {
-    const { limits, instance } = this.#options;
+    const { limits } = this.#options;
+    let rows = this.#rows.get(stream);
+    if (rows === undefined || stream !== this.#prefixStream) {
+      this.#measurePrefix(stream);
+    }
     // Rows and prefixes are ASCII: their length is their size.
-    const lineBytes =
-      formatRdataPrefix(stream, instance, LONGEST_TOKEN).length +
-      row.length;
+    const lineBytes = this.#prefixBytes + row.length;
     if (lineBytes > limits.maxLineBytes) {
       throw new HeadwaterError(
         "ROW_TOO_LONG",
@@ -313,9 +328,15 @@ export class WriterTransaction<Database> {
     }
     this.#rowCount += 1;
     this.#byteCount += row.length;
-    const rows = this.#rows.get(stream);
-    if (rows === undefined) this.#rows.set(stream, [row]);
-    else rows.push(row);
+    if (rows === undefined) this.#rows.set(stream, rows = []);
+    rows.push(row);
+  }
+
+  #measurePrefix(stream: string): void {
+    const { instance } = this.#options;
+    const prefix = formatRdataPrefix(stream, instance, LONGEST_TOKEN);
+    this.#prefixStream = stream;
+    this.#prefixBytes = prefix.length;
   }
 
   #requireOpen(action: string): void {
@@ -327,10 +348,9 @@ export class WriterTransaction<Database> {
   }
 }
 
-/** A cache's name or a group's, and one of its keys; `null` is the whole cache. */
-interface NamedKey {
-  readonly name: string;
-  readonly key: readonly KeyPart[] | null;
+/** One that grows with each key of the same name. */
+interface OpenRun extends InvalidationRun {
+  readonly keys: InvalidatedKey[];
 }
 
 /** What a transaction leaves to be recorded, and to be called. */
@@ -341,7 +361,7 @@ export interface TransactionOutcome {
   /** The token of events that were appended before, and once more; else `undefined`. */
   readonly repeated: Token | undefined;
   /** What the rows of the `caches` stream say, for the writer's own caches. */
-  readonly invalidations: readonly NamedKey[];
+  readonly invalidations: readonly InvalidationRun[];
   readonly afterCommit: readonly (() => void)[];
   readonly afterRollback: readonly (() => void)[];
 }

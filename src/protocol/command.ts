@@ -4,14 +4,8 @@
  * @module
  */
 
+import type { KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
-import type { InvalidateCommand } from "./invalidations.ts";
-
-export type {
-  InvalidateCommand,
-  InvalidatedKey,
-  InvalidationRun,
-} from "./invalidations.ts";
 
 /**
  * The history of the wire, newest last. There is no negotiation: a receiver
@@ -48,6 +42,37 @@ export interface RdataCommand {
   readonly token: Token | undefined;
   /** JSON. */
   readonly row: string;
+}
+
+/**
+ * A key: the part of one that has one part, unless it is `null`; the list of
+ * its parts; `null` is the whole cache.
+ */
+export type InvalidatedKey = string | number | boolean | null | KeyPart[];
+
+/** Keys of one cache, or of one group, that follow each other. */
+export interface InvalidationRun {
+  /** The cache's name, or the group's. */
+  readonly name: string;
+  /** The time on the writer's clock. */
+  readonly ms: number;
+  /** One at least. */
+  readonly keys: readonly InvalidatedKey[];
+}
+
+/**
+ * `INVALIDATE <instance> <token|batch> ["name",ms,[key,…],…]`: all that a
+ * transaction invalidates, or, with `batch` for the token, a part of it.
+ */
+export interface InvalidateCommand {
+  /** The name on the wire. */
+  readonly kind: "INVALIDATE";
+  /** Who writes it. */
+  readonly instance: string;
+  /** `undefined` stands for `batch`. */
+  readonly token: Token | undefined;
+  /** In the order of the rows in the log. */
+  readonly runs: readonly InvalidationRun[];
 }
 
 /**
@@ -92,15 +117,15 @@ export interface NameCommand {
 }
 
 /**
- * `REPLICATE [<form> ...]`: a client asks for the POSITION of every stream, and
- * tells what it takes besides what everybody does: `INVALIDATE`. Others pass
- * over what follows the name.
+ * `REPLICATE`: a client asks for the POSITION of every stream. With
+ * `REPLICATE INVALIDATE` it also asks for INVALIDATE lines; who doesn't know
+ * them passes over what follows the name.
  */
 export interface ReplicateCommand {
   /** The name on the wire. */
   readonly kind: "REPLICATE";
-  /** What it takes besides; nothing by default. */
-  readonly forms?: readonly string[] | undefined;
+  /** Whether it takes INVALIDATE lines; not by default. */
+  readonly takesInvalidate?: boolean | undefined;
 }
 
 /**

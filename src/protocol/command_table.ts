@@ -33,6 +33,9 @@ export interface CommandEntry<C extends Command> {
   format(command: C, dialect: Dialect): string;
 }
 
+/** What REPLICATE asks for besides. */
+const INVALIDATE: CommandKind = "INVALIDATE";
+
 /** The literal that stands for no device. */
 const NO_DEVICE = "None";
 
@@ -79,10 +82,12 @@ export const COMMANDS: {
   },
   REPLICATE: {
     senders: "client",
-    // Before 1.13 it had arguments, and later versions take any.
-    parse: parseReplicate,
-    format: ({ forms = [] }) =>
-      forms.map((form) => requireField(form, "a form")).join(" "),
+    // Before 1.13 it had arguments, and later versions pass over any.
+    parse: (rest) =>
+      rest.split(" ").includes(INVALIDATE)
+        ? { kind: "REPLICATE", takesInvalidate: true }
+        : { kind: "REPLICATE" },
+    format: ({ takesInvalidate }) => takesInvalidate ? INVALIDATE : "",
   },
   USER_SYNC: {
     senders: "client",
@@ -152,13 +157,6 @@ export const COMMANDS: {
 /** Whether a name is that of a command in the table. */
 export function isCommandKind(name: string): name is CommandKind {
   return Object.hasOwn(COMMANDS, name);
-}
-
-function parseReplicate(rest: string): CommandMap["REPLICATE"] {
-  const forms = rest.split(" ").filter((form) => form !== "");
-  return forms.length === 0
-    ? { kind: "REPLICATE" }
-    : { kind: "REPLICATE", forms };
 }
 
 function parsePosition(rest: string, line: string): CommandMap["POSITION"] {

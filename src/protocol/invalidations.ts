@@ -12,42 +12,13 @@ import { encodeJson } from "../runtime/json.ts";
 import { COMPACT_LINE_BYTES } from "../runtime/limits.ts";
 import type { CachesRow, KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
+import type {
+  InvalidateCommand,
+  InvalidatedKey,
+  InvalidationRun,
+} from "./command.ts";
 import { invalidLine, parseJsonField, parseTokenField } from "./fields.ts";
 import { BATCH } from "./rdata.ts";
-
-/**
- * A key: the part of one that has one part, unless it is `null`; the list of
- * its parts; `null` is the whole cache.
- */
-export type InvalidatedKey = string | number | boolean | null | KeyPart[];
-
-/** Keys of one cache, or of one group, that follow each other. */
-export interface InvalidationRun {
-  /** The cache's name, or the group's. */
-  readonly name: string;
-  /** The time on the writer's clock. */
-  readonly ms: number;
-  /** One at least. */
-  readonly keys: readonly InvalidatedKey[];
-}
-
-/**
- * `INVALIDATE <instance> <token|batch> ["name",ms,[key,…],…]`: all that a
- * transaction invalidates, or, with `batch` for the token, a part of it.
- */
-export interface InvalidateCommand {
-  /** The name on the wire. */
-  readonly kind: "INVALIDATE";
-  /** Who writes it. */
-  readonly instance: string;
-  /** `undefined` stands for `batch`. */
-  readonly token: Token | undefined;
-  /** In the order of the rows in the log. */
-  readonly runs: readonly InvalidationRun[];
-}
-
-/** What a REPLICATE says that asks for it. */
-export const INVALIDATE_FORM = "INVALIDATE";
 
 /** A key, as a run has it. */
 export function toInvalidatedKey(

@@ -5,11 +5,11 @@
  */
 
 import type { LogRecord } from "../log/record.ts";
-import {
-  countInvalidations,
-  type InvalidateCommand,
-  type InvalidationRun,
-} from "../protocol/invalidations.ts";
+import type {
+  InvalidateCommand,
+  InvalidationRun,
+} from "../protocol/command.ts";
+import { countInvalidations } from "../protocol/invalidations.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { Token } from "../tokens/token.ts";
 import { CACHES_STREAM, type LoggedTransaction } from "./transaction.ts";

@@ -7,7 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
-import type { InvalidateCommand } from "../protocol/invalidations.ts";
+import type { InvalidateCommand } from "../protocol/command.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { InvalidateCommand } from "../protocol/invalidations.ts";
+import type { InvalidateCommand } from "../protocol/command.ts";
 import type { Token } from "../tokens/token.ts";
 
 /**

@@ -20,7 +20,6 @@ import type {
   RdataCommand,
 } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import { INVALIDATE_FORM } from "../protocol/invalidations.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -193,9 +192,7 @@ export class ReplicationLink implements ConnectionHandler {
     const { receiver, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     const takesInvalidate = receiver.invalidations !== undefined &&
       maxLineBytes >= COMPACT_LINE_BYTES && !this.#connection.isShared;
-    return takesInvalidate
-      ? { kind: "REPLICATE", forms: [INVALIDATE_FORM] }
-      : { kind: "REPLICATE" };
+    return { kind: "REPLICATE", takesInvalidate };
   }
 
   #readFrom(lines: string, from: number): void {

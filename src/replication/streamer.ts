@@ -8,7 +8,6 @@ import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import { INVALIDATE_FORM } from "../protocol/invalidations.ts";
 import { formatPositionLine } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
@@ -218,8 +217,7 @@ export class Streamer {
         // What has been gathered is in the forms that were wanted before.
         this.#flush();
         this.#compact -= Number(reader.isCompact);
-        reader.isCompact = !reader.isShared &&
-          (command.forms?.includes(INVALIDATE_FORM) ?? false);
+        reader.isCompact = !reader.isShared && command.takesInvalidate === true;
         this.#compact += Number(reader.isCompact);
         receiver?.replicating(reader);
         this.#tellPositions(reader);

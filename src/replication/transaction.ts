@@ -5,7 +5,7 @@
  */
 
 import type { LogRecord } from "../log/record.ts";
-import type { InvalidationRun } from "../protocol/invalidations.ts";
+import type { InvalidationRun } from "../protocol/command.ts";
 import type { Token } from "../tokens/token.ts";
 
 /** All that one transaction of an instance left in the log. */

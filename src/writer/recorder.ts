@@ -16,7 +16,7 @@ import { endBackend, type Lease } from "../log/lease.ts";
 import { appendAndCommit } from "../log/postgres_append.ts";
 import type { LogEntry, LogRecord } from "../log/record.ts";
 import { LogAppender } from "../log/sqlite_append.ts";
-import type { InvalidationRun } from "../protocol/invalidations.ts";
+import type { InvalidationRun } from "../protocol/command.ts";
 import type { LoggedTransaction } from "../replication/transaction.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";

@@ -16,11 +16,8 @@ import type { EventInput, EventInputOf } from "../events/event.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { formatCachesRow } from "../protocol/caches_row.ts";
 import { formatRdataPrefix } from "../protocol/codec.ts";
-import {
-  type InvalidatedKey,
-  type InvalidationRun,
-  toInvalidatedKey,
-} from "../protocol/invalidations.ts";
+import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
+import { toInvalidatedKey } from "../protocol/invalidations.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";

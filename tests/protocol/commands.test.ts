@@ -47,6 +47,24 @@ const EXACT: readonly (readonly [Command, string, string?])[] = [
   [{ kind: "REPLICATE" }, "REPLICATE "],
   [
     {
+      kind: "INVALIDATE",
+      instance: "w1",
+      token: 12 as Token,
+      runs: [
+        {
+          name: "get_user",
+          ms: 1700000000000,
+          keys: ["@é:x", 1, true, null, [], [null], ["a", 2]],
+        },
+        { name: "rooms", ms: 1700000000001, keys: ["!r"] },
+      ],
+    },
+    'INVALIDATE w1 12 ["get_user",1700000000000,' +
+    '["@\\u00e9:x",1,true,null,[],[null],["a",2]],' +
+    '"rooms",1700000000001,["!r"]]',
+  ],
+  [
+    {
       kind: "USER_SYNC",
       instanceId: "abcde",
       userId: user,
@@ -140,6 +158,8 @@ t.test("what was formatted is parsed again, whatever it says", (t) => {
     field.filter((id) => id !== "None"),
     { nil: null },
   );
+  const part = fc.oneof(text, fc.integer(), fc.boolean(), fc.constant(null));
+  const key = fc.oneof(part, fc.array(part));
   const make = <Kind extends CommandKind>(
     kind: Kind,
     fields: Record<string, fc.Arbitrary<unknown>>,
@@ -150,6 +170,15 @@ t.test("what was formatted is parsed again, whatever it says", (t) => {
     make("ERROR", { text }),
     make("PING", { text }),
     make("REPLICATE", {}),
+    make("REPLICATE", { takesInvalidate: fc.constant(true) }),
+    make("INVALIDATE", {
+      instance: field,
+      token: fc.option(token, { nil: undefined }),
+      runs: fc.array(
+        fc.record({ name: text, ms, keys: fc.array(key, { minLength: 1 }) }),
+        { minLength: 1 },
+      ),
+    }),
     make("RDATA", {
       stream: field,
       instance: field,
@@ -314,6 +343,7 @@ t.test("who may send what", (t) => {
       .filter((kind) => maySend(kind, side)).sort();
   t.same(sent("server"), [
     "ERROR",
+    "INVALIDATE",
     "LOCK_RELEASED",
     "PING",
     "POSITION",

@@ -35,7 +35,10 @@ t.test("SlavedStore", async (t) => {
 
   await t.test("introduces itself in order", async (t) => {
     const { fake, slaved } = await start({ name: "worker 1" });
-    t.match(fake.received(), /^NAME worker 1\nPING \d{13}\nREPLICATE \n$/);
+    t.match(
+      fake.received(),
+      /^NAME worker 1\nPING \d{13}\nREPLICATE INVALIDATE\n$/,
+    );
     await slaved.close();
   });
 

@@ -79,7 +79,8 @@ t.test("presence of a slaved store on the wire", async (t) => {
     fake.cut();
     presence.start("@zoe:x");
     await until("it is back", () => {
-      return fake.connections() === 2 && fake.received().endsWith("CATE \n");
+      return fake.connections() === 2 &&
+        fake.received().endsWith("CATE INVALIDATE\n");
     });
     const again = lines().slice(before, -1);
     const start = again.indexOf("NAME w");
@@ -88,7 +89,7 @@ t.test("presence of a slaved store on the wire", async (t) => {
       "PING MS",
       "USER_SYNC ID @bob:x PHONE start MS",
       "USER_SYNC ID @zoe:x None start MS",
-      "REPLICATE ",
+      "REPLICATE INVALIDATE",
     ]);
   });
 
@@ -113,7 +114,7 @@ t.test("a slaved store whose users nobody asked for says nothing of them", async
     replicate: fake.url,
   });
   await slaved.close();
-  t.equal(sent(fake), "NAME slaved\nPING MS\nREPLICATE \n");
+  t.equal(sent(fake), "NAME slaved\nPING MS\nREPLICATE INVALIDATE\n");
 });
 
 t.test("ids that would fall apart on the wire are refused, and too many users", async (t) => {

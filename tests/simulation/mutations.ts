@@ -62,12 +62,39 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
   },
   {
+    name: "lose the invalidations of a part",
+    breaks: 3,
+    patches: [[
+      "protocol/invalidations.js",
+      "keys: taken });",
+      "keys: taken.slice(1) });",
+    ]],
+  },
+  {
+    name: "take a part for the whole",
+    breaks: 3,
+    patches: [[
+      "protocol/invalidations.js",
+      "index === last ? token : undefined",
+      "token",
+    ]],
+  },
+  {
+    name: "pass over what is invalidated without a row",
+    breaks: 5,
+    patches: [[
+      APPLIER,
+      "this.#caches.applyAll(name, keys);",
+      "",
+    ]],
+  },
+  {
     name: "call handlers twice",
     breaks: 3,
     patches: [[
       APPLIER,
-      "calls.push([handler, batch]);",
-      "calls.push([handler, batch], [handler, batch]);",
+      "calls.push([subscription, batch]);",
+      "calls.push([subscription, batch], [subscription, batch]);",
     ]],
   },
   {
@@ -75,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       APPLIER,
-      "const handled = this.#handle(transaction, records);",
-      "this.#position.advance(instance, token);\n        const handled = this.#handle(transaction, records);",
+      "const handled = this.#handle(transaction);\n        if (handled === undefined)\n            this.#finish",
+      "this.#position.advance(instance, token);\n        const handled = this.#handle(transaction);\n        if (handled === undefined)\n            this.#finish",
     ]],
   },
   {
@@ -84,8 +111,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       "replication/streamer.js",
-      "this.#sendToAll(this.#lines + this.#takePositions(isQuietOver ? undefined : stream));",
-      "this.#sendToAll(this.#takePositions(isQuietOver ? undefined : stream) + this.#lines);",
+      "this.#sendToAll(rows + positions, compact + positions);",
+      "this.#sendToAll(positions + rows, positions + compact);",
     ]],
   },
   {
@@ -120,8 +147,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 5,
     patches: [[
       APPLIER,
-      "if (stream === CACHES_STREAM)\n                this.#invalidate(rows);\n            isHandled",
-      "if (stream === CACHES_STREAM)\n                queueMicrotask(() => this.#invalidate(rows));\n            isHandled",
+      "this.#invalidate(transaction);\n        let isHandled",
+      "queueMicrotask(() => this.#invalidate(transaction));\n        let isHandled",
     ]],
   },
   {
@@ -147,8 +174,12 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       FOLLOWER,
-      "if (!this.#connected.has(instance))\n            return;\n        const complete",
-      "const complete",
+      "if (!this.#connected.has(instance))\n            return;\n        const complete = this.#assembler.addRow",
+      "const complete = this.#assembler.addRow",
+    ], [
+      FOLLOWER,
+      "if (!this.#connected.has(instance))\n            return;\n        const complete = this.#assembler.addInv",
+      "const complete = this.#assembler.addInv",
     ]],
   },
   {
@@ -196,8 +227,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 9,
     patches: [[
       "replication/streamer.js",
-      "if (queuedBytes <= maxOutboxBytes)\n                continue;",
-      "continue;",
+      "if (queuedBytes <= maxOutboxBytes)\n            return;",
+      "return;",
     ]],
   },
   {
@@ -214,8 +245,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 10,
     patches: [[
       APPLIER,
-      "for (const { stream, rows } of records) {\n                    if (stream === CACHES_STREAM)\n                        this.#invalidate(rows);\n                }",
-      "",
+      "this.#invalidate(transaction);\n                return this.#finishHandled",
+      "return this.#finishHandled",
     ]],
   },
 ];

@@ -120,8 +120,8 @@ export class SqliteTransactions<Database> {
   }
 
   #begin(name: string): SqliteWriteSession<Database> {
-    const { db, end } = this.#writes.begin(name, this.#kyselyConnection);
-    return new SqliteWriteSession(this.#connection, db, end);
+    const view = this.#writes.begin(name, this.#kyselyConnection);
+    return new SqliteWriteSession(this.#connection, view);
   }
 
   async #run<Value>(

@@ -11,6 +11,7 @@ import type { SqlParameter, SqlValue, WriteSession } from "./engine.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
 import { describeSqliteError } from "./sqlite_errors.ts";
 import type { Rename } from "./table_names.ts";
+import type { KyselyTransaction } from "./write_kysely.ts";
 
 /** How the file is opened. */
 export interface OpenForWritingOptions {
@@ -61,9 +62,9 @@ export function openForWriting({
 /** One transaction, for the library and through Kysely. */
 export class SqliteWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "sqlite";
-  readonly db: Transaction<Database>;
   /** Cuts {@linkcode db} off. */
   readonly end: () => void;
+  readonly #view: KyselyTransaction<Database>;
   readonly #connection: SqliteConnection;
   readonly #onRollback: (() => void)[] = [];
   #isEvicted = false;
@@ -72,12 +73,15 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   /** Constructs a view of the connection, which has begun. */
   constructor(
     connection: SqliteConnection,
-    db: Transaction<Database>,
-    end: () => void,
+    view: KyselyTransaction<Database>,
   ) {
     this.#connection = connection;
-    this.db = db;
-    this.end = end;
+    this.#view = view;
+    this.end = view.end;
+  }
+
+  get db(): Transaction<Database> {
+    return this.#view.db;
   }
 
   /** Whether it has been taken back while it ran. */

@@ -17,6 +17,7 @@ import { HeadwaterError } from "../runtime/errors.ts";
 
 /** A transaction as users see it, and its end. */
 export interface KyselyTransaction<Database> {
+  /** Made when it is first asked for: many transactions only invalidate. */
   readonly db: Transaction<Database>;
   /** Cuts {@linkcode db} off: whoever kept it gets an error. */
   end(): void;
@@ -50,14 +51,20 @@ export class WriteKysely<Database> {
     connection: DatabaseConnection,
   ): KyselyTransaction<Database> {
     let hasEnded = false;
-    const executor = this.#executor.withConnectionProvider({
-      provideConnection(consumer) {
-        if (hasEnded) return Promise.reject(endedError(name));
-        return consumer(connection);
-      },
-    });
+    let db: Transaction<Database> | undefined;
+    const open = () => {
+      const executor = this.#executor.withConnectionProvider({
+        provideConnection(consumer) {
+          if (hasEnded) return Promise.reject(endedError(name));
+          return consumer(connection);
+        },
+      });
+      return new Transaction<Database>({ ...this.#props, executor });
+    };
     return {
-      db: new Transaction<Database>({ ...this.#props, executor }),
+      get db() {
+        return db ??= open();
+      },
       end: () => void (hasEnded = true),
     };
   }

@@ -66,8 +66,6 @@ export interface WriterTransactionOptions<Database> {
  * other methods. Both commit, or neither.
  */
 export class WriterTransaction<Database> {
-  /** The transaction, through Kysely. */
-  readonly db: Transaction<Database>;
   /**
    * Which attempt it is: 1, or more where the database gave an earlier one up (a
    * deadlock, a serialization failure, a lost connection, a shared commit).
@@ -94,8 +92,12 @@ export class WriterTransaction<Database> {
   /** Made by `WriterStore.transaction`. */
   constructor(options: WriterTransactionOptions<Database>) {
     this.#options = options;
-    this.db = options.session.db;
     this.attempt = options.attempt;
+  }
+
+  /** The transaction, through Kysely. */
+  get db(): Transaction<Database> {
+    return this.#options.session.db;
   }
 
   /**

@@ -62,24 +62,6 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
   },
   {
-    name: "lose the invalidations of a part",
-    breaks: 3,
-    patches: [[
-      "protocol/invalidations.js",
-      "keys: taken });",
-      "keys: taken.slice(1) });",
-    ]],
-  },
-  {
-    name: "take a part for the whole",
-    breaks: 3,
-    patches: [[
-      "protocol/invalidations.js",
-      "index === last ? token : undefined",
-      "token",
-    ]],
-  },
-  {
     name: "pass over what is invalidated without a row",
     breaks: 5,
     patches: [[

@@ -32,7 +32,7 @@ interface Sides extends OwnSide {
   readonly floorReader: Peer;
 }
 
-/** Rows a second: in batches and one by one, beside the same bytes by hand; and many at a time. */
+/** Rows a second: in batches and one by one, beside the same rows by hand; and many at a time. */
 export async function benchInvalidations(size: Size): Promise<Figure[]> {
   const database = `sqlite:${join(size.folder, "invalidations.db")}`;
   await using writer = await openWriter(database, "normal");
@@ -79,7 +79,7 @@ function besideFloor(
   return compete({
     name: `invalidations, ${load.what}`,
     unit: "rows/s",
-    against: "the same bytes by hand, without a database",
+    against: "the same rows by hand, without a database",
     goal: load.goal,
     rounds: size.isShort ? 3 : 9,
     ours: () => runOurs(sides, load),

@@ -63,4 +63,5 @@ export type {
   CustomCommand,
   CustomCommandType,
 } from "./custom_command.ts";
+export type { KeyPart } from "../streams/builtin_streams.ts";
 export type { Token } from "../tokens/token.ts";

@@ -191,3 +191,13 @@ t.test("an INVALIDATE batch that is torn, or too large, moves nothing", async (t
   );
   t.equal(slaved.position.get("master"), 3);
 });
+
+t.test("a reader of short lines doesn't ask for any", async (t) => {
+  const { database } = await open(t);
+  const fake = await startFakeWriter(t);
+  fake.answer = "POSITION caches master 1 1\n";
+  await connect(t, database, fake.url, 16_384);
+  t.match(fake.received(), /REPLICATE INVALIDATE\n$/);
+  await connect(t, database, fake.url, 16_383);
+  t.match(fake.received(), /REPLICATE \n$/);
+});

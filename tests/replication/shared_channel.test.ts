@@ -201,6 +201,26 @@ t.test("nobody's direction is checked, nonsense closes nothing, and nobody is an
   t.end();
 });
 
+t.test("rows they remain, whoever asks for another form", async (t) => {
+  const { channel, streamer } = start(t);
+  channel.say("REPLICATE INVALIDATE\n");
+  channel.take();
+  const token = 6 as Token;
+  streamer.publish({
+    instance: "w1",
+    token,
+    records: [{ token, stream: "caches", rows: ['["f",["k"],1]'] }],
+    invalidations: [{ name: "f", ms: 1, keys: ["k"] }],
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(channel.take(), [
+    "POSITION caches w1 5 5",
+    'RDATA caches w1 6 ["f",["k"],1]',
+    "POSITION caches w1 6 6",
+    "POSITION notes w1 5 6",
+  ]);
+});
+
 t.test("a reader says REPLICATE alone, drops its own echoes, and takes what others write", async (t) => {
   const { channel, publish } = start(t);
   const told: string[] = [];

@@ -66,9 +66,16 @@ export function createLinks(
   const { clock, logger } = following;
   const { random } = environmentOf(options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, serverName } = options;
+  const { redisPingIntervalMs } = options;
   return sourcesOf(options, false).map((address) => {
     const transport = rememberFailure(
-      openTransport(address, clock, { maxLineBytes, tls, serverName, logger }),
+      openTransport(address, clock, {
+        maxLineBytes,
+        tls,
+        serverName,
+        redisPingIntervalMs,
+        logger,
+      }),
     );
     const live = deferred<void>();
     const follower = new Follower({

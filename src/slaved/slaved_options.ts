@@ -36,7 +36,7 @@ export interface SlavedStoreOptions
    */
   readonly replicate: Address | readonly Address[];
 
-  /** What `tls:` trusts, and how this process shows who it is. */
+  /** What `tls:` and `rediss:` trust, and how this process shows who it is. */
   readonly tls?: TlsOptions | undefined;
 
   /**
@@ -96,6 +96,14 @@ export interface SlavedStoreOptions
    * @default {1048576}
    */
   readonly maxLineBytes?: number | undefined;
+
+  /**
+   * How often Redis is asked whether it is there, in ms, and how long it may
+   * take to answer. One that doesn't is connected to again.
+   *
+   * @default {30000}
+   */
+  readonly redisPingIntervalMs?: number | undefined;
 
   /**
    * Users, by device, that are told to be connected to this process at a time.

@@ -22,7 +22,7 @@ const DEFAULT_CHANNEL = "headwater";
  * as it is.
  *
  * @param address `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
- *   `memory:NAME` or `redis://HOST:PORT`, whose channel is the server's name
+ *   `memory:NAME`, or `redis://HOST:PORT` or `rediss://`, whose channel is the server's name
  *   unless `?channel=NAME` follows; a `MessagePort`; or a transport.
  * @param clock The clock for closing, and for attempts to connect.
  * @param options The bounds, and keys and certificates.
@@ -51,7 +51,8 @@ export function openTransport(
     case "redis": {
       const { serverName = DEFAULT_CHANNEL } = options;
       const redis = { ...options, clock, random: systemRandom };
-      return redisTransport(parseRedisUrl(parsed.url, serverName), redis);
+      const place = parseRedisUrl(parsed.url, serverName, options.tls);
+      return redisTransport(place, redis);
     }
   }
 }

@@ -50,11 +50,23 @@ export type RedisConnector = (
   lost: (error: unknown) => void,
 ) => Promise<RedisClient>;
 
+/** What a connection over TLS trusts, and how it shows who it is, as PEM. */
+export interface RedisKeys {
+  readonly key: string | undefined;
+  readonly cert: string | undefined;
+  readonly passphrase: string | undefined;
+  /** Those that the runtime knows, if `undefined`. */
+  readonly ca: string[] | undefined;
+  /** The name that the server's certificate must have: the host's, if `undefined`. */
+  readonly servername: string | undefined;
+}
+
 /** Where a Redis server is, and who asks. */
 export interface RedisServer {
   readonly host: string;
   readonly port: number;
-  readonly isTls: boolean;
+  /** For a connection over TLS. */
+  readonly tls: RedisKeys | undefined;
   readonly database: number;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
@@ -112,11 +124,11 @@ export function nodeRedis(server: RedisServer): RedisConnector {
 }
 
 function toOptions(server: RedisServer) {
-  const { host, port, isTls, database, username, password } = server;
+  const { host, port, tls, database, username, password } = server;
   const socket = { host, port, reconnectStrategy: false } as const;
   return {
     RESP: 2,
-    socket: isTls ? { ...socket, tls: true as const } : socket,
+    socket: tls === undefined ? socket : { ...socket, ...toTls(tls) },
     name: CLIENT_NAME,
     database,
     disableOfflineQueue: true,
@@ -124,6 +136,20 @@ function toOptions(server: RedisServer) {
     maintNotifications: "disabled",
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
+  } as const;
+}
+
+/** Without what is not set: the package hands on whatever is there. */
+function toTls({ key, cert, passphrase, ca, servername }: RedisKeys) {
+  return {
+    tls: true,
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+    ...(key === undefined ? {} : { key }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(servername === undefined ? {} : { servername }),
   } as const;
 }
 

@@ -7,20 +7,23 @@
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { MAX_REDIS_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { silentLogger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { deferred, pause } from "../runtime/waiting.ts";
 import {
   nodeRedis,
   type RedisConnector,
+  type RedisKeys,
   type RedisServer,
 } from "./redis_client.ts";
 import { RedisConnection } from "./redis_connection.ts";
+import { readKeys } from "./tls_keys.ts";
 import type {
   AcceptConnection,
   Connection,
   ConnectionHandler,
   Listener,
+  TlsOptions,
   Transport,
   TransportOptions,
 } from "./transport.ts";
@@ -35,12 +38,10 @@ export interface RedisAddress {
 
 /** What {@linkcode redisTransport} works with. */
 export interface RedisTransportOptions
-  extends Pick<TransportOptions, "maxLineBytes"> {
+  extends
+    Pick<TransportOptions, "maxLineBytes" | "redisPingIntervalMs" | "logger"> {
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger?: Logger | undefined;
-  /** How often Redis is asked whether it is there, and how long it may take to answer, in ms. */
-  readonly redisPingIntervalMs?: number | undefined;
 }
 
 const DEFAULT_PORT = 6379;
@@ -100,9 +101,14 @@ export function redisTransport(
  *
  * @param text The URL; `rediss:` is over TLS.
  * @param channel The channel if the URL names none.
+ * @param tls What `rediss:` trusts, and how this process shows who it is.
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, without the URL's password.
  */
-export function parseRedisUrl(text: string, channel: string): RedisAddress {
+export function parseRedisUrl(
+  text: string,
+  channel: string,
+  tls: TlsOptions = {},
+): RedisAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const database = /^\/?(\d{0,9})$/.exec(url?.pathname ?? "-");
   if (url === undefined || url.hostname === "" || database === null) {
@@ -113,23 +119,28 @@ export function parseRedisUrl(text: string, channel: string): RedisAddress {
         "or rediss:// for TLS",
     );
   }
+  const port = url.port === "" ? DEFAULT_PORT : Number(url.port);
+  const where = `${url.protocol}//${url.hostname}:${port}`;
   const server: RedisServer = {
     host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? DEFAULT_PORT : Number(url.port),
-    isTls: url.protocol === "rediss:",
+    port,
+    tls: url.protocol === "rediss:" ? toSocketKeys(where, tls) : undefined,
     database: Number(database[1]),
     username: decode(url.username),
     password: decode(url.password),
   };
   const own = url.searchParams.get("channel");
-  const shown = `${url.protocol}//${url.hostname}:${server.port}${
-    server.database === 0 ? "" : `/${server.database}`
-  }`;
+  const shown = server.database === 0 ? where : `${where}/${server.database}`;
   return {
     connector: nodeRedis(server),
     channel: own || channel,
     url: own ? `${shown}?channel=${encodeURIComponent(own)}` : shown,
   };
+}
+
+function toSocketKeys(where: string, tls: TlsOptions): RedisKeys {
+  const { passphrase, servername } = tls;
+  return { ...readKeys(where, tls), passphrase, servername };
 }
 
 /** One connection of a listener. */

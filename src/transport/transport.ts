@@ -106,10 +106,12 @@ export interface TlsOptions {
 export interface TransportOptions {
   /** Bytes of a line without its newline. */
   readonly maxLineBytes: number;
-  /** Keys and certificates, for `tls:`. */
+  /** Keys and certificates, for `tls:` and `rediss:`. */
   readonly tls?: TlsOptions | undefined;
   /** What the server calls itself: the name of what several servers share. */
   readonly serverName?: string | undefined;
+  /** How often Redis is asked whether it is there, in ms; 30,000 by default. */
+  readonly redisPingIntervalMs?: number | undefined;
   /** Takes why connections were refused, or broke. */
   readonly logger?: Logger | undefined;
 }

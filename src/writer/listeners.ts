@@ -63,13 +63,14 @@ export class Listeners {
 
   /** Listens at one more address. */
   async listen(address: Address): Promise<void> {
-    const { tls } = this.#options;
+    const { tls, redisPingIntervalMs } = this.#options;
     const { accept, clock, logger } = this.#parts;
     if (this.#isClosed) throw closedError("serve a port");
     const listener = await openTransport(address, clock, {
       maxLineBytes: lineLimit(this.#options),
       serverName: this.#options.serverName,
       tls,
+      redisPingIntervalMs,
       logger,
     }).listen(accept);
     this.#listeners.push(listener);

@@ -45,7 +45,10 @@ export interface WriterStoreOptions
    */
   readonly listen?: Address | readonly Address[] | undefined;
 
-  /** The key and the certificate of `tls:`, and whose readers may connect. */
+  /**
+   * The key and the certificate of `tls:`, and whose readers may connect; what
+   * `rediss:` trusts, and how this process shows itself there.
+   */
   readonly tls?: TlsOptions | undefined;
 
   /**
@@ -116,6 +119,14 @@ export interface WriterStoreOptions
    * @default {10000}
    */
   readonly firstCommandTimeoutMs?: number | undefined;
+
+  /**
+   * How often Redis is asked whether it is there, in ms, and how long it may
+   * take to answer. One that doesn't is connected to again.
+   *
+   * @default {30000}
+   */
+  readonly redisPingIntervalMs?: number | undefined;
 
   /**
    * How long a process whose connection was lost keeps its present users, in ms.

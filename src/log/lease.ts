@@ -7,15 +7,12 @@
 import type { Engine, Session } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import {
-  isProvablyGone,
-  type ProcessIdentity,
-  thisProcess,
-} from "../runtime/processes.ts";
+import { thisProcess } from "../runtime/processes.ts";
 import { postgresCodeOf } from "../database/postgres_errors.ts";
 import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { heldError, isHeld, readHolder } from "./holder.ts";
 import { readLastToken } from "./instances.ts";
 import { LAST_TOKEN } from "./log_key.ts";
 
@@ -44,13 +41,6 @@ export interface LeaseRequest {
   readonly clock: Clock;
 }
 
-interface Holder extends ProcessIdentity {
-  readonly holder: string;
-  readonly fence: number;
-  readonly startedMs: number;
-  readonly expiresMs: number;
-}
-
 /** A name that has just been taken, and whoever had it before. */
 interface TakenName {
   readonly instance: string;
@@ -62,9 +52,6 @@ interface TakenName {
 
 const DATABASE_NOW =
   "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-const READ_HOLDER =
-  `SELECT host, pid, process_mark, holder, fence, started_ms, expires_ms
-  FROM headwater_instances WHERE name = ?`;
 const READ_RESERVED = `SELECT max(
   coalesce((SELECT max(last_token) FROM headwater_instances), 0),
   coalesce((SELECT ${LAST_TOKEN.sqlite} FROM headwater_log), 0))`;
@@ -89,6 +76,12 @@ const COUNT_OPEN = `SELECT count(*) FROM pg_locks l
 const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE pid = ? AND application_name = ?`;
 const LOOK_INTERVAL_MS = 5;
+
+/** How long, in ms, to wait for the holder's row: a renewal takes some ms. */
+const LOCK_TIMEOUT_MS = 1_000;
+const BOUND_LOCKS = `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
+const LOCK_NOT_AVAILABLE = "55P03";
+const NOT_ALLOWED = "42501";
 
 /** The time of the clock that leases run by: the server's, or the machine's. */
 export async function readNow(session: Session, clock: Clock): Promise<number> {
@@ -115,10 +108,7 @@ export async function takeLease<Database>(
   request: LeaseRequest,
   prepare?: (session: Session) => Promise<void>,
 ): Promise<Lease> {
-  const taken = await engine.transaction("take name", async (session) => {
-    await prepare?.(session);
-    return await takeName(session, request);
-  });
+  const taken = await takeFreeName(engine, request, prepare);
   try {
     await settlePrevious(engine.session, taken, request.clock);
     return await engine.transaction(
@@ -129,6 +119,39 @@ export async function takeLease<Database>(
     // It is nobody's, rather than ours until it expires.
     await giveBack(engine, taken).catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * Takes the name. A holder that was suspended as it renewed its lease has the
+ * row locked for as long as that lasts: its connections are ended.
+ */
+async function takeFreeName<Database>(
+  engine: Engine<Database>,
+  request: LeaseRequest,
+  prepare?: (session: Session) => Promise<void>,
+): Promise<TakenName> {
+  const { instance, clock } = request;
+  const deadlineMs = clock.monotonicMs() + SETTLE_TIMEOUT_MS;
+  while (true) {
+    let isPrepared = false;
+    try {
+      return await engine.transaction("take name", async (session) => {
+        await prepare?.(session);
+        isPrepared = true;
+        return await takeName(session, request);
+      });
+    } catch (error) {
+      const isLocked = isPrepared &&
+        postgresCodeOf(Object(error).cause) === LOCK_NOT_AVAILABLE;
+      if (!isLocked) throw error;
+      const previous = await readHolder(engine.session, instance);
+      if (previous === undefined) continue;
+      const now = await readNow(engine.session, clock);
+      if (isHeld(previous, now)) throw heldError(instance, previous, now);
+      if (clock.monotonicMs() >= deadlineMs) throw stuckError(previous.holder);
+      await endConnections(engine.session, previous.holder);
+    }
   }
 }
 
@@ -149,18 +172,15 @@ async function takeName(
   { instance, leaseMs, holder, clock }: LeaseRequest,
 ): Promise<TakenName> {
   const now = await readNow(session, clock);
-  const lock = session.dialect === "postgres" ? " FOR UPDATE" : "";
+  const isPostgres = session.dialect === "postgres";
+  if (isPostgres) await session.run(BOUND_LOCKS, []);
+  const lock = isPostgres ? " FOR UPDATE" : "";
   const previous = await readHolder(session, instance, lock);
-  if (
-    previous !== undefined && previous.expiresMs > now &&
-    !isProvablyGone(previous)
-  ) {
+  if (previous !== undefined && isHeld(previous, now)) {
     throw heldError(instance, previous, now);
   }
   const fence = (previous?.fence ?? 0) + 1;
-  const lastReserved = session.dialect === "sqlite"
-    ? await readReserved(session)
-    : TOKEN_ZERO;
+  const lastReserved = isPostgres ? TOKEN_ZERO : await readReserved(session);
   const self = thisProcess();
   await session.run(
     TAKE,
@@ -199,18 +219,25 @@ async function settlePrevious(
 ): Promise<void> {
   if (session.dialect === "sqlite" || !previous) return;
   // It can't commit any more, but might keep what it has inserted waiting.
-  try {
-    await session.rows(TERMINATE, [previous]);
-  } catch (error) {
-    // Another user's connections are not ours to end: they are waited for.
-    if (postgresCodeOf(Object(error).cause) !== "42501") throw error;
-  }
+  await endConnections(session, previous);
   const deadlineMs = clock.monotonicMs() + SETTLE_TIMEOUT_MS;
   while (true) {
     const [row] = await session.rows(COUNT_OPEN, [previous, previous]);
     if (Number(row?.[0]) === 0) return;
     if (clock.monotonicMs() >= deadlineMs) throw stuckError(previous);
     await pause(clock, LOOK_INTERVAL_MS);
+  }
+}
+
+async function endConnections(
+  session: Session,
+  holder: string,
+): Promise<void> {
+  try {
+    await session.rows(TERMINATE, [holder]);
+  } catch (error) {
+    // Another user's connections are not ours to end: they are waited for.
+    if (postgresCodeOf(Object(error).cause) !== NOT_ALLOWED) throw error;
   }
 }
 
@@ -320,45 +347,11 @@ async function readReserved(session: Session): Promise<Token> {
   return parseToken(Number(row?.[0]));
 }
 
-async function readHolder(
-  session: Session,
-  instance: string,
-  lock = "",
-): Promise<Holder | undefined> {
-  const [row] = await session.rows(READ_HOLDER + lock, [instance]);
-  if (row === undefined) return undefined;
-  const [host, pid, mark, holder, fence, startedMs, expiresMs] = row;
-  return {
-    host: String(host),
-    pid: Number(pid),
-    mark: String(mark),
-    holder: String(holder),
-    fence: Number(fence),
-    startedMs: Number(startedMs),
-    expiresMs: Number(expiresMs),
-  };
-}
-
 function stuckError(holder: string): HeadwaterError {
   return new HeadwaterError(
     "DATABASE_BUSY",
     `Cannot take the name over: a transaction of the holder before, "${holder}", ` +
       "has not ended on the server; end it with pg_terminate_backend, as a " +
       "user that may",
-  );
-}
-
-function heldError(
-  instance: string,
-  holder: Holder,
-  now: number,
-): HeadwaterError {
-  const since = new Date(holder.startedMs).toISOString();
-  const seconds = Math.ceil((holder.expiresMs - now) / 1000);
-  return new HeadwaterError(
-    "INSTANCE_HELD",
-    `Cannot open a writer store as instance "${instance}": process ${holder.pid} ` +
-      `on ${holder.host} has held the name since ${since}, for ${seconds} s more ` +
-      "unless it renews; stop it, or give this one another instance name",
   );
 }

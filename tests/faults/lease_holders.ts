@@ -40,6 +40,24 @@ export async function hold(t: Test, options: HolderOptions): Promise<Holder> {
   return holder;
 }
 
+/** Suspends it at a moment when it is not about to renew its lease. */
+export async function suspend(holder: Holder, database: string): Promise<void> {
+  const server = await sharedPostgres();
+  await until("it is suspended between two renewals", async () => {
+    holder.signal("SIGSTOP");
+    const renewing = await server.run(
+      `SELECT 1 FROM pg_locks
+      WHERE relation = 'headwater_instances'::regclass
+        AND mode = 'RowExclusiveLock' AND database =
+          (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      database,
+    );
+    if (renewing.length === 0) return true;
+    holder.signal("SIGCONT");
+    return false;
+  });
+}
+
 type Writer = WriterStore<TestDatabase>;
 
 /** Opens a writer store as soon as the name is free. */

@@ -5,13 +5,21 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import process from "node:process";
+import postgres from "postgres";
 import t from "tap";
 import { HeadwaterError, WriterStore } from "../../mod.ts";
 import { HELD, holdCommits } from "../crash/held_commits.ts";
 import { until } from "../support/conditions.ts";
 import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
 import { createUsers, saveUser, type TestDatabase } from "../support/stores.ts";
-import { hold, readLease, renewed, start, takeOver } from "./lease_holders.ts";
+import {
+  hold,
+  readLease,
+  renewed,
+  start,
+  suspend,
+  takeOver,
+} from "./lease_holders.ts";
 import { ISOLATIONS, type Said } from "./leases.ts";
 
 const LEASE_MS = 300;
@@ -211,6 +219,33 @@ for (const [who, prepare] of Object.entries(TAKEOVERS)) {
   });
 }
 
+t.test("a holder that is suspended as it renews its lease", async (t) => {
+  const database = await postgresDatabase(t);
+  const server = await sharedPostgres();
+  const holder = await hold(t, { database, leaseMs: LEASE_MS });
+  await suspend(holder, database);
+  const [row] = await server.run(
+    "SELECT holder FROM headwater_instances",
+    database,
+  );
+  // One more connection of its own, which has the row and says no more.
+  const renewing = postgres(database, {
+    max: 1,
+    onnotice: () => {},
+    connection: { application_name: String(row?.[0]) },
+  });
+  t.teardown(() => renewing.end({ timeout: 0 }).catch(() => {}));
+  await renewing.unsafe(
+    "BEGIN; UPDATE headwater_instances SET expires_ms = expires_ms + 60000",
+  );
+  const writer = await takeOver(t, database);
+  await saveUser(writer, { id: "a", name: "a", version: 1 });
+  holder.signal("SIGCONT");
+  const order = { do: "write", isolation: "read committed" } as const;
+  holder.order({ ...order, id: "late", waits: false });
+  t.equal((await holder.says("failed", "late")).code, "LEASE_LOST");
+});
+
 t.test("the fence alone keeps a holder from committing", async (t) => {
   const database = await postgresDatabase(t);
   const server = await sharedPostgres();
@@ -220,7 +255,7 @@ t.test("the fence alone keeps a holder from committing", async (t) => {
     holder.order({ ...order, id: isolation });
     await holder.says("within", isolation);
   }
-  holder.signal("SIGSTOP");
+  await suspend(holder, database);
   // As one takes the name who can't see whose connections there are.
   await server.run(
     "UPDATE headwater_instances SET fence = fence + 1, host = 'elsewhere', pid = 12",
@@ -257,7 +292,7 @@ t.test("whoever died taking the name is not taken for its last writer", async (t
   const order = { do: "write", isolation: "read committed" } as const;
   holder.order({ ...order, id: HELD, waits: false });
   await held.waiting(1);
-  holder.signal("SIGSTOP");
+  await suspend(holder, database);
   // What one leaves that is killed as soon as it has the name.
   await server.run(
     `UPDATE headwater_instances SET fence = fence + 1, expires_ms = 0,

@@ -124,7 +124,8 @@ export class RedisConnection implements Connection {
     this.#queuedBytes += bytes;
     const sent = () => {
       this.#queuedBytes -= bytes;
-      if (this.#queuedBytes === 0) this.#drained.resolve();
+      // Of what was sent before it was closed: it is resolved only once.
+      if (this.#isClosing && this.#queuedBytes === 0) this.#drained.resolve();
     };
     const messages = text.split("\n").filter((line) => line !== "")
       .map((line) => this.#toMessage(line));

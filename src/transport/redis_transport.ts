@@ -181,6 +181,8 @@ class RedisListener implements Listener {
     try {
       first = await this.#accept();
     } catch (error) {
+      // One of our own says what to do already.
+      if (error instanceof HeadwaterError) throw error;
       if (isRefusal(error)) throw listenError(this.url, error);
       this.#warn(error);
     }
@@ -251,7 +253,7 @@ function tellEnd(
 
 /** Whether trying again is of no use. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof HeadwaterError || REFUSED.test(messageOf(error));
+  return REFUSED.test(messageOf(error));
 }
 
 function listenError(url: string, error: unknown): HeadwaterError {

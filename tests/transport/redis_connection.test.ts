@@ -173,6 +173,18 @@ t.test("closing waits for what was sent, not for ever", async (t) => {
   await until("it is closed", () => slow.events.length > 0);
   t.equal(slow.clock.timers, 0);
 
+  // Everything before had left long ago.
+  const later = await connected();
+  later.connection.send("A\n");
+  later.publisher.answer();
+  await until("it has left", () => later.connection.queuedBytes === 0);
+  later.connection.send("B\n");
+  later.connection.close();
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  t.notOk(later.publisher.isDestroyed);
+  later.publisher.answer();
+  await until("it is closed", () => later.events.length > 0);
+
   const stuck = await connected();
   stuck.connection.send("A\n");
   stuck.connection.close();

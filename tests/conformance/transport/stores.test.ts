@@ -201,13 +201,13 @@ const CASES: Record<string, (t: Test, world: World) => Promise<void>> = {
   },
 };
 
-for (const [kind, { except }] of Object.entries(KINDS)) {
-  t.test(`${kind}: stores`, async (t) => {
+for (const [kind, { except, skip = false }] of Object.entries(KINDS)) {
+  t.test(`${kind}: stores`, { skip }, async (t) => {
     for (const [name, run] of Object.entries(CASES)) {
-      const skip = except[name] ?? false;
+      const inapplicable = except[name] ?? false;
       await t.test(
         name,
-        { skip },
+        { skip: inapplicable },
         async (t) => await run(t, await openWorld(t, kind)),
       );
     }

@@ -1,6 +1,7 @@
 // Every transport there is, and what any of them must do. A case is written
 // once, and run for each.
 
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import t, { type Test } from "tap";
@@ -18,6 +19,8 @@ import { type Authority, createAuthority } from "../../support/certificates.ts";
 import { until } from "../../support/conditions.ts";
 import { temporaryFolder } from "../../support/folders.ts";
 import { type ManualClock, manualClock } from "../../support/manual_clock.ts";
+import { noRedis, type RedisServer, startRedis } from "../../support/redis.ts";
+import { CHANNEL_EXCEPTIONS } from "./channel_exceptions.ts";
 import { type End, watch } from "./ends.ts";
 
 /** Bytes of a line, in cases that don't say otherwise. */
@@ -35,6 +38,10 @@ export interface Place {
 interface Kind {
   /** A place that nobody else uses; what it needs goes with the test. */
   place(t: Test): Place | Promise<Place>;
+  /** Whether everybody on it hears everybody: whoever listens has one connection. */
+  readonly isShared?: boolean;
+  /** Why none applies here. */
+  readonly skip?: string | false;
   /** Why cases do not apply, by their names. */
   readonly except: Readonly<Record<string, string>>;
 }
@@ -56,6 +63,20 @@ function channelPlace(t: Test): Place {
   const { port1, port2 } = new MessageChannel();
   t.teardown(() => port1.close());
   return { listen: port1, connect: () => port2 };
+}
+
+let redis: Promise<RedisServer> | undefined;
+
+/** A channel that nobody else uses. */
+async function redisPlace(): Promise<Place> {
+  // One server for all of the file.
+  redis ??= startRedis(t).then(async (server) => {
+    await server.start();
+    return server;
+  });
+  const channel = randomBytes(8).toString("hex");
+  const address = `${(await redis).url}?channel=${channel}`;
+  return { listen: address, connect: () => address };
 }
 
 const ONE_LIFE = "both ends are in one process, which has one life";
@@ -98,6 +119,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   port: { place: channelPlace, except: {} },
+  redis: {
+    place: redisPlace,
+    isShared: true,
+    skip: noRedis,
+    except: CHANNEL_EXCEPTIONS,
+  },
 };
 
 /** What a case has at hand. */
@@ -127,11 +154,11 @@ export type Case = (t: Test, ground: Ground) => Promise<void>;
 
 /** Runs cases on every transport. */
 export function conform(title: string, cases: Record<string, Case>): void {
-  for (const [kind, { place, except }] of Object.entries(KINDS)) {
-    t.test(`${kind}: ${title}`, async (t) => {
+  for (const [kind, { place, except, skip = false }] of Object.entries(KINDS)) {
+    t.test(`${kind}: ${title}`, { skip }, async (t) => {
       for (const [name, run] of Object.entries(cases)) {
-        const skip = except[name] ?? false;
-        await t.test(name, { skip }, async (t) => {
+        const inapplicable = except[name] ?? false;
+        await t.test(name, { skip: inapplicable }, async (t) => {
           await run(t, await openGround(t, kind, await place(t)));
         });
       }
@@ -192,7 +219,8 @@ async function openGround(
       return end as End;
     },
     async pair() {
-      const count = accepted.length;
+      // On a channel the listener's end is there from the beginning.
+      const count = KINDS[kind]?.isShared ? 0 : accepted.length;
       const near = await ground.connect();
       await until("it is accepted", () => accepted.length > count);
       return { near, far: accepted[count] as End };

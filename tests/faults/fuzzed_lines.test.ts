@@ -121,14 +121,15 @@ t.test("a follower", async (t) => {
   const tally: Tally = { closes: 0, silent: [], errors: new Map() };
   let goal = LINES * WARM;
   let isWarm = false;
-  let writerPort: number | undefined;
+  /** Where the real one listens, once it is to be reached. */
+  let writerPort = 0;
   const sockets = new Set<Socket>();
   // A writer that talks nonsense; in the end, the real one.
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
-    if (writerPort !== undefined) {
+    if (writerPort > 0) {
       const real = connect(writerPort, "127.0.0.1");
       real.on("error", () => {});
       socket.pipe(real).pipe(socket);

@@ -121,6 +121,7 @@ t.test("a follower", async (t) => {
   const tally: Tally = { closes: 0, silent: [], errors: new Map() };
   let goal = LINES * WARM;
   let isWarm = false;
+  /** Where the real one listens, once it is to be reached. */
   let writerPort = 0;
   const sockets = new Set<Socket>();
   // A writer that talks nonsense; in the end, the real one.

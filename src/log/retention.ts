@@ -10,6 +10,7 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import { RETENTION_CHUNK_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readFloorOf } from "./history.ts";
+import { readHorizon } from "./horizon.ts";
 import { EVENTS_STREAM, NO_STREAM } from "./log_schema.ts";
 import { readNow } from "./lease.ts";
 import { LOG_ORDER, NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
@@ -111,7 +112,8 @@ export async function retainStream<Database>(
   const oldestMs = maxAgeMs === undefined
     ? Infinity
     : await readNow(session, clock) - maxAgeMs;
-  const upTo = await readCut(session, stream, policy);
+  let upTo = await readCut(session, stream, policy);
+  let isComplete = false;
   let floor = await readFloorOf(session, stream);
   let deleted = 0;
   while (true) {
@@ -123,6 +125,14 @@ export async function retainStream<Database>(
     const due = takeWhileDue(chunk, oldestMs);
     const last = due.at(-1)?.[0];
     if (last === undefined) break;
+    if (!isComplete) {
+      // What commits late must not find itself below the floor: nobody would
+      // delete it any more, and a replica's readers would take it for gone.
+      const horizon = await readHorizon(session, { clock, signal });
+      if (horizon < upTo) upTo = horizon;
+      isComplete = true;
+      continue;
+    }
     const end = parseToken(Number(last));
     deleted += await deleteChunk(engine, stream, floor, end);
     floor = end;

@@ -18,6 +18,8 @@ import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 export interface DatabaseWatcherOptions {
   /** Reads the log. */
   readonly session: Session;
+  /** Clears the caches if the database has been replaced. */
+  readonly refresh?: (() => Promise<void>) | undefined;
   /** Whether an instance tells of its commits itself, over a connection. */
   readonly isConnected: (instance: string) => boolean;
   /** Whether an instance's log ends where the reader stands. */
@@ -119,6 +121,7 @@ export class DatabaseWatcher {
     const { session, isConnected, isReached, isApplied, follow, clock } =
       this.#options;
     const { signal } = this.#closing;
+    await this.#options.refresh?.();
     const horizon = await readHorizon(session, { clock, signal });
     // A log that was rewound may have come to the same token again.
     const newest = await readNewestId(session, horizon);

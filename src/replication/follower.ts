@@ -8,8 +8,9 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
+  MAX_ADOPTION_TRIES,
   MAX_BACKOFF_MS,
   MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
@@ -34,8 +35,8 @@ import type { TransactionApplier } from "./transaction_applier.ts";
 export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
-  /** Has the database opened anew if it was replaced; says whether it was. */
-  readonly refresh: () => boolean | Promise<boolean>;
+  /** Clears the caches, and has the database opened anew, if it has been replaced. */
+  readonly refresh: () => void | Promise<void>;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -230,10 +231,10 @@ export class Follower implements Receiver {
 
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { caches, position, history, live, refresh } = this.#options;
+    const { position, history, live, refresh } = this.#options;
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
-      if (await refresh()) caches.flush();
+      await refresh();
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
@@ -316,7 +317,11 @@ export class Follower implements Receiver {
     lag?.reset(instance, token);
   }
 
-  /** Tries until it succeeds: the instance isn't live before. */
+  /**
+   * Tries until it succeeds: the instance isn't live before. If that takes too
+   * long, or what is wanted is gone, the connection ends: another one may lead
+   * to a writer that knows better.
+   */
   async #untilDone(
     problem: string,
     instance: string,
@@ -326,18 +331,21 @@ export class Follower implements Receiver {
     const { signal } = this.#closing;
     let delayMs = MIN_BACKOFF_MS;
     this.#fetching += 1;
-    while (!signal.aborted) {
-      try {
-        await attempt();
-        break;
-      } catch (error) {
-        if (signal.aborted) break;
-        logger("error", problem, { instance, error: messageOf(error) });
+    try {
+      for (let tries = 1; !signal.aborted; tries += 1) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (signal.aborted) return;
+          logger("error", problem, { instance, error: messageOf(error) });
+          if (tries === MAX_ADOPTION_TRIES || isGone(error)) throw error;
+        }
+        await pause(clock, delayMs, signal);
+        delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
       }
-      await pause(clock, delayMs, signal);
-      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+    } finally {
+      this.#fetching -= 1;
     }
-    this.#fetching -= 1;
   }
 
   async #catchUp(range: CatchUpRange): Promise<void> {
@@ -355,4 +363,8 @@ export class Follower implements Receiver {
       position.advance(instance, upTo);
     } else await this.#reset(instance, upTo, "the log does not reach back");
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.code === "LOG_REWOUND";
 }

@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower } from "../replication/follower.ts";
@@ -43,6 +44,8 @@ export interface SlavedParts<Database> {
   readonly voice: SlavedVoice;
   /** Follows those that nobody is connected to. */
   readonly watched: Follower;
+  /** Clears the caches if the database has been replaced. */
+  readonly refresh: () => Promise<void>;
   readonly replica: Replica<Database> | undefined;
 }
 
@@ -59,19 +62,26 @@ export function assembleSlaved<Database>(
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
-  const replica = openReplica<Database>(options, logger);
+  const replica = openReplica<Database>(options, session, logger);
   const applier = new TransactionApplier(
     caches,
     position,
     logger,
     replica && replica.visible,
   );
+  const life = new DatabaseLife(
+    replica === undefined ? [session] : [session, replica.engine.session],
+  );
+  const refresh = async () => {
+    const isReplaced = engine.reopenIfReplaced();
+    const isAnother = await life.isAnother();
+    if (isReplaced || isAnother) caches.flush();
+  };
   const following = {
     session,
     refresh: async () => {
-      const isReplaced = engine.reopenIfReplaced();
+      await refresh();
       await identity.read();
-      return isReplaced;
     },
     applier,
     caches,
@@ -113,6 +123,7 @@ export function assembleSlaved<Database>(
     }),
     voice,
     watched: new Follower({ ...following, live: () => {} }),
+    refresh,
     replica,
   };
 }
@@ -132,7 +143,7 @@ export interface Watch {
 export async function watchDatabase<Database>(
   options: SlavedStoreOptions,
   { session }: ReadEngine<Database>,
-  { links, history, position, watched }: SlavedParts<Database>,
+  { links, history, position, watched, refresh }: SlavedParts<Database>,
   deadlineMs: number,
 ): Promise<Watch | undefined> {
   const {
@@ -144,6 +155,7 @@ export async function watchDatabase<Database>(
   if (pollIntervalMs === 0 && !isPoked) return undefined;
   const watcher = new DatabaseWatcher({
     session,
+    refresh,
     isConnected: (instance) =>
       links.some(({ client, follower }) =>
         follower.isConnected(instance, client.isShared ? silenceMs : Infinity)

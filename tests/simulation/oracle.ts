@@ -22,15 +22,11 @@ export type Position = ReadonlyMap<string, number>;
 /** Judges one reader. */
 export class Oracle {
   readonly #truth: Truth;
-  /** Whether a restore is told by the database itself. */
-  readonly #isRestoreSeen: boolean;
   readonly #name: string;
   readonly #caches: ReadonlyMap<string, KeyedCache>;
   readonly #position: () => Position;
   /** By instance, the newest timeline that it has compared its position with. */
   readonly #noticed = new Map<string, number>();
-  /** By instance and timeline, the last token that was reached in it. */
-  readonly #reached = new Map<string, number>();
   /** By instance and stream, the last token whose rows its handlers got. */
   readonly #heard = new Map<string, number>();
   /** The newest load of each entry. */
@@ -40,26 +36,19 @@ export class Oracle {
 
   constructor(
     truth: Truth,
-    isRestoreSeen: boolean,
     name: string,
     caches: ReadonlyMap<string, KeyedCache>,
     position: () => Position,
   ) {
     this.#truth = truth;
-    this.#isRestoreSeen = isRestoreSeen;
     this.#name = name;
     this.#caches = caches;
     this.#position = position;
   }
 
-  /** How far it had got in the timeline that lost a commit. */
-  #furthest({ instance, lostIn }: Commit): number {
-    return this.#reached.get(`${instance} ${lostIn - 1}`) ?? 0;
-  }
-
   /** Promise 7: the reader has compared its position with the log as it is. */
-  checked(instance: string): void {
-    this.#noticed.set(instance, this.#truth.timeline);
+  checked(instance: string, timeline = this.#truth.timeline): void {
+    this.#noticed.set(instance, timeline);
   }
 
   isCurrent(instance: string): boolean {
@@ -93,8 +82,6 @@ export class Oracle {
         `reaches ${instance}/${token} while a handler works on ${handling.token}`,
       );
     }
-    const timeline = this.#noticed.get(instance) ?? 0;
-    this.#reached.set(`${instance} ${timeline}`, token);
     for (const stream of STREAMS) this.#requireHeard(instance, stream, token);
     this.requireFresh(this.#with(instance, token));
   }
@@ -164,8 +151,6 @@ export class Oracle {
     promise: number,
   ): void {
     if (seen !== undefined && seen.lostIn <= this.#truth.timeline) {
-      // PostgreSQL doesn't tell that it was restored; see README.md.
-      if (!this.#isRestoreSeen && seen.token > this.#furthest(seen)) return;
       if ((this.#noticed.get(seen.instance) ?? -1) < seen.lostIn) return;
       this.#fail(
         7,

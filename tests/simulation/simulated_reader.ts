@@ -4,6 +4,7 @@ import { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { ReplicationClient } from "../../src/replication/client.ts";
+import { DatabaseLife } from "../../src/replication/database_life.ts";
 import { DatabaseWatcher } from "../../src/replication/database_watcher.ts";
 import { Follower } from "../../src/replication/follower.ts";
 import { ReplicaGate } from "../../src/replication/replica_gate.ts";
@@ -86,17 +87,30 @@ export class SimulatedReader {
     });
     this.oracle = new Oracle(
       truth,
-      database.dialect === "sqlite",
       process.name,
       this.#caches.byName,
       () => this.#position.current,
     );
     this.#history = new WatchedMarks(
       { session, position: this.#position, clock },
-      (instance) => this.oracle.checked(instance),
+      () => truth.timeline,
+      (...what) => this.oracle.checked(...what),
     );
     const gate = replica &&
-      new ReplicaGate({ replica: replica.session(process), clock, logger });
+      new ReplicaGate({
+        primary: session,
+        replica: replica.session(process),
+        clock,
+        logger,
+      });
+    const life = new DatabaseLife(
+      replica === undefined ? [session] : [session, replica.session(process)],
+    );
+    const refresh = async () => {
+      const isReplaced = this.#isReplaced();
+      const isAnother = await life.isAnother();
+      if (isReplaced || isAnother) this.#caches.flush();
+    };
     const applier = new TransactionApplier(
       this.#caches,
       this.#position,
@@ -108,7 +122,7 @@ export class SimulatedReader {
     }
     const following = {
       session,
-      refresh: () => this.#isReplaced(),
+      refresh,
       applier,
       caches: this.#caches,
       position: this.#position,
@@ -136,6 +150,7 @@ export class SimulatedReader {
     });
     this.#watcher = new DatabaseWatcher({
       session,
+      refresh,
       isConnected: (instance) =>
         this.#followers.some((follower) => follower.isConnected(instance)),
       isReached: (end) => this.#history.isReached(end),

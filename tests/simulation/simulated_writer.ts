@@ -6,6 +6,7 @@ import { retainStream } from "../../src/log/retention.ts";
 import { Streamer } from "../../src/replication/streamer.ts";
 import { HeadwaterError } from "../../src/runtime/errors.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
+import type { Listener } from "../../src/transport/transport.ts";
 import type { SimulatedNetwork } from "../../src/testing/mod.ts";
 import { declare } from "../../src/store/declarations.ts";
 import { AggregateMemory } from "../../src/writer/aggregate_memory.ts";
@@ -48,6 +49,7 @@ export class SimulatedWriter {
   readonly #connections = new Set<MeteredConnection>();
   #recorder: Recorder | undefined;
   #runner: TransactionRunner<unknown> | undefined;
+  #listener: Listener | undefined;
   #isLost = false;
   #pending = 0;
 
@@ -111,13 +113,9 @@ export class SimulatedWriter {
     });
   }
 
-  /**
-   * Deletes what a stream need not keep. On PostgreSQL only what is old enough
-   * for whoever asks what became of an unanswered commit to find it.
-   */
+  /** Deletes what a stream need not keep. */
   retain(stream: string, maxRows: number): void {
-    const maxAgeMs = this.engine.dialect === "postgres" ? 1_000 : 0;
-    const policy = { maxRows, maxAgeMs };
+    const policy = { maxRows, maxAgeMs: 0 };
     retainStream(this.engine, stream, policy, { clock: this.process })
       .catch((error) => {
         if (!(error instanceof HeadwaterError)) this.#options.broken(error);
@@ -174,6 +172,8 @@ export class SimulatedWriter {
         }
         streamer.publish(transaction);
       },
+      lost: () => streamer.disconnect("connect again"),
+      leaseLost: () => leaseKeeper.lose(),
     });
     this.#runner = new TransactionRunner<unknown>({
       engine,
@@ -202,16 +202,24 @@ export class SimulatedWriter {
       random: process.random,
       logger,
     });
-    new LeaseKeeper({
+    const leaseKeeper: LeaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
       leaseMs: LEASE_MS,
       lastTaken: () => recorder.lastTaken,
       position: () => recorder.position,
+      lost: () => {
+        this.#isLost = true;
+        streamer.close("lease lost");
+        void this.#listener?.close();
+      },
       clock,
       logger,
     });
-    await network.transport({ host: process.name, address: instance })
+    this.#listener = await network.transport({
+      host: process.name,
+      address: instance,
+    })
       .listen((connection) => {
         const metered = new MeteredConnection(connection);
         this.#connections.add(metered);

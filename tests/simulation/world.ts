@@ -52,8 +52,7 @@ function settle(random: SeededRandom): Settings {
     maxOutboxBytes: random.chance(0.3) ? 1_500 : 1_000_000,
     isNetworkBad: random.chance(0.6),
     commits: {
-      // With a replica, tokens are committed in order; see README.md.
-      slow: hasReplica ? 0 : isCommitBad ? 0.4 : 0.1,
+      slow: isCommitBad ? 0.4 : 0.1,
       fail: isCommitBad ? 0.08 : 0,
       unanswered: isCommitBad && dialect === "postgres" ? 0.05 : 0,
     },

@@ -129,7 +129,8 @@ export async function retainStream<Database>(
       // What commits late must not find itself below the floor: nobody would
       // delete it any more, and a replica's readers would take it for gone.
       const horizon = await readHorizon(session, { clock, signal });
-      if (horizon < upTo) upTo = horizon;
+      const end = await isShared(session) ? horizon - 1 : horizon;
+      if (end < upTo) upTo = parseToken(Math.max(TOKEN_ZERO, end));
       isComplete = true;
       continue;
     }
@@ -168,6 +169,19 @@ async function deleteChunk<Database>(
     await session.run(TELL_POSITIONS[session.dialect], [...range, ...range]);
     return await session.run(DELETE_CHUNK[session.dialect], range);
   });
+}
+
+/**
+ * SQLite: whether several instances write. By the newest record each finds the
+ * next token, so that one stays.
+ */
+async function isShared(session: Session): Promise<boolean> {
+  if (session.dialect === "postgres") return false;
+  const [row] = await session.rows(
+    "SELECT count(*) FROM headwater_instances",
+    [],
+  );
+  return Number(row?.[0]) > 1;
 }
 
 /** The last token that the policy's count, and projections, let go. */

@@ -235,6 +235,7 @@ export class Follower implements Receiver {
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
       await refresh();
+      const holder = await history.holderOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
@@ -244,7 +245,7 @@ export class Follower implements Receiver {
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
-      await history.connect(instance);
+      await history.connect(instance, holder);
     };
     await this.#untilDone(
       "cannot adopt a position, trying again",
@@ -279,6 +280,7 @@ export class Follower implements Receiver {
     upTo: Token,
   ): Promise<void> {
     const { session, position, history, lag } = this.#options;
+    const holder = await history.holderOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
     // It may have connected meanwhile, and be beyond what was read.
@@ -295,7 +297,7 @@ export class Follower implements Receiver {
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
     } else return;
-    await history.connect(instance);
+    await history.connect(instance, holder);
   }
 
   async #reset(

@@ -88,7 +88,8 @@ export class Oracle {
 
   /** Before a reader starts over. */
   resetting(instance: string, token: number): void {
-    this.checked(instance);
+    // What a writer has told that died since is believed until the next connection.
+    this.checked(instance, this.#truth.timelineOf(instance, token));
     for (const stream of STREAMS) {
       this.#heard.set(`${instance} ${stream}`, token);
     }
@@ -146,7 +147,7 @@ export class Oracle {
 
   /** What was seen is not older than a position. */
   requireSeen(
-    { entry, seen }: CacheLoad,
+    { entry, seen }: Pick<CacheLoad, "entry" | "seen">,
     position: Position,
     promise: number,
   ): void {
@@ -159,6 +160,16 @@ export class Oracle {
       );
     }
     const required = this.required(entry.key, position);
+    this.requireAtLeast({ entry, seen }, required, promise);
+  }
+
+  /** What was seen is not older than a commit, unless that was undone. */
+  requireAtLeast(
+    { entry, seen }: Pick<CacheLoad, "entry" | "seen">,
+    required: Commit | undefined,
+    promise: number,
+  ): void {
+    if (required !== undefined && required.lostIn !== Infinity) return;
     if ((seen?.order ?? -1) >= (required?.order ?? -1)) return;
     this.#fail(
       promise,

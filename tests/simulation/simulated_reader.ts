@@ -57,6 +57,8 @@ export class SimulatedReader {
   readonly #watcher: DatabaseWatcher;
   /** The timeline whose file it has open. */
   #timeline: number;
+  /** The timeline before which nothing was loaded that is kept. */
+  #refreshed: number;
 
   constructor(options: ReaderOptions) {
     const { process, network, database, truth, replica } = options;
@@ -68,6 +70,7 @@ export class SimulatedReader {
     const session = database.reader(process);
     this.#options = options;
     this.#timeline = truth.timeline;
+    this.#refreshed = truth.timeline;
     this.process = process;
     this.#reads = new Reads(this.#caches, (entry) => this.#load(entry));
     this.#position = new WatchedPosition(clock, {
@@ -93,7 +96,7 @@ export class SimulatedReader {
     );
     this.#history = new WatchedMarks(
       { session, position: this.#position, clock },
-      () => truth.timeline,
+      () => this.#refreshed,
       (...what) => this.oracle.checked(...what),
     );
     const gate = replica &&
@@ -107,9 +110,11 @@ export class SimulatedReader {
       replica === undefined ? [session] : [session, replica.session(process)],
     );
     const refresh = async () => {
+      const { timeline } = truth;
       const isReplaced = this.#isReplaced();
       const isAnother = await life.isAnother();
       if (isReplaced || isAnother) this.#caches.flush();
+      this.#refreshed = Math.max(this.#refreshed, timeline);
     };
     const applier = new TransactionApplier(
       this.#caches,
@@ -185,8 +190,9 @@ export class SimulatedReader {
     const promise = this.#reads.read(entry);
     const load = this.#loads.get(promise);
     if (load === undefined) throw new Error("a cached promise is no load's");
+    const must = this.oracle.required(entry.key, required);
     promise.then(
-      () => this.#judge(() => this.oracle.requireSeen(load, required, 6)),
+      () => this.#judge(() => this.oracle.requireAtLeast(load, must, 6)),
       () => {},
     );
   }

@@ -172,16 +172,13 @@ export class World {
     this.addReader();
   }
 
-  /** Copies the database; see README.md for what a copy must not cut in two. */
+  /** Copies the database as it is, whatever is open. */
   takeCopy(isAnew: boolean): void {
-    if (this.copy !== undefined && !isAnew) return;
-    if (this.database.open.size === 0) this.copy = this.database.copy();
+    if (this.copy === undefined || isAnew) this.copy = this.database.copy();
   }
 
   /** Brings an old copy back: nobody writes meanwhile. */
   restore(copy: Copy): void {
-    // What is under way as it happens is among the gaps; see README.md.
-    if (!this.#isConverged()) return;
     const instances = new Set(this.writers.map(({ instance }) => instance));
     for (const writer of [...this.writers]) this.#kill(writer);
     this.database.down();

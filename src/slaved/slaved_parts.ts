@@ -44,8 +44,8 @@ export interface SlavedParts<Database> {
   readonly voice: SlavedVoice;
   /** Follows those that nobody is connected to. */
   readonly watched: Follower;
-  /** Clears the caches if the database has been replaced. */
-  readonly refresh: () => Promise<void>;
+  /** Clears the caches if the database has been replaced; says how often it was. */
+  readonly refresh: () => Promise<number>;
   readonly replica: Replica<Database> | undefined;
 }
 
@@ -72,10 +72,15 @@ export function assembleSlaved<Database>(
   const life = new DatabaseLife(
     replica === undefined ? [session] : [session, replica.engine.session],
   );
+  let replacements = 0;
   const refresh = async () => {
     const isReplaced = engine.reopenIfReplaced();
     const isAnother = await life.isAnother();
-    if (isReplaced || isAnother) caches.flush();
+    if (isReplaced || isAnother) {
+      caches.flush();
+      replacements += 1;
+    }
+    return replacements;
   };
   const following = {
     session,

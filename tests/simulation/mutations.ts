@@ -66,8 +66,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       APPLIER,
-      "calls.push([handler, batch]);",
-      "calls.push([handler, batch], [handler, batch]);",
+      "calls.push([subscription, batch]);",
+      "calls.push([subscription, batch], [subscription, batch]);",
     ]],
   },
   {

@@ -202,6 +202,12 @@ export class Oracle {
   #requireHeard(instance: string, stream: string, token: number): void {
     const next = this.#next(instance, stream);
     if (next === undefined || next.token > token) return;
+    // What was fetched after a restore may be applied before it is noticed.
+    const noticed = this.#noticed.get(instance) ?? 0;
+    for (let later = noticed + 1; later <= this.#truth.timeline; later += 1) {
+      const other = this.#next(instance, stream, later);
+      if (other === undefined || other.token > token) return;
+    }
     this.#fail(
       3,
       `reaches ${instance}/${token}, and the handler of ${stream} was not ` +

@@ -23,14 +23,20 @@ import { Violation } from "./violation.ts";
 
 /** How long a name is held without being renewed, in ms. */
 const LEASE_MS = 2_400;
+/** The channel that all share. */
+export const BUS = "bus";
 /** How long a process waits before it tries once more to open. */
 const REOPEN_MS = 400;
+/** How long it waits before it joins a channel again. */
+const RELISTEN_MS = 150;
 
 export interface WriterOptions {
   readonly process: SimulatedProcess;
   readonly network: SimulatedNetwork;
   readonly database: SimulatedDatabase;
   readonly instance: string;
+  /** Whether it speaks on a channel that all share. */
+  readonly isShared: boolean;
   readonly maxOutboxBytes: number;
   readonly faults: CommitFaults;
   /** Takes what was broken. */
@@ -68,6 +74,11 @@ export class SimulatedWriter {
   /** Whether it may write, as far as it knows. */
   get isOpen(): boolean {
     return this.process.isAlive && this.#runner !== undefined && !this.#isLost;
+  }
+
+  /** Whether it knows that its name is another's. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Transactions that have not come to an end. */
@@ -133,7 +144,7 @@ export class SimulatedWriter {
 
   async #begin(lease: Lease): Promise<void> {
     const { process, engine } = this;
-    const { network, maxOutboxBytes, database } = this.#options;
+    const { maxOutboxBytes, database } = this.#options;
     const { instance } = lease;
     engine.fence = lease.fence;
     this.#options.note(() =>
@@ -216,15 +227,33 @@ export class SimulatedWriter {
       clock,
       logger,
     });
-    this.#listener = await network.transport({
-      host: process.name,
-      address: instance,
-    })
-      .listen((connection) => {
-        const metered = new MeteredConnection(connection);
-        this.#connections.add(metered);
-        return streamer.accept(metered);
-      });
+    await this.#listen(streamer);
+  }
+
+  /** A channel that is lost is joined again, as by Redis's listener. */
+  async #listen(streamer: Streamer): Promise<void> {
+    const { process, instance } = this;
+    const { network, isShared } = this.#options;
+    const { name: host } = process;
+    const transport = isShared
+      ? network.channel({ host, address: BUS })
+      : network.transport({ host, address: instance });
+    this.#listener = await transport.listen((connection) => {
+      const metered = new MeteredConnection(connection);
+      this.#connections.add(metered);
+      const handler = streamer.accept(metered);
+      if (!isShared) return handler;
+      return {
+        received: (lines) => handler.received(lines),
+        failed: (error) => handler.failed(error),
+        closed: () => {
+          handler.closed();
+          this.#connections.delete(metered);
+          if (this.#isLost) return;
+          process.schedule(() => void this.#listen(streamer), RELISTEN_MS);
+        },
+      };
+    });
   }
 }
 

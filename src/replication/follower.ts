@@ -50,6 +50,8 @@ export interface FollowerOptions {
   /**
    * Names that this process itself writes under, whose echoes are ignored: only
    * where the writes themselves keep these very caches right. None by default.
+   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
+   * which only the echoes keep right: it has no such option.
    */
   readonly ownInstances?: readonly string[] | undefined;
   /** Is told what is announced. */

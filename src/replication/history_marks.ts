@@ -93,10 +93,12 @@ export class HistoryMarks {
     const commitId = await readCommitId(session, instance, token);
     const isThere = commitId !== undefined ||
       token <= await readLastToken(session, instance);
+    const isOurs = isSame(await this.holderOf(instance), holder);
     // A writer that has died since may have told of what a restore has undone.
     this.#marks.set(instance, {
       token,
-      commitId,
+      // Another's commit under the same token must not be taken for this one.
+      commitId: isOurs ? commitId : undefined,
       holder: isThere ? holder : NOBODY,
     });
   }
@@ -144,6 +146,8 @@ export class HistoryMarks {
         if (token === undefined || token === mark.token) continue;
         const commitId = await readCommitId(session, instance, token);
         if (commitId === undefined) continue;
+        // Under a later holder the token may be another transaction's.
+        if (!isSame(await this.holderOf(instance), mark.holder)) continue;
         // A mark that was set meanwhile knows more.
         if (this.#marks.get(instance) !== mark) continue;
         this.#marks.set(instance, { token, commitId, holder: mark.holder });
@@ -154,4 +158,11 @@ export class HistoryMarks {
       this.#isMarking = false;
     }
   }
+}
+
+function isSame(
+  one: HolderMark | undefined,
+  other: HolderMark | undefined,
+): boolean {
+  return one?.fence === other?.fence && one?.holder === other?.holder;
 }

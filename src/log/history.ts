@@ -137,6 +137,20 @@ export async function readFloor(session: Session): Promise<Token> {
   return parseToken(Number(row?.[0] ?? 0));
 }
 
+/**
+ * The token up to which every record of a transaction may have been deleted.
+ *
+ * @param streams The streams of its records; at least one.
+ */
+export async function readLowestFloor(
+  session: Session,
+  streams: readonly string[],
+): Promise<Token> {
+  const floors: Token[] = [];
+  for (const stream of streams) floors.push(await readFloorOf(session, stream));
+  return parseToken(Math.min(...floors));
+}
+
 /** The token up to which retention has deleted rows of a stream; 0 if it hasn't. */
 export async function readFloorOf(
   session: Session,

@@ -10,6 +10,7 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import { RETENTION_CHUNK_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readFloorOf } from "./history.ts";
+import { readHorizon } from "./horizon.ts";
 import { EVENTS_STREAM, NO_STREAM } from "./log_schema.ts";
 import { readNow } from "./lease.ts";
 import { LOG_ORDER, NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
@@ -111,7 +112,8 @@ export async function retainStream<Database>(
   const oldestMs = maxAgeMs === undefined
     ? Infinity
     : await readNow(session, clock) - maxAgeMs;
-  const upTo = await readCut(session, stream, policy);
+  let upTo = await readCut(session, stream, policy);
+  let isComplete = false;
   let floor = await readFloorOf(session, stream);
   let deleted = 0;
   while (true) {
@@ -123,6 +125,15 @@ export async function retainStream<Database>(
     const due = takeWhileDue(chunk, oldestMs);
     const last = due.at(-1)?.[0];
     if (last === undefined) break;
+    if (!isComplete) {
+      // What commits late must not find itself below the floor: nobody would
+      // delete it any more, and a replica's readers would take it for gone.
+      const horizon = await readHorizon(session, { clock, signal });
+      const end = await isShared(session) ? horizon - 1 : horizon;
+      if (end < upTo) upTo = parseToken(Math.max(TOKEN_ZERO, end));
+      isComplete = true;
+      continue;
+    }
     const end = parseToken(Number(last));
     deleted += await deleteChunk(engine, stream, floor, end);
     floor = end;
@@ -158,6 +169,19 @@ async function deleteChunk<Database>(
     await session.run(TELL_POSITIONS[session.dialect], [...range, ...range]);
     return await session.run(DELETE_CHUNK[session.dialect], range);
   });
+}
+
+/**
+ * SQLite: whether several instances write. By the newest record each finds the
+ * next token, so that one stays.
+ */
+async function isShared(session: Session): Promise<boolean> {
+  if (session.dialect === "postgres") return false;
+  const [row] = await session.rows(
+    "SELECT count(*) FROM headwater_instances",
+    [],
+  );
+  return Number(row?.[0]) > 1;
 }
 
 /** The last token that the policy's count, and projections, let go. */

@@ -18,6 +18,8 @@ import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 export interface DatabaseWatcherOptions {
   /** Reads the log. */
   readonly session: Session;
+  /** Clears the caches if the database has been replaced; says how often it was. */
+  readonly refresh?: (() => Promise<number>) | undefined;
   /** Whether an instance tells of its commits itself, over a connection. */
   readonly isConnected: (instance: string) => boolean;
   /** Whether an instance's log ends where the reader stands. */
@@ -50,6 +52,8 @@ export class DatabaseWatcher {
   #cancelRetry: CancelTimer | undefined;
   #isPoked = false;
   #linear: Token | undefined;
+  /** Which of the databases that were in this one's place it is. */
+  #life: number | undefined;
   /** The commit id of the newest transaction up to there. */
   #newest: string | undefined;
   #looking: Promise<void> | undefined;
@@ -68,7 +72,7 @@ export class DatabaseWatcher {
 
   /**
    * The token up to which everything of every instance has been applied. It
-   * never moves back.
+   * moves back only where the log did, or the database was replaced.
    */
   get linear(): Token {
     return this.#linear ?? TOKEN_ZERO;
@@ -119,6 +123,12 @@ export class DatabaseWatcher {
     const { session, isConnected, isReached, isApplied, follow, clock } =
       this.#options;
     const { signal } = this.#closing;
+    const life = await this.#options.refresh?.();
+    if (life !== this.#life) {
+      // What was applied of the one before says nothing of this one.
+      this.#linear = this.#newest = undefined;
+      this.#life = life;
+    }
     const horizon = await readHorizon(session, { clock, signal });
     // A log that was rewound may have come to the same token again.
     const newest = await readNewestId(session, horizon);

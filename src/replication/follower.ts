@@ -9,8 +9,9 @@ import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
+  MAX_ADOPTION_TRIES,
   MAX_BACKOFF_MS,
   MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
@@ -36,8 +37,8 @@ import type { TransactionApplier } from "./transaction_applier.ts";
 export interface FollowerOptions {
   /** Reads the log. */
   readonly session: Session;
-  /** Has the database opened anew if it was replaced; says whether it was. */
-  readonly refresh: () => boolean | Promise<boolean>;
+  /** Clears the caches, and has the database opened anew, if it has been replaced. */
+  readonly refresh: () => void | Promise<void>;
   readonly applier: TransactionApplier;
   readonly caches: CacheRegistry;
   readonly position: ReaderPosition;
@@ -51,6 +52,8 @@ export interface FollowerOptions {
   /**
    * Names that this process itself writes under, whose echoes are ignored: only
    * where the writes themselves keep these very caches right. None by default.
+   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
+   * which only the echoes keep right: it has no such option.
    */
   readonly ownInstances?: readonly string[] | undefined;
   /** Is told what is announced. */
@@ -250,10 +253,11 @@ export class Follower implements Receiver {
 
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { caches, position, history, live, refresh } = this.#options;
+    const { position, history, live, refresh } = this.#options;
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
-      if (await refresh()) caches.flush();
+      await refresh();
+      const holder = await history.holderOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
@@ -263,7 +267,7 @@ export class Follower implements Receiver {
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
-      await history.connect(instance);
+      await history.connect(instance, holder);
     };
     await this.#untilDone(
       "cannot adopt a position, trying again",
@@ -298,6 +302,7 @@ export class Follower implements Receiver {
     upTo: Token,
   ): Promise<void> {
     const { session, position, history, lag } = this.#options;
+    const holder = await history.holderOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
     // It may have connected meanwhile, and be beyond what was read.
@@ -314,7 +319,7 @@ export class Follower implements Receiver {
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
     } else return;
-    await history.connect(instance);
+    await history.connect(instance, holder);
   }
 
   async #reset(
@@ -337,7 +342,11 @@ export class Follower implements Receiver {
     lag?.reset(instance, token);
   }
 
-  /** Tries until it succeeds: the instance isn't live before. */
+  /**
+   * Tries until it succeeds: the instance isn't live before. If that takes too
+   * long, or what is wanted is gone, the connection ends: another one may lead
+   * to a writer that knows better.
+   */
   async #untilDone(
     problem: string,
     instance: string,
@@ -347,18 +356,21 @@ export class Follower implements Receiver {
     const { signal } = this.#closing;
     let delayMs = MIN_BACKOFF_MS;
     this.#fetching += 1;
-    while (!signal.aborted) {
-      try {
-        await attempt();
-        break;
-      } catch (error) {
-        if (signal.aborted) break;
-        logger("error", problem, { instance, error: messageOf(error) });
+    try {
+      for (let tries = 1; !signal.aborted; tries += 1) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (signal.aborted) return;
+          logger("error", problem, { instance, error: messageOf(error) });
+          if (tries === MAX_ADOPTION_TRIES || isGone(error)) throw error;
+        }
+        await pause(clock, delayMs, signal);
+        delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
       }
-      await pause(clock, delayMs, signal);
-      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+    } finally {
+      this.#fetching -= 1;
     }
-    this.#fetching -= 1;
   }
 
   async #catchUp(range: CatchUpRange): Promise<void> {
@@ -376,4 +388,8 @@ export class Follower implements Receiver {
       position.advance(instance, upTo);
     } else await this.#reset(instance, upTo, "the log does not reach back");
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.code === "LOG_REWOUND";
 }

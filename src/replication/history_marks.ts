@@ -7,16 +7,20 @@
 import type { Session } from "../database/engine.ts";
 import {
   type HistoryMark,
+  type HolderMark,
   isInHistory,
   readCommitId,
   readFloor,
   readHolderMark,
 } from "../log/history.ts";
-import type { InstanceEnd } from "../log/instances.ts";
+import { type InstanceEnd, readLastToken } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+
+/** Is in no log's history. */
+const NOBODY: HolderMark = { fence: 0, holder: "" };
 
 /** What {@linkcode HistoryMarks} works with. */
 export interface HistoryMarksOptions {
@@ -68,14 +72,35 @@ export class HistoryMarks {
     }
   }
 
-  /** Begins anew, as the instance's position has been adopted from a connection. */
-  async connect(instance: string): Promise<void> {
+  /** Who holds the instance's name: to be asked before its position is compared. */
+  async holderOf(instance: string): Promise<HolderMark | undefined> {
+    return await readHolderMark(this.#options.session, instance);
+  }
+
+  /**
+   * Begins anew, as the instance's position has been adopted.
+   *
+   * @param holder Who held the name before the position was compared: one that
+   *   came since, as the log was restored meanwhile, vouches for nothing.
+   */
+  async connect(
+    instance: string,
+    holder: HolderMark | undefined,
+  ): Promise<void> {
     const { session, position } = this.#options;
-    const holder = await readHolderMark(session, instance);
     const token = position.get(instance);
     if (token === undefined) return;
     const commitId = await readCommitId(session, instance, token);
-    this.#marks.set(instance, { token, commitId, holder });
+    const isThere = commitId !== undefined ||
+      token <= await readLastToken(session, instance);
+    const isOurs = isSame(await this.holderOf(instance), holder);
+    // A writer that has died since may have told of what a restore has undone.
+    this.#marks.set(instance, {
+      token,
+      // Another's commit under the same token must not be taken for this one.
+      commitId: isOurs ? commitId : undefined,
+      holder: isThere ? holder : NOBODY,
+    });
   }
 
   /** Whether an instance's log ends with the transaction that was applied last. */
@@ -121,6 +146,8 @@ export class HistoryMarks {
         if (token === undefined || token === mark.token) continue;
         const commitId = await readCommitId(session, instance, token);
         if (commitId === undefined) continue;
+        // Under a later holder the token may be another transaction's.
+        if (!isSame(await this.holderOf(instance), mark.holder)) continue;
         // A mark that was set meanwhile knows more.
         if (this.#marks.get(instance) !== mark) continue;
         this.#marks.set(instance, { token, commitId, holder: mark.holder });
@@ -131,4 +158,11 @@ export class HistoryMarks {
       this.#isMarking = false;
     }
   }
+}
+
+function isSame(
+  one: HolderMark | undefined,
+  other: HolderMark | undefined,
+): boolean {
+  return one?.fence === other?.fence && one?.holder === other?.holder;
 }

@@ -11,7 +11,7 @@ import type { CustomCommand } from "../protocol/custom_command.ts";
 import { formatPositionLine } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
-import type { Token } from "../tokens/token.ts";
+import { parseToken, type Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { Outgoing } from "./command_bus.ts";
 import { ConnectedReader, type DisconnectReason } from "./connected_reader.ts";
@@ -204,6 +204,18 @@ export class Streamer {
       sent += 1;
     }
     return sent;
+  }
+
+  /**
+   * Has every reader compare its position with the log: those that are alone on
+   * their connection connect again, those on a shared one find a gap.
+   */
+  disconnect(reason: string): void {
+    this.#flush();
+    this.#sentToken = parseToken(this.#lastToken + 1);
+    for (const reader of [...this.#readers]) {
+      if (!reader.isShared) reader.fail("closing", reason);
+    }
   }
 
   /**

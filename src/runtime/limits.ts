@@ -138,6 +138,9 @@ export const MAX_BATCH_EVENTS: number = 500;
 /** Attempts at an event before it is parked. */
 export const MAX_TRIES: number = 5;
 
+/** Attempts at adopting a position, or at fetching what was missed, before the connection ends. */
+export const MAX_ADOPTION_TRIES: number = 7;
+
 /** How often, in ms, a reader notes the commit id of the token it has reached. */
 export const MARK_INTERVAL_MS: number = 1_000;
 

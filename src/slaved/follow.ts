@@ -8,7 +8,10 @@ import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemClock } from "../runtime/clock.ts";
+import {
+  environmentOf,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_FOLLOWED_STREAMS,
@@ -17,7 +20,6 @@ import {
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -36,7 +38,7 @@ export interface StreamPosition {
 }
 
 /** Options of {@linkcode follow}. */
-export interface FollowOptions extends KeepAliveOptions {
+export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
   /**
    * Where the writer listens: `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
    * `memory:NAME`, a `MessagePort` that a writer or a relay serves, or a
@@ -145,11 +147,12 @@ export function follow(options: FollowOptions): Following {
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
   const { tls } = options;
+  const { clock, random } = environmentOf(options);
   const clients = [options.replicate].flat().map((address) =>
     new ReplicationClient({
       pingIntervalMs: options.pingIntervalMs,
       silenceTimeoutMs: options.silenceTimeoutMs,
-      transport: openTransport(address, systemClock, {
+      transport: openTransport(address, clock, {
         maxLineBytes,
         tls,
         serverName: options.serverName,
@@ -160,8 +163,8 @@ export function follow(options: FollowOptions): Following {
       receiver: new BatchReceiver(options, logger),
       name: options.name ?? "follower",
       serverName: options.serverName,
-      clock: systemClock,
-      random: systemRandom,
+      clock,
+      random,
       logger,
     })
   );

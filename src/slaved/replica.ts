@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ReadEngine } from "../database/engine.ts";
+import type { ReadEngine, Session } from "../database/engine.ts";
 import { openForReading } from "../database/open_database.ts";
 import { ReplicaGate } from "../replication/replica_gate.ts";
 import type { VisibilityGate } from "../replication/transaction_applier.ts";
@@ -40,12 +40,14 @@ export function requireReplica({ replica }: SlavedStoreOptions): void {
 /** Opens the replica that the options name, if they do. */
 export function openReplica<Database>(
   options: SlavedStoreOptions,
+  primary: Session,
   logger: Logger,
 ): Replica<Database> | undefined {
   const { replica } = options;
   if (replica === undefined) return undefined;
   const engine = openForReading<Database>(replica, options);
   const gate = new ReplicaGate({
+    primary,
     replica: engine.session,
     clock: environmentOf(options).clock,
     logger,

@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower } from "../replication/follower.ts";
@@ -44,6 +45,8 @@ export interface SlavedParts<Database> {
   readonly voice: SlavedVoice;
   /** Follows those that nobody is connected to. */
   readonly watched: Follower;
+  /** Clears the caches if the database has been replaced; says how often it was. */
+  readonly refresh: () => Promise<number>;
   readonly replica: Replica<Database> | undefined;
 }
 
@@ -58,7 +61,7 @@ export function assembleSlaved<Database>(
   // First what refuses options: nothing has begun that would have to be ended.
   const sources = openSources(options);
   const calls = new WriterCalls({ ...options, wireNames, clock, random });
-  const replica = openReplica<Database>(options, logger);
+  const replica = openReplica<Database>(options, engine.session, logger);
   const { session } = engine;
   const position = new ReaderPosition(clock);
   const lag = new LagMeter(position, clock);
@@ -69,12 +72,24 @@ export function assembleSlaved<Database>(
     options,
     identity,
   );
+  const life = new DatabaseLife(
+    replica === undefined ? [session] : [session, replica.engine.session],
+  );
+  let replacements = 0;
+  const refresh = async () => {
+    const isReplaced = engine.reopenIfReplaced();
+    const isAnother = await life.isAnother();
+    if (isReplaced || isAnother) {
+      caches.flush();
+      replacements += 1;
+    }
+    return replacements;
+  };
   const following = {
     session,
     refresh: async () => {
-      const isReplaced = engine.reopenIfReplaced();
+      await refresh();
       await identity.read();
-      return isReplaced;
     },
     applier,
     caches,
@@ -110,6 +125,7 @@ export function assembleSlaved<Database>(
     }),
     voice,
     watched: new Follower({ ...following, live: () => {} }),
+    refresh,
     replica,
   };
 }
@@ -129,7 +145,7 @@ export interface Watch {
 export async function watchDatabase<Database>(
   options: SlavedStoreOptions,
   { session }: ReadEngine<Database>,
-  { links, history, position, watched }: SlavedParts<Database>,
+  { links, history, position, watched, refresh }: SlavedParts<Database>,
   deadlineMs: number,
 ): Promise<Watch | undefined> {
   const {
@@ -141,6 +157,7 @@ export async function watchDatabase<Database>(
   if (pollIntervalMs === 0 && !isPoked) return undefined;
   const watcher = new DatabaseWatcher({
     session,
+    refresh,
     isConnected: (instance) =>
       links.some(({ client, follower }) =>
         follower.isConnected(instance, client.isShared ? silenceMs : Infinity)

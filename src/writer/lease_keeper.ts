@@ -9,7 +9,7 @@ import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { retryReason } from "../database/retry.ts";
 import { type Lease, releaseLease, renewLease } from "../log/lease.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_ATTEMPTS } from "../runtime/limits.ts";
 import type { Token } from "../tokens/token.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -29,6 +29,8 @@ export interface LeaseKeeperOptions {
   readonly lastTaken: () => Token;
   /** How far the instance has got. */
   readonly position: () => Token;
+  /** Called once, when another process has the name. */
+  readonly lost: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,6 +39,7 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #cancelTimer: CancelTimer;
+  #isLost = false;
 
   /** Begins to keep a lease. */
   constructor(options: LeaseKeeperOptions) {
@@ -45,6 +48,20 @@ export class LeaseKeeper {
       () => void this.#renew(),
       options.leaseMs / 3,
     );
+  }
+
+  /**
+   * Another process has the name: what it writes is not told of here, so nobody
+   * must go on believing that it is.
+   */
+  lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#cancelTimer();
+    this.#options.logger("error", "lease lost: readers are disconnected", {
+      instance: this.#options.lease.instance,
+    });
+    this.#options.lost();
   }
 
   /** Gives the name free, behind every transaction that was called for before. */
@@ -68,7 +85,7 @@ export class LeaseKeeper {
     }
   }
 
-  /** A renewal that fails is tried again in its time; a lost lease fails the next commit. */
+  /** A renewal that fails is tried again in its time, unless the lease is lost. */
   async #renew(): Promise<void> {
     const { transact, lease, leaseMs, position, clock, logger } = this.#options;
     try {
@@ -78,6 +95,9 @@ export class LeaseKeeper {
       );
     } catch (error) {
       logger("error", "lease not renewed", { error: messageOf(error) });
+      if (error instanceof HeadwaterError && error.code === "LEASE_LOST") {
+        this.lose();
+      }
     }
   }
 }

@@ -30,7 +30,7 @@ export class Listeners {
   readonly #options: WriterStoreOptions;
   readonly #parts: ListenersParts;
   readonly #listeners: Listener[] = [];
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   /** Constructs it without a listener. */
   constructor(options: WriterStoreOptions, parts: ListenersParts) {
@@ -65,7 +65,7 @@ export class Listeners {
   async listen(address: Address): Promise<void> {
     const { tls, redisPingIntervalMs } = this.#options;
     const { accept, clock, logger } = this.#parts;
-    if (this.#isClosed) throw closedError("serve a port");
+    if (this.#closing !== undefined) throw closedError("serve a port");
     const listener = await openTransport(address, clock, {
       maxLineBytes: lineLimit(this.#options),
       serverName: this.#options.serverName,
@@ -75,12 +75,18 @@ export class Listeners {
     }).listen(accept);
     this.#listeners.push(listener);
     // It may have been closed meanwhile.
-    if (this.#isClosed) await listener.close();
+    if (this.#closing !== undefined) await listener.close();
   }
 
-  /** Accepts no more. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /** Accepts no more. May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    // Those that open meanwhile must find it closed.
+    await Promise.resolve();
     for (const listener of this.#listeners) await listener.close();
   }
 }

@@ -10,10 +10,17 @@ import type {
   Session,
   SyncCommitSession,
 } from "../database/engine.ts";
-import { findCommit, readCommitId, readFloor } from "../log/history.ts";
+import { CommitUnknownError } from "../database/postgres_errors.ts";
+import {
+  findCommit,
+  readCommitId,
+  readFloor,
+  readLowestFloor,
+} from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { endBackend, type Lease } from "../log/lease.ts";
 import { appendAndCommit } from "../log/postgres_append.ts";
+import { toRecordStreams } from "../log/log_key.ts";
 import type { LogEntry, LogRecord } from "../log/record.ts";
 import { LogAppender } from "../log/sqlite_append.ts";
 import type { InvalidationRun } from "../protocol/command.ts";
@@ -64,6 +71,7 @@ export interface Recorder {
    * was committed, once that is certain.
    *
    * @param backend The server's process that was to commit it.
+   * @throws {CommitUnknownError} If retention has come beyond it meanwhile.
    */
   settle(
     ticket: Ticket,
@@ -82,6 +90,13 @@ export interface RecorderOptions {
   readonly clock: Clock;
   /** Is given transactions in token order, once they are complete. */
   readonly publish: (transaction: LoggedTransaction) => void;
+  /**
+   * Called before the position moves beyond a commit that nobody can find out
+   * about any more: whoever is not told of it must compare with the log.
+   */
+  readonly lost: () => void;
+  /** Called when a commit fails for another process has the name by now. */
+  readonly leaseLost: () => void;
 }
 
 /** Makes the recorder of an engine. */
@@ -92,7 +107,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
 }
 
 /** Commits are serial: each is complete as it comes. */
-function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
+function sqliteRecorder(
+  { lease, publish, leaseLost }: RecorderOptions,
+): Recorder {
   const appender = new LogAppender(lease);
   let position = lease.lastToken;
   return {
@@ -107,7 +124,10 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
     record(session, ticket) {
       const token = appender.append(session as SyncCommitSession, ticket.entry);
       if (typeof token !== "number") {
-        return token.then((given) => void (ticket.token = given));
+        return token.then(
+          (given) => void (ticket.token = given),
+          (error) => noteLeaseLost(error, leaseLost),
+        );
       }
       ticket.token = token;
       return undefined;
@@ -123,7 +143,7 @@ function sqliteRecorder({ lease, publish }: RecorderOptions): Recorder {
 }
 
 function postgresRecorder(options: RecorderOptions): Recorder {
-  const { lease, session: lookup, clock, publish } = options;
+  const { lease, session: lookup, clock, publish, lost, leaseLost } = options;
   const { instance, lastToken } = lease;
   const tracker = new TokenTracker({
     instance,
@@ -157,13 +177,17 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     }),
     async record(session, ticket, isSnapshotOld) {
       const { entry } = ticket;
-      ticket.token = await appendAndCommit(
-        session,
-        lookup,
-        lease,
-        entry,
-        isSnapshotOld,
-      );
+      try {
+        ticket.token = await appendAndCommit(
+          session,
+          lookup,
+          lease,
+          entry,
+          isSnapshotOld,
+        );
+      } catch (error) {
+        noteLeaseLost(error, leaseLost);
+      }
     },
     committed: (ticket) => committed(ticket, ticket.token as Token),
     abandoned: ({ flight }) => order.abandoned(flight as Flight),
@@ -176,7 +200,8 @@ function postgresRecorder(options: RecorderOptions): Recorder {
         (found === undefined && token <= await readFloor(lookup));
     },
     async settle(ticket, backend, signal) {
-      const { commitId } = ticket.entry;
+      const { commitId, rows } = ticket.entry;
+      const streams = toRecordStreams(rows);
       const after = tracker.position;
       for (let delayMs = MIN_BACKOFF_MS;; delayMs = nextDelay(delayMs)) {
         try {
@@ -187,17 +212,33 @@ function postgresRecorder(options: RecorderOptions): Recorder {
           // Once nobody has anything open, what is not there will never be.
           await readHorizon(lookup, { clock, signal });
           const token = await findCommit(lookup, instance, after, commitId);
-          if (token === undefined) order.abandoned(ticket.flight as Flight);
-          else committed(ticket, ticket.token = token);
-          return token !== undefined;
+          if (token !== undefined) {
+            committed(ticket, ticket.token = token);
+            return true;
+          }
+          // Asked after it was not there: retention notes what it deletes first.
+          const floor = await readLowestFloor(lookup, streams);
+          if (floor > after) lost();
+          order.abandoned(ticket.flight as Flight);
+          if (floor <= after) return false;
+          throw new CommitUnknownError(backend, undefined);
         } catch (error) {
-          if (signal.aborted) throw error;
+          if (signal.aborted || error instanceof CommitUnknownError) {
+            throw error;
+          }
           if (!(error instanceof HeadwaterError)) throw error;
         }
         await pause(clock, delayMs, signal);
       }
     },
   };
+}
+
+function noteLeaseLost(error: unknown, leaseLost: () => void): never {
+  if (error instanceof HeadwaterError && error.code === "LEASE_LOST") {
+    leaseLost();
+  }
+  throw error;
 }
 
 function nextDelay(delayMs: number): number {

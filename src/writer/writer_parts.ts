@@ -10,6 +10,7 @@ import type { Projection } from "../projections/projection.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { messageOf } from "../runtime/errors.ts";
 import {
   LEASE_MS,
   MAX_ATTEMPTS,
@@ -88,6 +89,11 @@ export function assembleWriter<Database>(
       streamer.publish(transaction);
       poker?.poke(transaction.token);
     },
+    lost: () => {
+      declared.caches.flush();
+      streamer.disconnect("a commit can't be told of; connect again");
+    },
+    leaseLost: () => leaseKeeper.lose(),
   });
   const runner = createRunner(assembly, recorder);
   const identity = new LogIdentity(engine.session);
@@ -97,12 +103,18 @@ export function assembleWriter<Database>(
     instance,
     tracer && new SpanMaker({ tracer, logId: () => identity.id }),
   );
-  const leaseKeeper = new LeaseKeeper({
+  const leaseKeeper: LeaseKeeper = new LeaseKeeper({
     transact: (name, work) => engine.transaction(name, work),
     lease,
     leaseMs: options.leaseMs ?? LEASE_MS,
     lastTaken: () => recorder.lastTaken,
     position: () => recorder.position,
+    lost: () => {
+      streamer.close("the instance's name is another process's by now");
+      listeners.close().catch((error) =>
+        logger("warn", "listener not closed", { error: messageOf(error) })
+      );
+    },
     clock,
     logger,
   });

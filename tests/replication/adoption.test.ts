@@ -97,7 +97,7 @@ async function start(t: Test) {
   applier.addHandler("caches", ({ token }) => void heard.push(token));
   const options = {
     session,
-    refresh: () => false,
+    refresh: () => {},
     applier,
     caches,
     position,

@@ -90,7 +90,7 @@ async function start(
   );
   const follower = new Follower({
     session,
-    refresh: () => false,
+    refresh: () => {},
     applier,
     caches,
     position,

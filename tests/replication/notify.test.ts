@@ -168,7 +168,7 @@ t.test("NOTIFY", async (t) => {
     await slaved.waitFor(commit, { timeoutMs: 20_000 });
     t.equal((await users.getUserById("bob"))?.version, 2);
     await until("it listens again", () => slaved.stats.state === "live");
-    t.equal(slaved.stats.flushes, 1, "nothing had to be cleared");
+    t.equal(slaved.stats.flushes, 2, "a server's end may be a restore's sign");
   });
 
   await t.test("runs in no write transaction", async (t) => {

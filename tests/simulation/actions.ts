@@ -91,9 +91,9 @@ const DEEDS = {
     const writer = pick(world.writers.filter(({ isOpen }) => isOpen), a);
     writer?.retain(stream, c % 3);
   }],
-  copy: [1, (world) => world.takeCopy(false)],
+  copy: [3, (world) => world.takeCopy(false)],
   copyAnew: [1, (world) => world.takeCopy(true)],
-  restore: [1, (world) => {
+  restore: [2, (world) => {
     if (world.copy !== undefined) world.restore(world.copy);
   }],
   jumpClock: [1, (world, a, b) => {

@@ -6,13 +6,14 @@ import type { Connection } from "../../src/transport/transport.ts";
 const LAST_WORDS_BYTES = 100;
 
 export class MeteredConnection implements Connection {
-  readonly isShared = false;
+  readonly isShared: boolean;
   readonly remote: string;
   readonly #connection: Connection;
   #largest = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.isShared = connection.isShared;
     this.remote = connection.remote;
   }
 

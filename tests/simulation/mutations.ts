@@ -146,9 +146,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "adopt a position before catching up to it",
     breaks: 6,
     patches: [[
-      FOLLOWER,
-      "for await (const page of catchUp(",
-      "position.advance(instance, upTo);\n        for await (const page of catchUp(",
+      "replication/follower.js",
+      "if (await this.#fetcher.fetch({ instance, after, upTo })) {",
+      "position.advance(instance, upTo);\n        if (await this.#fetcher.fetch({ instance, after, upTo })) {",
     ]],
   },
   {
@@ -169,12 +169,12 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       "replication/catch_up.js",
-      "return floor <= after && await hasRecord(session, instance, upTo);",
+      "return await readFloor(session) <= after;",
       "return true;",
     ], [
-      FOLLOWER,
-      "if (await readFloor(session) > reached) {",
-      "if (false) {",
+      "replication/catch_up.js",
+      "await hasRecord(session, instance, upTo)",
+      "true",
     ]],
   },
   {
@@ -229,6 +229,97 @@ export const MUTATIONS: readonly Mutation[] = [
       APPLIER,
       "this.#invalidate(transaction);\n                return this.#finishHandled",
       "return this.#finishHandled",
+    ]],
+  },
+  {
+    name: "ignore a position whose previous is beyond what was reached",
+    breaks: 6,
+    patches: [[
+      "replication/follower.js",
+      "if (previous > reached) {",
+      "if (false) {",
+    ]],
+  },
+  {
+    name: "keep what was loaded before a server was restored",
+    breaks: 7,
+    patches: [[
+      "replication/database_life.js",
+      "return before !== undefined && before !== this.#known;",
+      "return false;",
+    ]],
+  },
+  {
+    name: "vouch for what a dead writer told",
+    breaks: 7,
+    patches: [[
+      "replication/history_marks.js",
+      "holder: isThere ? holder : NOBODY,",
+      "holder: await readHolderMark(session, instance),",
+    ]],
+  },
+  {
+    name:
+      "begin to hold a name before the last holder's transactions have ended",
+    breaks: 8,
+    patches: [[
+      "log/lease.js",
+      "await session.rows(TERMINATE, [previous]);",
+      "",
+    ], ["log/lease.js", "if (Number(row?.[0]) === 0)", "if (true)"]],
+  },
+  {
+    name: "reset on a replica once one token is there",
+    breaks: 10,
+    patches: [[
+      "replication/replica_gate.js",
+      "await this.#untilReplayed(instance);",
+      "",
+    ]],
+  },
+  {
+    name: "wait for ever for what a replica will never have",
+    breaks: 10,
+    patches: [[
+      "replication/replica_gate.js",
+      "() => this.#requireRecord(instance, token));",
+      "() => Promise.resolve());",
+    ]],
+  },
+  {
+    name: "take a deleted commit for one that was abandoned",
+    breaks: 1,
+    patches: [[
+      "writer/recorder.js",
+      "if (floor > after)\n                        lost();",
+      "",
+    ], [
+      "writer/recorder.js",
+      "if (floor <= after)\n                        return false;",
+      "return false;",
+    ]],
+  },
+  {
+    name: "stay connected after the name is lost",
+    breaks: 1,
+    patches: [["writer/lease_keeper.js", "this.#options.lost();", ""]],
+  },
+  {
+    name: "delete beyond a token that is still open",
+    breaks: 6,
+    patches: [[
+      "log/retention.js",
+      "if (end < upTo)\n                upTo = parseToken(Math.max(TOKEN_ZERO, end));",
+      "",
+    ]],
+  },
+  {
+    name: "forget a batch behind one that is tried again",
+    breaks: 3,
+    patches: [[
+      "replication/stream_subscription.js",
+      "this.#queue.push({ batch, attempts: 0, error: undefined, done: undefined });",
+      "",
     ]],
   },
 ];

@@ -22,15 +22,11 @@ export type Position = ReadonlyMap<string, number>;
 /** Judges one reader. */
 export class Oracle {
   readonly #truth: Truth;
-  /** Whether a restore is told by the database itself. */
-  readonly #isRestoreSeen: boolean;
   readonly #name: string;
   readonly #caches: ReadonlyMap<string, KeyedCache>;
   readonly #position: () => Position;
   /** By instance, the newest timeline that it has compared its position with. */
   readonly #noticed = new Map<string, number>();
-  /** By instance and timeline, the last token that was reached in it. */
-  readonly #reached = new Map<string, number>();
   /** By instance and stream, the last token whose rows its handlers got. */
   readonly #heard = new Map<string, number>();
   /** The newest load of each entry. */
@@ -40,26 +36,19 @@ export class Oracle {
 
   constructor(
     truth: Truth,
-    isRestoreSeen: boolean,
     name: string,
     caches: ReadonlyMap<string, KeyedCache>,
     position: () => Position,
   ) {
     this.#truth = truth;
-    this.#isRestoreSeen = isRestoreSeen;
     this.#name = name;
     this.#caches = caches;
     this.#position = position;
   }
 
-  /** How far it had got in the timeline that lost a commit. */
-  #furthest({ instance, lostIn }: Commit): number {
-    return this.#reached.get(`${instance} ${lostIn - 1}`) ?? 0;
-  }
-
   /** Promise 7: the reader has compared its position with the log as it is. */
-  checked(instance: string): void {
-    this.#noticed.set(instance, this.#truth.timeline);
+  checked(instance: string, timeline = this.#truth.timeline): void {
+    this.#noticed.set(instance, timeline);
   }
 
   isCurrent(instance: string): boolean {
@@ -93,15 +82,14 @@ export class Oracle {
         `reaches ${instance}/${token} while a handler works on ${handling.token}`,
       );
     }
-    const timeline = this.#noticed.get(instance) ?? 0;
-    this.#reached.set(`${instance} ${timeline}`, token);
     for (const stream of STREAMS) this.#requireHeard(instance, stream, token);
     this.requireFresh(this.#with(instance, token));
   }
 
   /** Before a reader starts over. */
   resetting(instance: string, token: number): void {
-    this.checked(instance);
+    // What a writer has told that died since is believed until the next connection.
+    this.checked(instance, this.#truth.timelineOf(instance, token));
     for (const stream of STREAMS) {
       this.#heard.set(`${instance} ${stream}`, token);
     }
@@ -159,13 +147,11 @@ export class Oracle {
 
   /** What was seen is not older than a position. */
   requireSeen(
-    { entry, seen }: CacheLoad,
+    { entry, seen }: Pick<CacheLoad, "entry" | "seen">,
     position: Position,
     promise: number,
   ): void {
     if (seen !== undefined && seen.lostIn <= this.#truth.timeline) {
-      // PostgreSQL doesn't tell that it was restored; see README.md.
-      if (!this.#isRestoreSeen && seen.token > this.#furthest(seen)) return;
       if ((this.#noticed.get(seen.instance) ?? -1) < seen.lostIn) return;
       this.#fail(
         7,
@@ -174,6 +160,16 @@ export class Oracle {
       );
     }
     const required = this.required(entry.key, position);
+    this.requireAtLeast({ entry, seen }, required, promise);
+  }
+
+  /** What was seen is not older than a commit, unless that was undone. */
+  requireAtLeast(
+    { entry, seen }: Pick<CacheLoad, "entry" | "seen">,
+    required: Commit | undefined,
+    promise: number,
+  ): void {
+    if (required !== undefined && required.lostIn !== Infinity) return;
     if ((seen?.order ?? -1) >= (required?.order ?? -1)) return;
     this.#fail(
       promise,
@@ -206,6 +202,12 @@ export class Oracle {
   #requireHeard(instance: string, stream: string, token: number): void {
     const next = this.#next(instance, stream);
     if (next === undefined || next.token > token) return;
+    // What was fetched after a restore may be applied before it is noticed.
+    const noticed = this.#noticed.get(instance) ?? 0;
+    for (let later = noticed + 1; later <= this.#truth.timeline; later += 1) {
+      const other = this.#next(instance, stream, later);
+      if (other === undefined || other.token > token) return;
+    }
     this.#fail(
       3,
       `reaches ${instance}/${token}, and the handler of ${stream} was not ` +

@@ -2,7 +2,7 @@
 
 import type { Session } from "../../src/database/engine.ts";
 import type { VirtualClock } from "../../src/testing/mod.ts";
-import type { SimulatedDatabase } from "./simulated_database.ts";
+import { type SimulatedDatabase, toLsn } from "./simulated_database.ts";
 import type { SimulatedProcess } from "./simulated_process.ts";
 import { type Commit, type Data, dataOf, type Truth, write } from "./truth.ts";
 
@@ -56,13 +56,22 @@ export class Replica {
     this.data = dataOf(this.#commits);
   }
 
-  /** Answers the one question that a reader asks of it: which tokens it has. */
+  /** Answers what a reader asks of it: how far it has come, and which tokens it has. */
   session(process: SimulatedProcess): Session {
     return {
       dialect: "postgres",
       run: () => 0,
       rows: async (sql, [least, instance]) => {
         if (sql.includes("headwater_retained")) return [[this.#readFloor()]];
+        if (sql.includes("pg_postmaster_start_time")) {
+          return [[String(this.#database.truth.timeline)]];
+        }
+        if (sql.includes("pg_last_wal_replay_lsn")) {
+          return [[toLsn(this.#commits.length)]];
+        }
+        if (sql.includes("headwater_holders")) {
+          return this.#database.query(sql, [least ?? ""]);
+        }
         const seen = this.#commits
           .filter((each) =>
             each.instance === instance && each.token >= Number(least)

@@ -176,6 +176,12 @@ export class SimulatedDatabase {
       return [[Math.round(this.server.wallMs())]];
     }
     if (sql.includes("last_value")) return [[this.sequence]];
+    if (sql.includes("pg_postmaster_start_time")) {
+      return [[String(this.truth.timeline)]];
+    }
+    if (sql.includes("pg_current_wal_lsn")) {
+      return [[toLsn(this.truth.history.length)]];
+    }
     if (sql.includes("pg_terminate_backend")) {
       return [[this.#terminate(String(parameters[0]))]];
     }
@@ -307,4 +313,9 @@ export class SimulatedDatabase {
     }
     return ended.length;
   }
+}
+
+/** How much was committed, as PostgreSQL writes places in its own log. */
+export function toLsn(commits: number): string {
+  return `0/${commits.toString(16).toUpperCase()}`;
 }

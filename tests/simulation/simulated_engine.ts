@@ -216,12 +216,15 @@ export class SimulatedEngine implements Engine<unknown> {
   }
 
   #show(instance: string, token: number, plan: Plan): void {
+    // On PostgreSQL the token was taken while the lease stood: whoever has the
+    // name by now must not have begun.
     const [row] = this.database.direct.rows(
-      "SELECT fence FROM headwater_instances WHERE name = ?",
+      this.dialect === "sqlite"
+        ? "SELECT fence FROM headwater_instances WHERE name = ?"
+        : "SELECT max(fence) FROM headwater_holders WHERE instance = ?",
       [instance],
     );
-    // On PostgreSQL the token was taken while the lease stood.
-    if (this.dialect === "sqlite" && Number(row?.[0]) !== this.fence) {
+    if (Number(row?.[0]) !== this.fence) {
       this.#broken(
         new Violation(
           8,

@@ -4,6 +4,7 @@ import { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { ReplicationClient } from "../../src/replication/client.ts";
+import { DatabaseLife } from "../../src/replication/database_life.ts";
 import { DatabaseWatcher } from "../../src/replication/database_watcher.ts";
 import { Follower } from "../../src/replication/follower.ts";
 import { ReplicaGate } from "../../src/replication/replica_gate.ts";
@@ -13,6 +14,7 @@ import type { SimulatedNetwork } from "../../src/testing/mod.ts";
 import { toPosition } from "../../src/tokens/position.ts";
 import { type CacheLoad, Oracle } from "./oracle.ts";
 import { type Entry, Reads, STREAMS } from "./plan.ts";
+import { RetriedHandler } from "./retried_handler.ts";
 import type { Replica } from "./replica.ts";
 import type { SimulatedDatabase } from "./simulated_database.ts";
 import type { SimulatedProcess } from "./simulated_process.ts";
@@ -34,6 +36,8 @@ export interface ReaderOptions {
   readonly replica: Replica | undefined;
   /** The instances that it connects to. */
   readonly connected: readonly string[];
+  /** Whether that is a channel which all share. */
+  readonly isShared: boolean;
   /** Takes what was broken. */
   readonly broken: (error: unknown) => void;
   /** Takes what happens, if somebody wants to know. */
@@ -42,6 +46,8 @@ export interface ReaderOptions {
 
 /** How often handlers wait for something. */
 const SLOW_HANDLER = 0.2;
+/** How often they fail. */
+const FAILING_HANDLER = 0.05;
 
 export class SimulatedReader {
   readonly process: SimulatedProcess;
@@ -49,6 +55,7 @@ export class SimulatedReader {
   readonly #options: ReaderOptions;
   readonly #caches = new WatchedCaches();
   readonly #reads: Reads;
+  readonly #retried: RetriedHandler;
   readonly #loads = new WeakMap<Promise<unknown>, CacheLoad>();
   readonly #position: WatchedPosition;
   readonly #history: WatchedMarks;
@@ -56,6 +63,10 @@ export class SimulatedReader {
   readonly #watcher: DatabaseWatcher;
   /** The timeline whose file it has open. */
   #timeline: number;
+  /** The timeline that the watcher has last seen all of. */
+  #lookedAt = 0;
+  /** The timeline before which nothing was loaded that is kept. */
+  #refreshed: number;
 
   constructor(options: ReaderOptions) {
     const { process, network, database, truth, replica } = options;
@@ -67,7 +78,9 @@ export class SimulatedReader {
     const session = database.reader(process);
     this.#options = options;
     this.#timeline = truth.timeline;
+    this.#refreshed = truth.timeline;
     this.process = process;
+    this.#retried = new RetriedHandler(process, options.broken);
     this.#reads = new Reads(this.#caches, (entry) => this.#load(entry));
     this.#position = new WatchedPosition(clock, {
       advancing: (...reached) => {
@@ -86,29 +99,55 @@ export class SimulatedReader {
     });
     this.oracle = new Oracle(
       truth,
-      database.dialect === "sqlite",
       process.name,
       this.#caches.byName,
       () => this.#position.current,
     );
     this.#history = new WatchedMarks(
       { session, position: this.#position, clock },
-      (instance) => this.oracle.checked(instance),
+      () => this.#refreshed,
+      (...what) => this.oracle.checked(...what),
     );
     const gate = replica &&
-      new ReplicaGate({ replica: replica.session(process), clock, logger });
+      new ReplicaGate({
+        primary: session,
+        replica: replica.session(process),
+        clock,
+        logger,
+      });
+    const life = new DatabaseLife(
+      replica === undefined ? [session] : [session, replica.session(process)],
+    );
+    let replacements = 0;
+    const refresh = async () => {
+      const { timeline } = truth;
+      const isReplaced = this.#isReplaced();
+      const isAnother = await life.isAnother();
+      if (isReplaced || isAnother) {
+        this.#caches.flush();
+        replacements += 1;
+      }
+      this.#refreshed = Math.max(this.#refreshed, timeline);
+      return replacements;
+    };
     const applier = new TransactionApplier(
       this.#caches,
       this.#position,
       logger,
       gate && ((...what) => gate.visible(...what)),
+      clock,
     );
     for (const stream of STREAMS) {
       applier.addHandler(stream, (batch) => this.#handle(batch));
+      // After the one above, which tells what is due.
+      applier.addHandler(stream, (batch) => this.#retried.take(batch), {
+        retry: { attempts: 4, maxBackoffMs: 400 },
+        onFailure: (failure) => this.#retried.failed(failure),
+      });
     }
     const following = {
       session,
-      refresh: () => this.#isReplaced(),
+      refresh: async () => void await refresh(),
       applier,
       caches: this.#caches,
       position: this.#position,
@@ -123,7 +162,11 @@ export class SimulatedReader {
       const live = () => backoff.live();
       const follower = new Follower({ ...following, live });
       new ReplicationClient({
-        transport: backoff.watch(network, { host: process.name, address }),
+        transport: backoff.watch(
+          network,
+          { host: process.name, address },
+          options.isShared,
+        ),
         receiver: follower,
         name: process.name,
         pingIntervalMs: 1_000,
@@ -136,8 +179,16 @@ export class SimulatedReader {
     });
     this.#watcher = new DatabaseWatcher({
       session,
+      refresh: async () => {
+        const { timeline } = truth;
+        const times = await refresh();
+        this.#lookedAt = timeline;
+        return times;
+      },
       isConnected: (instance) =>
-        this.#followers.some((follower) => follower.isConnected(instance)),
+        this.#followers.some((follower) =>
+          follower.isConnected(instance, options.isShared ? 3_000 : Infinity)
+        ),
       isReached: (end) => this.#history.isReached(end),
       isApplied: (instance, token) => this.#position.contains(instance, token),
       follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
@@ -154,7 +205,7 @@ export class SimulatedReader {
 
   /** Whether it has got to where the truth is. */
   hasReached(instances: readonly string[]): boolean {
-    return instances.every((instance) => {
+    return this.#retried.isIdle && instances.every((instance) => {
       const { truth } = this.#options;
       const last = truth.lastToken(instance);
       return !truth.hasWritten(instance) ||
@@ -170,8 +221,9 @@ export class SimulatedReader {
     const promise = this.#reads.read(entry);
     const load = this.#loads.get(promise);
     if (load === undefined) throw new Error("a cached promise is no load's");
+    const must = this.oracle.required(entry.key, required);
     promise.then(
-      () => this.#judge(() => this.oracle.requireSeen(load, required, 6)),
+      () => this.#judge(() => this.oracle.requireAtLeast(load, must, 6)),
       () => {},
     );
   }
@@ -222,9 +274,9 @@ export class SimulatedReader {
 
   requireLinear(): void {
     const { history, timeline } = this.#options.truth;
-    // A restore is noticed by each connection by itself, before the next look.
-    if (timeline > 0) return;
     const { linear } = this.#watcher;
+    // A restore is noticed by each connection by itself, before the next look.
+    if (timeline !== this.#lookedAt) return;
     for (const { instance, token } of history) {
       if (!this.oracle.isCurrent(instance)) return;
       if (token > linear || token <= (this.position.get(instance) ?? -1)) {
@@ -279,7 +331,13 @@ export class SimulatedReader {
       `  ${this.process.name} handles ${stream} of ${instance}/${token}`
     );
     this.#judge(() => this.oracle.handling(stream, instance, token, rows));
-    const done = () => this.oracle.handled();
+    this.#retried.due(stream, instance, token, rows);
+    const isFailing = random.chance(FAILING_HANDLER);
+    const done = () => {
+      this.oracle.handled();
+      // It is not called again: its next batch is the next one.
+      if (isFailing) throw new Error("the handler fails");
+    };
     if (!random.chance(SLOW_HANDLER)) return done();
     return this.process.wait(random.within([0, 30])).then(done);
   }

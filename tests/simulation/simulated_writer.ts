@@ -6,6 +6,7 @@ import { retainStream } from "../../src/log/retention.ts";
 import { Streamer } from "../../src/replication/streamer.ts";
 import { HeadwaterError } from "../../src/runtime/errors.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
+import type { Listener } from "../../src/transport/transport.ts";
 import type { SimulatedNetwork } from "../../src/testing/mod.ts";
 import { declare } from "../../src/store/declarations.ts";
 import { AggregateMemory } from "../../src/writer/aggregate_memory.ts";
@@ -22,14 +23,20 @@ import { Violation } from "./violation.ts";
 
 /** How long a name is held without being renewed, in ms. */
 const LEASE_MS = 2_400;
+/** The channel that all share. */
+export const BUS = "bus";
 /** How long a process waits before it tries once more to open. */
 const REOPEN_MS = 400;
+/** How long it waits before it joins a channel again. */
+const RELISTEN_MS = 150;
 
 export interface WriterOptions {
   readonly process: SimulatedProcess;
   readonly network: SimulatedNetwork;
   readonly database: SimulatedDatabase;
   readonly instance: string;
+  /** Whether it speaks on a channel that all share. */
+  readonly isShared: boolean;
   readonly maxOutboxBytes: number;
   readonly faults: CommitFaults;
   /** Takes what was broken. */
@@ -48,6 +55,7 @@ export class SimulatedWriter {
   readonly #connections = new Set<MeteredConnection>();
   #recorder: Recorder | undefined;
   #runner: TransactionRunner<unknown> | undefined;
+  #listener: Listener | undefined;
   #isLost = false;
   #pending = 0;
 
@@ -66,6 +74,11 @@ export class SimulatedWriter {
   /** Whether it may write, as far as it knows. */
   get isOpen(): boolean {
     return this.process.isAlive && this.#runner !== undefined && !this.#isLost;
+  }
+
+  /** Whether it knows that its name is another's. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Transactions that have not come to an end. */
@@ -111,13 +124,9 @@ export class SimulatedWriter {
     });
   }
 
-  /**
-   * Deletes what a stream need not keep. On PostgreSQL only what is old enough
-   * for whoever asks what became of an unanswered commit to find it.
-   */
+  /** Deletes what a stream need not keep. */
   retain(stream: string, maxRows: number): void {
-    const maxAgeMs = this.engine.dialect === "postgres" ? 1_000 : 0;
-    const policy = { maxRows, maxAgeMs };
+    const policy = { maxRows, maxAgeMs: 0 };
     retainStream(this.engine, stream, policy, { clock: this.process })
       .catch((error) => {
         if (!(error instanceof HeadwaterError)) this.#options.broken(error);
@@ -135,7 +144,7 @@ export class SimulatedWriter {
 
   async #begin(lease: Lease): Promise<void> {
     const { process, engine } = this;
-    const { network, maxOutboxBytes, database } = this.#options;
+    const { maxOutboxBytes, database } = this.#options;
     const { instance } = lease;
     engine.fence = lease.fence;
     this.#options.note(() =>
@@ -174,6 +183,8 @@ export class SimulatedWriter {
         }
         streamer.publish(transaction);
       },
+      lost: () => streamer.disconnect("connect again"),
+      leaseLost: () => leaseKeeper.lose(),
     });
     this.#runner = new TransactionRunner<unknown>({
       engine,
@@ -202,21 +213,47 @@ export class SimulatedWriter {
       random: process.random,
       logger,
     });
-    new LeaseKeeper({
+    const leaseKeeper: LeaseKeeper = new LeaseKeeper({
       transact: (name, work) => engine.transaction(name, work),
       lease,
       leaseMs: LEASE_MS,
       lastTaken: () => recorder.lastTaken,
       position: () => recorder.position,
+      lost: () => {
+        this.#isLost = true;
+        streamer.close("lease lost");
+        void this.#listener?.close();
+      },
       clock,
       logger,
     });
-    await network.transport({ host: process.name, address: instance })
-      .listen((connection) => {
-        const metered = new MeteredConnection(connection);
-        this.#connections.add(metered);
-        return streamer.accept(metered);
-      });
+    await this.#listen(streamer);
+  }
+
+  /** A channel that is lost is joined again, as by Redis's listener. */
+  async #listen(streamer: Streamer): Promise<void> {
+    const { process, instance } = this;
+    const { network, isShared } = this.#options;
+    const { name: host } = process;
+    const transport = isShared
+      ? network.channel({ host, address: BUS })
+      : network.transport({ host, address: instance });
+    this.#listener = await transport.listen((connection) => {
+      const metered = new MeteredConnection(connection);
+      this.#connections.add(metered);
+      const handler = streamer.accept(metered);
+      if (!isShared) return handler;
+      return {
+        received: (lines) => handler.received(lines),
+        failed: (error) => handler.failed(error),
+        closed: () => {
+          handler.closed();
+          this.#connections.delete(metered);
+          if (this.#isLost) return;
+          process.schedule(() => void this.#listen(streamer), RELISTEN_MS);
+        },
+      };
+    });
   }
 }
 

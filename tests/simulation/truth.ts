@@ -59,6 +59,14 @@ export class Truth {
     return token === 0 || this.#known.has(`${instance}/${token}`);
   }
 
+  /** The newest timeline that contains a token. */
+  timelineOf(instance: string, token: number): number {
+    if (token === 0) return this.timeline;
+    return this.timelines.findLastIndex((commits) =>
+      commits.some((each) => each.instance === instance && each.token === token)
+    );
+  }
+
   /** Whether an instance has ever committed anything. */
   hasWritten(instance: string): boolean {
     return this.timelines.flat().some((commit) => commit.instance === instance);

@@ -26,8 +26,11 @@ export class WatchedBackoff {
   watch(
     network: SimulatedNetwork,
     place: { readonly host: string; readonly address: string },
+    isShared: boolean,
   ): Transport {
-    const transport = network.transport(place);
+    const transport = isShared
+      ? network.channel(place)
+      : network.transport(place);
     return {
       listen: transport.listen,
       connect: (accept) => {

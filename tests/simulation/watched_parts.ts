@@ -41,13 +41,16 @@ export class WatchedPosition extends ReaderPosition {
 }
 
 export class WatchedMarks extends HistoryMarks {
-  readonly #checked: (instance: string) => void;
+  readonly #timeline: () => number;
+  readonly #checked: (instance: string, timeline: number) => void;
 
   constructor(
     options: HistoryMarksOptions,
-    checked: (instance: string) => void,
+    timeline: () => number,
+    checked: (instance: string, timeline: number) => void,
   ) {
     super(options);
+    this.#timeline = timeline;
     this.#checked = checked;
   }
 
@@ -55,9 +58,11 @@ export class WatchedMarks extends HistoryMarks {
     instance: string,
     reached: Token,
   ): Promise<boolean> {
+    // It may be restored while this looks.
+    const timeline = this.#timeline();
     const isInHistory = await super.isInHistory(instance, reached);
     // Else it starts over.
-    if (isInHistory) this.#checked(instance);
+    if (isInHistory) this.#checked(instance, timeline);
     return isInHistory;
   }
 }

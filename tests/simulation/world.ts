@@ -16,6 +16,7 @@ import {
 import type { CommitFaults } from "./simulated_engine.ts";
 import { SimulatedProcess } from "./simulated_process.ts";
 import { SimulatedReader } from "./simulated_reader.ts";
+import { BUS } from "./simulated_writer.ts";
 import { SimulatedWriter } from "./simulated_writer.ts";
 import { type Commit, Truth } from "./truth.ts";
 import { Violation } from "./violation.ts";
@@ -33,6 +34,8 @@ interface Settings {
   readonly hasReplica: boolean;
   /** Whether readers connect to every instance, or follow one through the database. */
   readonly connected: readonly string[];
+  /** Whether all share one channel, which loses messages. */
+  readonly isShared: boolean;
   readonly maxOutboxBytes: number;
   readonly isNetworkBad: boolean;
   readonly commits: CommitFaults;
@@ -49,11 +52,11 @@ function settle(random: SeededRandom): Settings {
     readers: 1 + random.below(2),
     hasReplica,
     connected: random.chance(0.75) ? instances : [INSTANCES[0]],
+    isShared: random.chance(0.2),
     maxOutboxBytes: random.chance(0.3) ? 1_500 : 1_000_000,
     isNetworkBad: random.chance(0.6),
     commits: {
-      // With a replica, tokens are committed in order; see README.md.
-      slow: hasReplica ? 0 : isCommitBad ? 0.4 : 0.1,
+      slow: isCommitBad ? 0.4 : 0.1,
       fail: isCommitBad ? 0.08 : 0,
       unanswered: isCommitBad && dialect === "postgres" ? 0.05 : 0,
     },
@@ -96,6 +99,8 @@ export class World {
           delayMs: [5, 60],
           split: 0.3,
           refuse: 0.1,
+          drop: 0.05,
+          duplicate: 0.02,
         }
         : {},
     });
@@ -135,6 +140,7 @@ export class World {
       network: this.network,
       database: this.database,
       instance,
+      isShared: this.settings.isShared,
       maxOutboxBytes,
       faults: commits,
       broken: this.#break,
@@ -152,7 +158,8 @@ export class World {
       database: this.database,
       truth: this.truth,
       replica: this.replica,
-      connected: this.settings.connected,
+      connected: this.settings.isShared ? [BUS] : this.settings.connected,
+      isShared: this.settings.isShared,
       broken: this.#break,
       note: this.note,
     });
@@ -173,16 +180,15 @@ export class World {
     this.addReader();
   }
 
-  /** Copies the database; see README.md for what a copy must not cut in two. */
+  /** Copies the database as it is, whatever is open. */
   takeCopy(isAnew: boolean): void {
-    if (this.copy !== undefined && !isAnew) return;
-    if (this.database.open.size === 0) this.copy = this.database.copy();
+    if (this.copy === undefined || isAnew) this.copy = this.database.copy();
   }
 
   /** Brings an old copy back: nobody writes meanwhile. */
   restore(copy: Copy): void {
-    // What is under way as it happens is among the gaps; see README.md.
-    if (!this.#isConverged()) return;
+    // On a channel nobody is cut off as the writers die; see README.md.
+    if (this.settings.isShared) return;
     const instances = new Set(this.writers.map(({ instance }) => instance));
     for (const writer of [...this.writers]) this.#kill(writer);
     this.database.down();
@@ -273,24 +279,24 @@ export class World {
     }
   }
 
-  /** One live writer an instance: of two, the one that has lost its name goes. */
+  /** A writer an instance that may yet have the name. */
   #startMissing(): void {
     for (const instance of this.settings.instances) {
-      const own = this.writers.filter((each) => each.instance === instance);
-      const [last, ...others] = own.toReversed();
-      for (const other of others) this.#kill(other);
-      if (last === undefined || others.length > 0) {
-        if (last !== undefined) this.#kill(last);
-        this.database.forgetHolder(instance);
-        this.addWriter(instance);
-      }
+      if (this.#writersOf(instance).some(({ isLost }) => !isLost)) continue;
+      this.database.forgetHolder(instance);
+      this.addWriter(instance);
     }
   }
 
+  #writersOf(instance: string): SimulatedWriter[] {
+    return this.writers.filter((each) => each.instance === instance);
+  }
+
   #isConverged(): boolean {
-    return this.writers.every(({ isOpen, pending }) =>
-      isOpen && pending === 0
-    ) &&
+    return this.writers.every(({ pending }) => pending === 0) &&
+      this.settings.instances.every((instance) =>
+        this.#writersOf(instance).some(({ isOpen }) => isOpen)
+      ) &&
       this.readers.every((each) => each.hasReached(this.settings.instances));
   }
 

@@ -34,6 +34,17 @@ export type DisconnectReason =
   | "closing"
   | "left";
 
+/** None yet, for each reason. */
+export const NO_DISCONNECTIONS: Readonly<Record<DisconnectReason, number>> = {
+  laggard: 0,
+  silent: 0,
+  mute: 0,
+  invalid: 0,
+  refused: 0,
+  closing: 0,
+  left: 0,
+};
+
 /** What a reader's connection asks of the streamer. */
 export interface ReaderEvents {
   /** A command that doesn't serve the connection itself; a promise holds up what follows. */
@@ -280,4 +291,18 @@ function firstWordMs(
 /** Who sent the line may see it quoted; logs are read by others. */
 function withoutToken(text: string): string {
   return text.replace(/("USER_IP ).*$/, "$1…");
+}
+
+/** What waits for sockets: of all readers, and of the one with the most. */
+export function measureQueues(
+  readers: Iterable<ConnectedReader>,
+): { queuedBytes: number; maxQueuedBytes: number } {
+  let queuedBytes = 0;
+  let maxQueuedBytes = 0;
+  for (const reader of readers) {
+    const bytes = reader.queuedBytes;
+    queuedBytes += bytes;
+    maxQueuedBytes = Math.max(maxQueuedBytes, bytes);
+  }
+  return { queuedBytes, maxQueuedBytes };
 }

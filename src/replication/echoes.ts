@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The command that goes on to everybody else. */
+export const RELAYED = "REMOTE_SERVER_UP";
+
 /** Far more than are on their way at a time; one that is lost on it stays here. */
 const MAX_ECHOES = 100;
 

@@ -263,7 +263,7 @@ export class Follower implements Receiver {
         // What is cached was loaded at a position nobody knows.
         await this.#reset(instance, token, "first position of the instance");
       } else if (!await history.isInHistory(instance, reached)) {
-        await this.#reset(instance, token, "the log was rewound");
+        await this.#reset(instance, token, REWOUND);
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
@@ -315,7 +315,7 @@ export class Follower implements Receiver {
       }
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      await this.#reset(instance, last, "the log was rewound");
+      await this.#reset(instance, last, REWOUND);
     } else if (last > reached) {
       await this.#catchUp({ instance, after: reached, upTo: last });
     } else return;
@@ -337,6 +337,8 @@ export class Follower implements Receiver {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
       caches.flush();
+      // Over another way it may have come further; only a rewound log goes back.
+      if (reason !== REWOUND && position.contains(instance, token)) return;
     }
     position.reset(instance, token);
     lag?.reset(instance, token);
@@ -389,6 +391,8 @@ export class Follower implements Receiver {
     } else await this.#reset(instance, upTo, "the log does not reach back");
   }
 }
+
+const REWOUND = "the log was rewound";
 
 function isGone(error: unknown): boolean {
   return error instanceof HeadwaterError && error.code === "LOG_REWOUND";

@@ -14,8 +14,13 @@ import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { Outgoing } from "./command_bus.ts";
-import { ConnectedReader, type DisconnectReason } from "./connected_reader.ts";
-import { Echoes } from "./echoes.ts";
+import {
+  ConnectedReader,
+  type DisconnectReason,
+  measureQueues,
+  NO_DISCONNECTIONS,
+} from "./connected_reader.ts";
+import { Echoes, RELAYED } from "./echoes.ts";
 import { EphemeralLines } from "./ephemeral_lines.ts";
 import {
   tellConnected,
@@ -25,9 +30,6 @@ import {
 import type { StreamerOptions, StreamerStats } from "./streamer_options.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 import { type Forms, TransactionLines } from "./transaction_lines.ts";
-
-/** The command that goes on to everybody else. */
-const RELAYED = "REMOTE_SERVER_UP";
 
 /**
  * Sends transactions to readers, in commit order, each line once.
@@ -47,15 +49,7 @@ const RELAYED = "REMOTE_SERVER_UP";
 export class Streamer {
   readonly #options: StreamerOptions;
   readonly #readers = new Set<ConnectedReader>();
-  readonly #disconnections: Record<DisconnectReason, number> = {
-    laggard: 0,
-    silent: 0,
-    mute: 0,
-    invalid: 0,
-    refused: 0,
-    closing: 0,
-    left: 0,
-  };
+  readonly #disconnections = { ...NO_DISCONNECTIONS };
   /** Rows sent, by stream. */
   readonly #rows = new Map<string, number>();
   /** The token up to which readers know that a stream has no more rows. */
@@ -84,31 +78,26 @@ export class Streamer {
   constructor(options: StreamerOptions) {
     this.#options = options;
     const { clock, streams, lastToken } = options;
-    this.#lastToken = lastToken;
-    this.#sentToken = lastToken;
+    this.#lastToken = this.#sentToken = lastToken;
     this.#lastStream = this.#firstStream = streams[0] as string;
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
     this.#lines = new TransactionLines(options);
     this.#ephemeral = new EphemeralLines(options);
+    const beatMs = ConnectedReader.beatIntervalMs(options);
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
-      clock.repeat(
-        () => this.#beat(),
-        ConnectedReader.beatIntervalMs(options),
-      ),
+      clock.repeat(() => this.#beat(), beatMs),
     ];
   }
 
   /** What it has done so far. */
   get stats(): StreamerStats {
-    const queues = Array.from(this.#readers, (reader) => reader.queuedBytes);
     return {
       connections: this.#readers.size,
       laggards: this.#disconnections.laggard,
       disconnections: { ...this.#disconnections },
       rowsByStream: new Map(this.#rows),
-      queuedBytes: queues.reduce((sum, bytes) => sum + bytes, 0),
-      maxQueuedBytes: queues.reduce((max, bytes) => Math.max(max, bytes), 0),
+      ...measureQueues(this.#readers),
     };
   }
 

@@ -7,9 +7,11 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
-import type {
-  LoggedStep,
-  LoggedTransaction,
+import { countInvalidations } from "../protocol/invalidations.ts";
+import {
+  CACHES_STREAM,
+  type LoggedStep,
+  type LoggedTransaction,
 } from "../replication/transaction.ts";
 import {
   TransactionApplier,
@@ -64,9 +66,14 @@ class ObservedApplier extends TransactionApplier {
     if (this.#spans === undefined && !applications.isHeard) {
       return super.apply(transaction);
     }
-    const { instance, token, records } = transaction;
+    const { instance, token, records, invalidations } = transaction;
     if (this.#isPassedOver(instance, token)) return super.apply(transaction);
-    const rows = records.reduce((sum, { rows }) => sum + rows.length, 0);
+    // A record of `caches` that invalidations stand for is not there.
+    const isCounted = records.some(({ stream }) => stream === CACHES_STREAM);
+    const rows = records.reduce(
+      (sum, { rows }) => sum + rows.length,
+      isCounted ? 0 : countInvalidations(invalidations ?? []),
+    );
     const what = { instance, token, rows, transactions: 1 };
     const apply = () => super.apply(transaction);
     const applied = this.#spans === undefined

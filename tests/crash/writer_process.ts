@@ -3,6 +3,7 @@
 // beside it, and says what was acknowledged. What it says leaves the process
 // before the next transaction begins.
 
+import { Buffer } from "node:buffer";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { WriterStore } from "../../mod.ts";
@@ -11,8 +12,17 @@ import { KEYS, userOf, writes } from "./writes.ts";
 
 const [database = "", listen = "", first = ""] = process.argv.slice(2);
 const STDOUT = 1;
-const say = (message: unknown) =>
-  writeSync(STDOUT, `${JSON.stringify(message)}\n`);
+const say = (message: unknown) => {
+  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
+  for (let sent = 0; sent < bytes.length;) {
+    try {
+      sent += writeSync(STDOUT, bytes, sent);
+    } catch (error) {
+      // The pipe is full, for whoever reads it is busy.
+      if ((error as { code?: string }).code !== "EAGAIN") throw error;
+    }
+  }
+};
 
 const writer = await WriterStore.open<TestDatabase>({
   database,

@@ -62,9 +62,8 @@ export class Streamer {
   readonly #ephemeral: EphemeralLines;
   #isFlushDue = false;
   #announcedMs = 0;
-  /** How many of the readers are shared connections. */
+  /** How many of the readers are shared connections, or are sent INVALIDATE lines. */
   #shared = 0;
-  /** How many of them are sent INVALIDATE lines. */
   #compact = 0;
   /** The last token of what was sent before {@linkcode #lines}. */
   #sentToken: Token;
@@ -216,7 +215,7 @@ export class Streamer {
     if (this.#isClosed) return;
     this.#flush();
     this.#isClosed = true;
-    for (const cancel of this.#cancelTimers) cancel();
+    this.#cancelTimers.forEach((cancel) => cancel());
     for (const reader of [...this.#readers]) reader.fail("closing", reason);
     this.#options.receiver?.closed();
   }
@@ -391,8 +390,8 @@ export class Streamer {
     reader.fail("laggard", "Failed to keep up");
   }
 
-  #count(stream: string, rows: readonly string[]): void {
-    this.#rows.set(stream, (this.#rows.get(stream) ?? 0) + rows.length);
+  #count(stream: string, { length }: readonly string[]): void {
+    this.#rows.set(stream, (this.#rows.get(stream) ?? 0) + length);
   }
 
   #beat(): void {

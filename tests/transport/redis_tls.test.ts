@@ -101,7 +101,11 @@ t.test("rediss:", { skip: noRedis }, async (t) => {
 
   await refused({ ...tls, ca: stranger.ca }, /self-signed|unknown|issuer/i);
   await refused({ ...tls, servername: "another" }, /another/);
-  await refused({ ca: authority.ca }, /certificate ?required/i);
+  // Deno 2.9 throws this one where nobody can catch it: the server refuses only
+  // after the handshake, when the client has let go of its socket.
+  if (!("Deno" in globalThis)) {
+    await refused({ ca: authority.ca }, /certificate ?required/i);
+  }
   for (const wrong of ["no PEM", authority.issue().key]) {
     await t.rejects(connect({ ...tls, key: wrong }), {
       code: "INVALID_ARGUMENT",

@@ -13,7 +13,6 @@ import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_ADOPTION_TRIES,
   MAX_BACKOFF_MS,
-  MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
   MIN_BACKOFF_MS,
@@ -31,6 +30,7 @@ import { Fetcher } from "./fetcher.ts";
 import type { HistoryMarks } from "./history_marks.ts";
 import type { LagMeter } from "./lag_meter.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import { ToldPositions } from "./told_positions.ts";
 import type { TransactionApplier } from "./transaction_applier.ts";
 
 /** What a follower works with. */
@@ -97,8 +97,7 @@ export class Follower implements Receiver {
   });
   /** When instances have told their position on this connection, in monotonic ms. */
   readonly #connected = new Map<string, number>();
-  /** What each stream of an instance was last told to be at, on this connection. */
-  readonly #told = new Map<string, Token>();
+  readonly #told = new ToldPositions();
   readonly #own: ReadonlySet<string>;
   readonly #fetcher: Fetcher;
   readonly #closing = new AbortController();
@@ -187,12 +186,13 @@ export class Follower implements Receiver {
     token: Token,
   ): void | Promise<void> {
     const { ephemeral } = this.#options;
+    this.#told.admit(instance);
     if (ephemeral?.has(stream)) {
       return ephemeral.position(stream, instance, previous, token);
     }
     if (this.#own.has(instance)) return;
     this.#options.lag?.announced(instance, token);
-    if (this.#movesBack(stream, instance, token)) {
+    if (this.#told.movesBack(stream, instance, token)) {
       this.#connected.delete(instance);
     }
     const complete = this.#assembler.addPosition(instance);
@@ -213,17 +213,6 @@ export class Follower implements Receiver {
   close(): void {
     this.#closing.abort();
     this.#options.ephemeral?.disconnected();
-  }
-
-  #movesBack(stream: string, instance: string, token: Token): boolean {
-    const key = `${instance} ${stream}`;
-    const told = this.#told.get(key);
-    // One stream that is forgotten is noticed by the others.
-    if (told === undefined && this.#told.size >= MAX_FOLLOWED_STREAMS) {
-      this.#told.clear();
-    }
-    this.#told.set(key, token);
-    return told !== undefined && token < told;
   }
 
   #adopt(

@@ -211,6 +211,9 @@ export const LEASE_MS: number = 15_000;
  */
 export const MAX_FOLLOWED_STREAMS: number = 10_000;
 
+/** Instances that one connection may tell of. One more ends it with ERROR. */
+export const MAX_INSTANCES: number = 1_000;
+
 /** How long, in ms, `close()` waits for written bytes to leave before it cuts a connection. */
 export const CLOSE_GRACE_MS: number = 500;
 

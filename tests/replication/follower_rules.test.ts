@@ -20,6 +20,7 @@ import { ReaderPosition } from "../../src/replication/reader_position.ts";
 import { TransactionApplier } from "../../src/replication/transaction_applier.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { HeadwaterError } from "../../src/runtime/errors.ts";
+import { MAX_INSTANCES } from "../../src/runtime/limits.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import type { Token } from "../../src/tokens/token.ts";
@@ -341,4 +342,21 @@ t.test("lag is what was announced and is not applied", (t) => {
   }
   t.match(lag.lags[1], { announced: 9_999, tokens: 9_996 });
   t.end();
+});
+
+t.test("promise 9: one connection tells of so many instances, and not of one more", async (t) => {
+  const { follower, position } = await start(t, 1);
+  const at = token(0);
+  for (let index = 0; index < MAX_INSTANCES; index += 1) {
+    await follower.position("caches", `writer${index}`, at, at);
+  }
+  t.throws(() => follower.position("caches", "one more", at, at), {
+    code: "LINE_INVALID",
+    message: /^Cannot follow instance "one more": .* of 1000 others; look at/,
+  });
+  t.equal(position.get("one more"), undefined);
+  await follower.position("caches", "writer0", at, at);
+  follower.disconnected();
+  await follower.position("caches", "one more", at, at);
+  t.equal(position.get("one more"), 0, "another connection begins anew");
 });

@@ -13,6 +13,7 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { until } from "../support/conditions.ts";
 import {
   type FuzzedSays,
   type FuzzedTask,
@@ -50,6 +51,12 @@ if (end === "follower") {
 } else writer.onCommand(mark, (value) => void writer.send(mark, value));
 
 async function finish(): Promise<void> {
+  // What the other end made up may be beyond any token; the real one ends that.
+  const { instance } = writer;
+  await until(
+    "it follows the real one",
+    () => slaved.position.get(instance) === writer.position.get(instance),
+  );
   const user = { id: "user1", name: "after all", version: 2 };
   await saveUser(writer, { ...user, version: 1 });
   await users.getUserById(user.id);

@@ -155,7 +155,9 @@ export class ConnectedReader implements ConnectionHandler {
         this.failed(error as Error);
       }
     }
-    if (isHeard) this.#keepAlive.received();
+    if (!isHeard) return;
+    this.#keepAlive.received();
+    this.#keepAlive.answered();
   }
 
   failed(error: Error): void {

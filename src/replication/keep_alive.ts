@@ -38,7 +38,7 @@ export class KeepAlive {
   #sentMs: number;
   #receivedMs: number;
   #checkedMs: number;
-  #hasHeard = false;
+  #isAnswered = false;
   #peerPings = false;
   #isPaused = false;
 
@@ -47,7 +47,8 @@ export class KeepAlive {
    *
    * @param clock The clock.
    * @param options How long silence may last.
-   * @param firstWordMs How long until the peer must have said something, in ms.
+   * @param firstWordMs How long the peer may be silent before it was
+   *   {@linkcode answered}, in ms.
    */
   constructor(
     clock: Clock,
@@ -62,6 +63,16 @@ export class KeepAlive {
     this.#sentMs = now;
     this.#receivedMs = now;
     this.#checkedMs = now;
+  }
+
+  /**
+   * The heartbeats of a reader's end. A writer sends PING as soon as it is
+   * connected: if a silent one has not, nor told a position, then the
+   * connection was lost before that came, and nothing else will show it.
+   */
+  static ofReader(clock: Clock, options: KeepAliveOptions): KeepAlive {
+    const { silenceTimeoutMs = SILENCE_TIMEOUT_MS } = options;
+    return new KeepAlive(clock, options, silenceTimeoutMs);
   }
 
   /** When something arrived last, by the monotonic clock. */
@@ -83,8 +94,12 @@ export class KeepAlive {
 
   /** Something arrived. */
   received(): void {
-    this.#hasHeard = true;
     this.#receivedMs = this.#clock.monotonicMs();
+  }
+
+  /** The peer has said what it has to say first. */
+  answered(): void {
+    this.#isAnswered = true;
   }
 
   /** The peer has sent PING: its silence means something from now on. */
@@ -111,12 +126,13 @@ export class KeepAlive {
     this.#checkedMs = now;
     if (wasHeldUp) this.#receivedMs = now;
     const silentMs = now - this.#receivedMs;
-    if (
-      this.#peerPings && !this.#isPaused && silentMs > this.#silenceTimeoutMs
-    ) {
-      return "give up";
+    if (!this.#isPaused) {
+      if (this.#peerPings) {
+        if (silentMs > this.#silenceTimeoutMs) return "give up";
+      } else if (!this.#isAnswered && silentMs > this.#firstWordMs) {
+        return "never heard";
+      }
     }
-    if (!this.#hasHeard && silentMs > this.#firstWordMs) return "never heard";
     return now - this.#sentMs >= this.#pingIntervalMs ? "ping" : "nothing";
   }
 }

@@ -73,7 +73,7 @@ export class RelayUpstream implements ConnectionHandler {
     this.#options = options;
     this.#events = events;
     this.#connection = connection;
-    this.#keepAlive = new KeepAlive(options.clock, options);
+    this.#keepAlive = KeepAlive.ofReader(options.clock, options);
     this.#cancelTimer = options.clock.repeat(
       () => this.#beat(),
       KeepAlive.checkIntervalMs(options),
@@ -159,6 +159,9 @@ export class RelayUpstream implements ConnectionHandler {
     switch (this.#keepAlive.check()) {
       case "give up":
         this.#fail("ping timeout");
+        return;
+      case "never heard":
+        this.#fail("nothing was said");
         return;
       case "ping":
         this.#ping();

@@ -127,7 +127,7 @@ export class ReplicationLink implements ConnectionHandler {
   constructor(options: ReplicationClientOptions, connection: Connection) {
     this.#options = options;
     this.#connection = connection;
-    this.#keepAlive = new KeepAlive(options.clock, options);
+    this.#keepAlive = KeepAlive.ofReader(options.clock, options);
     this.#cancelTimer = options.clock.repeat(
       () => this.#beat(),
       KeepAlive.checkIntervalMs(options),
@@ -315,6 +315,7 @@ export class ReplicationLink implements ConnectionHandler {
     const { receiver, wireNames, ownInstance } = this.#options;
     if (instance === ownInstance) return;
     this.#peerInstance = instance;
+    this.#keepAlive.answered();
     const own = wireNames?.fromWire(stream) ?? stream;
     return receiver.position(own, instance, previous, token);
   }
@@ -353,6 +354,9 @@ export class ReplicationLink implements ConnectionHandler {
     switch (this.#keepAlive.check()) {
       case "give up":
         this.#fail("ping timeout");
+        return;
+      case "never heard":
+        this.#fail("no position was told");
         return;
       case "ping":
         this.#ping();

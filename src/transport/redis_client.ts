@@ -45,9 +45,11 @@ export interface RedisMessage {
  * Connects to a Redis server: once, without trying again.
  *
  * @param lost To be called if the connection ends other than by `destroy()`.
+ * @param signal Gives the attempt up: whatever has been opened goes.
  */
 export type RedisConnector = (
   lost: (error: unknown) => void,
+  signal?: AbortSignal,
 ) => Promise<RedisClient>;
 
 /** What a connection over TLS trusts, and how it shows who it is, as PEM. */
@@ -90,17 +92,22 @@ const MAX_TEXTS = 500_000;
  * @param server Where to connect to.
  */
 export function nodeRedis(server: RedisServer): RedisConnector {
-  return async (lost) => {
+  return async (lost, signal) => {
     const { createClient } = await loadPackage();
+    signal?.throwIfAborted();
     const client = createClient(toOptions(server));
     client.on("error", lost);
     client.on("end", lost);
     client.on("reconnecting", lost);
+    const giveUp = () => client.destroy();
+    signal?.addEventListener("abort", giveUp);
     try {
       await client.connect();
     } catch (error) {
       client.destroy();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
     }
     return {
       publish(messages) {

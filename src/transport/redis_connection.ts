@@ -9,6 +9,7 @@ import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   CLOSE_GRACE_MS,
+  CONNECT_ATTEMPT_TIMEOUT_MS,
   MAX_HELD_CHARS,
   REDIS_PING_INTERVAL_MS,
 } from "../runtime/limits.ts";
@@ -68,6 +69,7 @@ export class RedisConnection implements Connection {
   #unansweredPings = 0;
   #failure: unknown;
   readonly #failed = deferred<never>();
+  readonly #connecting = new AbortController();
 
   private constructor(options: RedisConnectionOptions) {
     this.#options = options;
@@ -97,12 +99,17 @@ export class RedisConnection implements Connection {
     const connection = new RedisConnection(options);
     const giveUp = () => connection.#lost(signal?.reason);
     signal?.addEventListener("abort", giveUp);
+    const cancel = options.clock.schedule(
+      () => connection.#lost(noAnswerTo("the attempt to connect")),
+      CONNECT_ATTEMPT_TIMEOUT_MS,
+    );
     try {
       await Promise.race([connection.#connect(), connection.#failed.promise]);
     } catch (error) {
       connection.#end();
       throw error;
     } finally {
+      cancel();
       signal?.removeEventListener("abort", giveUp);
     }
     connection.#handler = accept(connection);
@@ -154,8 +161,9 @@ export class RedisConnection implements Connection {
   async #connect(): Promise<void> {
     const { connector, channel, hearsUserIps } = this.#options;
     const lost = (error: unknown) => this.#lost(error);
-    this.#publisher = this.#keep(await connector(lost));
-    this.#subscriber = this.#keep(await connector(lost));
+    const { signal } = this.#connecting;
+    this.#publisher = this.#keep(await connector(lost, signal));
+    this.#subscriber = this.#keep(await connector(lost, signal));
     const channels = [channel];
     if (hearsUserIps) channels.push(userIpChannel(channel));
     await this.#subscriber.subscribe(channels, (text) => this.#receive(text));
@@ -209,7 +217,7 @@ export class RedisConnection implements Connection {
 
   #ping(): void {
     if (this.#unansweredPings > 0) {
-      this.#lost(noAnswer());
+      this.#lost(noAnswerTo("PING"));
       return;
     }
     const answered = () => void (this.#unansweredPings -= 1);
@@ -238,6 +246,7 @@ export class RedisConnection implements Connection {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancelPing();
+    this.#connecting.abort();
     this.#held = "";
     this.#drained.resolve();
     this.#publisher?.destroy();
@@ -265,8 +274,11 @@ function tooBusy(): HeadwaterError {
   );
 }
 
-function noAnswer(): HeadwaterError {
-  return new HeadwaterError("CLOSED", "Cannot reach Redis: no answer to PING");
+function noAnswerTo(what: string): HeadwaterError {
+  return new HeadwaterError(
+    "CLOSED",
+    `Cannot reach Redis: no answer to ${what}`,
+  );
 }
 
 function closedByServer(): HeadwaterError {

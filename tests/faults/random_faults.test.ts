@@ -192,6 +192,7 @@ t.test("random faults on every wire", async (t) => {
     const said = await reader.hear<{ verdicts: Verdict[] }>(
       "it has judged",
       (said) => said.verdicts !== undefined,
+      DEADLINE_MS,
     );
     return said.verdicts;
   }));

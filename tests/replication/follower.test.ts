@@ -183,6 +183,34 @@ t.test("SlavedStore", async (t) => {
     await slaved.close();
   });
 
+  await t.test("gives up on a writer whose first words were lost", async (t) => {
+    const fake = await startFakeWriter(t);
+    await t.rejects(
+      SlavedStore.connect<TestDatabase>({
+        database,
+        replicate: fake.url,
+        silenceTimeoutMs: 20,
+        minBackoffMs: 1,
+        connectTimeoutMs: 500,
+      }),
+      { code: "CONNECT_TIMEOUT" },
+    );
+    t.match(fake.received(), /^ERROR no position was told$/m);
+    t.ok(fake.connections() > 1, "it tried again");
+  });
+
+  await t.test("stays with a writer that has told a position, and never pings", async (t) => {
+    const { fake, slaved } = await start({
+      pingIntervalMs: 10,
+      silenceTimeoutMs: 20,
+    });
+    const pings = () => fake.received().match(/^PING /gm)?.length ?? 0;
+    await until("it has pinged long enough", () => pings() > 10);
+    t.equal(fake.connections(), 1);
+    t.equal(slaved.stats.state, "live");
+    await slaved.close();
+  });
+
   await t.test("holds the writer up while a handler works", async (t) => {
     const { fake, slaved } = await start();
     let release = () => {};

@@ -24,6 +24,7 @@ export interface TestProcess {
   hear<Message>(
     what: string,
     isWanted: (message: Message) => boolean,
+    deadlineMs?: number,
   ): Promise<Message>;
   /** Its exit status, or its signal. */
   readonly ended: Promise<number | string>;
@@ -79,7 +80,11 @@ export function startProcess(
     // Not child.kill(): Deno's sends one signal only, and SIGCONT is a second.
     signal: (name) => void process.kill(child.pid as number, name),
     tell: (message) => void child.stdin.write(`${JSON.stringify(message)}\n`),
-    async hear<Message>(what: string, isWanted: (message: Message) => boolean) {
+    async hear<Message>(
+      what: string,
+      isWanted: (message: Message) => boolean,
+      deadlineMs?: number,
+    ) {
       let found: Message | undefined;
       const look = () => {
         while (found === undefined && heard < messages.length) {
@@ -92,7 +97,7 @@ export function startProcess(
         }
         return found !== undefined;
       };
-      await until(what, look);
+      await until(what, look, deadlineMs);
       return found as Message;
     },
   };

@@ -1,6 +1,7 @@
 // A client of Redis that misbehaves, and what the connection makes of it.
 
 import t from "tap";
+import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../../src/runtime/limits.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import type {
   RedisClient,
@@ -29,11 +30,16 @@ interface FakeClient extends RedisClient {
 function fakeRedis(clock: ManualClock) {
   const clients: FakeClient[] = [];
   const failures: Error[] = [];
+  /** What the server leaves unanswered from now on. */
+  const mute: { connect?: boolean; subscribe?: boolean } = {};
+  const given: (AbortSignal | undefined)[] = [];
   const warnings: string[] = [];
   const transport = redisTransport({
     channel: "hs",
     url: "redis://fake",
-    connector(lost) {
+    connector(lost, signal) {
+      given.push(signal);
+      if (mute.connect) return new Promise(() => {});
       const failure = failures.shift();
       if (failure !== undefined) return Promise.reject(failure);
       const waiting: ((error?: Error) => void)[] = [];
@@ -53,7 +59,7 @@ function fakeRedis(clock: ManualClock) {
         subscribe(channels, received) {
           client.channels = channels;
           hear = received;
-          return Promise.resolve();
+          return mute.subscribe ? new Promise(() => {}) : Promise.resolve();
         },
         ping() {
           client.pings += 1;
@@ -73,7 +79,7 @@ function fakeRedis(clock: ManualClock) {
     maxLineBytes: 1_000,
     logger: (_level, message) => void warnings.push(message),
   });
-  return { transport, clients, failures, warnings };
+  return { transport, clients, failures, warnings, mute, given };
 }
 
 function recorder() {
@@ -159,6 +165,27 @@ t.test("Redis is asked whether it is there", async (t) => {
     t.same(events, [], "it has as long to answer");
     clock.advance(PING_INTERVAL_MS);
     t.same(events, ["closed"], mute);
+    t.equal(clock.timers, 0);
+  }
+});
+
+t.test("an attempt to connect that is never answered is given up", async (t) => {
+  for (const way of ["connect", "subscribe"] as const) {
+    const clock = manualClock();
+    const { transport, clients, given, mute } = fakeRedis(clock);
+    mute[way] = true;
+    const attempt = transport.connect(() => recorder().handler);
+    const failed = t.rejects(attempt, {
+      code: "CLOSED",
+      message: /no answer to the attempt to connect/,
+    }, way);
+    if (way === "subscribe") {
+      await until("it subscribes", () => clients[1]?.channels.length === 1);
+    }
+    clock.advance(CONNECT_ATTEMPT_TIMEOUT_MS);
+    await failed;
+    t.ok(given.every((signal) => signal?.aborted), "what was begun goes");
+    t.ok(clients.every(({ isDestroyed }) => isDestroyed));
     t.equal(clock.timers, 0);
   }
 });

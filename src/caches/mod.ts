@@ -6,6 +6,7 @@
 
 export { cached } from "./cached.ts";
 export { cachedFunction } from "./cached_function.ts";
+export { CacheMemory } from "./cache_memory.ts";
 export { cachedList, cachedListFunction } from "./cached_list.ts";
 export { defineCacheGroup } from "./cache_groups.ts";
 
@@ -19,7 +20,13 @@ export type { CachedFunctionOwner } from "./cached_function.ts";
 export type { CachedListOptions } from "./cached_list.ts";
 export type { CachedMethod, KeyArguments, KeyPrefix } from "./cached_method.ts";
 export type { CacheGroup, Invalidation } from "./cache_groups.ts";
-export type { CacheBound, CacheLimits } from "./cache_options.ts";
+export type {
+  CacheBound,
+  CacheLimits,
+  ResizableLimits,
+} from "./cache_options.ts";
+export type { CacheMemoryOptions, CacheMemoryStats } from "./cache_memory.ts";
+export type { CacheSizeOptions, ResizeCachesOptions } from "./cache_sizes.ts";
 export type { CacheStats } from "./cache_stats.ts";
 export type { ByteSize } from "../runtime/bytes.ts";
 export type { KeyArgument } from "./key_parts.ts";

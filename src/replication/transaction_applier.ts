@@ -349,6 +349,8 @@ export class TransactionApplier {
     for (const { stream, rows } of cachesFirst(records)) {
       add(stream, () => rows.map(parseRow));
     }
+    // A handler that runs for a token never sees a cache older than that.
+    if (calls.length > 0) this.#caches.dropStale();
     let waiting: Promise<void> | undefined;
     for (const [subscription, batch] of calls) {
       waiting = waiting === undefined

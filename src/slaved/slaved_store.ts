@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
@@ -168,6 +169,18 @@ export class SlavedStore<Database> extends SlavedCommands {
   }
 
   /**
+   * Changes how much the caches of the attached stores may hold, at once: what
+   * there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#parts.caches.resize(changes);
+  }
+
+  /**
    * Makes a store of reads on this database.
    *
    * @param storeClass A subclass of `Store`.
@@ -217,11 +230,10 @@ export class SlavedStore<Database> extends SlavedCommands {
       streams: this.#streams,
       clock: this.#clock,
     };
-    return await waitForPosition(
-      parts,
-      this.#parts.identity.parse(target),
-      options,
-    );
+    const wanted = this.#parts.identity.parse(target);
+    const outcome = await waitForPosition(parts, wanted, options);
+    this.#parts.caches.dropStale();
+    return outcome;
   }
 
   /**
@@ -330,6 +342,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   async #close(): Promise<void> {
     this.#unobserve();
     await closeSlaved(this.#parts, this.#watch);
+    this.#parts.caches.close();
     await this.#engine.close();
   }
 }

@@ -6,13 +6,20 @@
 
 import type { CacheGroup } from "../caches/cache_groups.ts";
 import { CacheRegistry } from "../caches/cache_registry.ts";
+import { type CacheSizeOptions, CacheSizes } from "../caches/cache_sizes.ts";
+import {
+  environmentOf,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
+import { environmentVariables } from "../runtime/environment_variables.ts";
+import { FACTOR_VARIABLE } from "../caches/cache_factors.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
 import { createWireNames, type WireNames } from "../streams/wire_names.ts";
 
 /** What an application adds to the log: the same in every process. */
-export interface DeclarationOptions {
+export interface DeclarationOptions extends CacheSizeOptions {
   /** Streams of your own. */
   readonly streams?: readonly Stream[] | undefined;
 
@@ -48,12 +55,17 @@ export interface Declarations {
  *
  * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't be.
  */
-export function declare(options: DeclarationOptions): Declarations {
+export function declare(
+  options: DeclarationOptions & EnvironmentOptions,
+): Declarations {
   const { streams = [], groups = [], logger = silentLogger } = options;
+  const { clock, random } = environmentOf(options);
+  const variables = environmentVariables(FACTOR_VARIABLE);
+  const sizes = new CacheSizes(options, variables, random);
   const names = new Set(streams.map(({ name }) => name));
   return {
     streams: new StreamRegistry(streams),
     wireNames: createWireNames(options.streamPrefix ?? "", names),
-    caches: new CacheRegistry(groups, logger),
+    caches: new CacheRegistry(groups, logger, clock, sizes),
   };
 }

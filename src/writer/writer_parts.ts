@@ -201,6 +201,8 @@ function createRunner<Database>(
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
       for (const { name, keys } of invalidations) caches.applyAll(name, keys);
+      // Whoever wrote reads what was written.
+      caches.dropStale();
     },
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,

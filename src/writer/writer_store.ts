@@ -6,6 +6,7 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
@@ -180,6 +181,18 @@ export class WriterStore<Database> extends WriterCommands {
   }
 
   /**
+   * Changes how much the caches of the attached stores may hold, at once: what
+   * there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#caches.resize(changes);
+  }
+
+  /**
    * Makes a store of reads on this database.
    *
    * @param storeClass A subclass of `Store`.
@@ -305,6 +318,7 @@ export class WriterStore<Database> extends WriterCommands {
       this.#parts.identity.parse(target),
       options,
     );
+    this.#caches.dropStale();
     return await Promise.resolve(reached);
   }
 
@@ -371,6 +385,7 @@ export class WriterStore<Database> extends WriterCommands {
     await leaseKeeper.release();
     voice.streamer.close("server closing");
     await poker?.close();
+    this.#caches.close();
     await this.#engine.close();
   }
 }

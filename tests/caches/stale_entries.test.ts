@@ -93,6 +93,23 @@ t.test("An old entry isn't served beyond its own time to live", async (t) => {
   t.equal(await asked, "new");
 });
 
+t.test("A load whose old entry has gone otherwise replaces nothing", async (t) => {
+  const { clock, cache, loads, get, fill } = open({ ttlMs: 300, tree: true });
+  await fill("old", "a", "b");
+  cache.clear();
+  clock.elapse(299);
+  t.equal(await get("a", "b"), "old");
+  clock.elapse(1);
+  void get("a", "b");
+  cache.invalidate(["a"]);
+  loads[1]?.resolve("between");
+  await turn();
+  const asked = get("a", "b");
+  t.equal(loads.length, 4);
+  loads[3]?.resolve("new");
+  t.equal(await asked, "new");
+});
+
 for (
   const [what, invalidate] of [
     ["its key", [["a", "b"]]],

@@ -35,8 +35,8 @@ export interface TableBounds {
 export interface TableOwner {
   /** An entry went for lack of room. */
   readonly evicted: () => void;
-  /** How often the cache has been used. */
-  readonly uses: () => number;
+  /** How often the cache has had what it was asked for. */
+  readonly hits: () => number;
 }
 
 /** Finds promises by argument list; the least recently used goes first. */
@@ -51,6 +51,8 @@ export class EntryTable implements MemoryMember {
   /** Whether two entries may be alike on the wire. */
   #isAmbiguous = false;
   #isRetired = false;
+  /** How often an entry was set. */
+  #sets = 0;
   /** Bytes that the memory's budget has been told of. */
   #told = 0;
 
@@ -163,6 +165,7 @@ export class EntryTable implements MemoryMember {
     const size = this.#memory?.canHold(bytes) === false ? Infinity : bytes;
     this.#put(key, promise, size);
     if (this.#memory === undefined) return;
+    this.#sets += 1;
     this.#trim();
     this.#tell();
     this.#memory.inserted(bytes);
@@ -218,7 +221,10 @@ export class EntryTable implements MemoryMember {
   /** Notes that what is used from now on is used in a later epoch. */
   beginEpoch(epoch: number): void {
     if (this.#isRetired || this.size === 0) return;
-    const marked = this.#marks.begin(epoch, this.#owner.uses());
+    const marked = this.#marks.begin(
+      epoch,
+      this.#sets + this.#owner.hits(),
+    );
     if (marked === undefined) return;
     for (const mark of marked.removed) this.#entries.delete(mark);
     this.#entries.set(marked.added, MARK_VALUE, { size: 1 });

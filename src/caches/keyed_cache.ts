@@ -273,7 +273,7 @@ export class KeyedCache {
   #createEntries(): EntryTable {
     const owner = {
       evicted: () => void (this.#evictions += 1),
-      uses: () => this.#hits + this.#misses,
+      hits: () => this.#hits,
     };
     return new EntryTable(this.#bounds.table, owner, this.#options.memory);
   }

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import * as face from "../mod.ts";
 import * as admin from "../src/admin/mod.ts";
+import * as caches from "../src/caches/mod.ts";
 import * as events from "../src/events/mod.ts";
 import * as http from "../src/http/mod.ts";
 import * as projections from "../src/projections/mod.ts";
@@ -53,6 +54,17 @@ t.test("headwater/slaved", (t) => {
     "follow",
     "openRelay",
     "redisChannel",
+  ]);
+  t.end();
+});
+
+t.test("headwater/caches", (t) => {
+  t.same(Object.keys(caches).sort(), [
+    "ChangeCache",
+    "DictionaryCache",
+    "ResponseCache",
+    "TtlCache",
+    "defineChangeCache",
   ]);
   t.end();
 });

@@ -5,14 +5,16 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { invalidRow, parseRow } from "../streams/rows.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
+import { markChanges } from "./change_filler.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import {
   type Batch,
@@ -60,6 +62,7 @@ export class TransactionApplier {
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
   readonly #clock: Clock;
+  readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
@@ -73,6 +76,7 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param changes Is told what changes, with the invalidations.
    */
   constructor(
     caches: CacheRegistry,
@@ -80,12 +84,14 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    changes?: ChangeRegistry,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#changes = changes;
   }
 
   /** What has been taken in so far. */
@@ -236,6 +242,7 @@ export class TransactionApplier {
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
+    for (const transaction of transactions) this.#markChanges(transaction);
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
       const handled = this.#handle(transaction);
@@ -246,16 +253,16 @@ export class TransactionApplier {
   }
 
   /**
-   * What somebody handles, though he may have begun to while it was read;
-   * `undefined` if some of it is gone.
+   * What somebody handles, though he may have begun to while it was read, and
+   * what fills change caches; `undefined` if some of it is gone.
    */
   async #readHandled(
     step: LoggedStep,
   ): Promise<readonly LoggedTransaction[] | undefined> {
     while (true) {
-      const streams = this.handledStreams.filter((stream) =>
-        step.rowsByStream.has(stream)
-      );
+      const wanted = this.#changes?.streams ?? [];
+      const streams = [...new Set([...this.handledStreams, ...wanted])]
+        .filter((stream) => step.rowsByStream.has(stream));
       const read = streams.length === 0 ? [] : await step.read(streams);
       if (!await step.isWhole()) return undefined;
       if (
@@ -311,7 +318,8 @@ export class TransactionApplier {
     else return handled.then(() => this.#finish(instance, token));
   }
 
-  #invalidate({ records, invalidations = [] }: LoggedTransaction): void {
+  #invalidate(transaction: LoggedTransaction): void {
+    const { records, invalidations = [] } = transaction;
     for (const { name, keys } of invalidations) {
       this.#caches.applyAll(name, keys);
     }
@@ -321,6 +329,11 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
+    this.#markChanges(transaction);
+  }
+
+  #markChanges(transaction: LoggedTransaction): void {
+    if (this.#changes !== undefined) markChanges(this.#changes, transaction);
   }
 
   #finish(instance: string, token: Token): void {
@@ -372,19 +385,4 @@ export class TransactionApplier {
       subscriptions
     );
   }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw invalidRow(row);
-  }
-}
-
-function invalidRow(row: string): HeadwaterError {
-  return new HeadwaterError(
-    "LINE_INVALID",
-    `failed to parse row (${quote(row)})`,
-  );
 }

@@ -5,7 +5,9 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { ChangeFiller } from "../replication/change_filler.ts";
 import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
@@ -34,6 +36,7 @@ import { WriterCalls } from "./writer_calls.ts";
 /** The parts, each of which knows those that it works with. */
 export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
   readonly identity: LogIdentity;
@@ -54,7 +57,7 @@ export interface SlavedParts<Database> {
 export function assembleSlaved<Database>(
   options: SlavedStoreOptions,
   engine: ReadEngine<Database>,
-  { caches, streams, wireNames }: Declarations,
+  { caches, changes, streams, wireNames }: Declarations,
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
@@ -68,7 +71,7 @@ export function assembleSlaved<Database>(
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
   const applier = createApplier(
-    { caches, position, logger, visible: replica && replica.visible },
+    { caches, changes, position, logger, visible: replica && replica.visible },
     options,
     identity,
   );
@@ -96,6 +99,7 @@ export function assembleSlaved<Database>(
     position,
     history,
     lag,
+    changes: changes && new ChangeFiller(session, changes),
     maxCatchUpKeys: options.maxCatchUpKeys,
     onProgress: options.onProgress,
     clock,
@@ -109,6 +113,7 @@ export function assembleSlaved<Database>(
   });
   return {
     caches,
+    changes,
     position,
     lag,
     identity,

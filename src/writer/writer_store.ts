@@ -6,6 +6,8 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import type { Changes } from "../caches/changes.ts";
 import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
@@ -20,7 +22,11 @@ import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
-import { type Declarations, declare } from "../store/declarations.ts";
+import {
+  changesOf,
+  type Declarations,
+  declare,
+} from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
@@ -131,6 +137,7 @@ export class WriterStore<Database> extends WriterCommands {
       const lease = await takeName(engine, options, holder);
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#parts.identity.read();
+      await store.#parts.readChanges();
       await store.#parts.listeners.open();
       await store.#parts.endpoint.listen();
       return store;
@@ -177,6 +184,21 @@ export class WriterStore<Database> extends WriterCommands {
   /** What the caches of the attached stores have done so far. */
   caches(): CacheStats[] {
     return this.#caches.cacheStats();
+  }
+
+  /**
+   * What has changed in a stream since a position: what this process has written;
+   * it is not told what other instances write.
+   *
+   * @param definition What `defineChangeCache` gave, and the option `changeCaches`
+   *   has.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it isn't among these.
+   */
+  changes<Row, Entity extends string | number>(
+    definition: DefinedChangeCache<Row, Entity>,
+  ): Changes<Entity> {
+    const { changes, identity } = this.#parts;
+    return changesOf(changes, definition, (since) => identity.parse(since));
   }
 
   /**

@@ -291,7 +291,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 1,
     patches: [[
       "writer/recorder.js",
-      "if (floor > after)\n                        lost();",
+      "if (floor > after)\n                        lost(floor);",
       "",
     ], [
       "writer/recorder.js",

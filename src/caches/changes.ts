@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Position, type WaitTarget } from "../tokens/position.ts";
+import type { Position, WaitTarget } from "../tokens/position.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import type { ChangeCache, ChangeCacheStats } from "./change_cache.ts";
 

@@ -149,7 +149,8 @@ async function collect(
       return { earliestKnown: token, changes: [...changes] };
     }
     const before = changes.size;
-    for (const entity of entities) {
+    // All of it is turned round in the end: those of one token, too.
+    for (const entity of [...entities].reverse()) {
       // The newest came first.
       if (!changes.has(entity)) changes.set(entity, token);
     }

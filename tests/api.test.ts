@@ -5,12 +5,12 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import * as face from "../mod.ts";
 import * as admin from "../src/admin/mod.ts";
-import * as caches from "../src/caches/mod.ts";
 import * as events from "../src/events/mod.ts";
 import * as http from "../src/http/mod.ts";
 import * as projections from "../src/projections/mod.ts";
 import * as protocol from "../src/protocol/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
+import * as caches from "../src/caches/mod.ts";
 import * as telemetry from "../src/telemetry/mod.ts";
 import * as testing from "../src/testing/mod.ts";
 import * as transport from "../src/transport/mod.ts";
@@ -58,17 +58,6 @@ t.test("headwater/slaved", (t) => {
   t.end();
 });
 
-t.test("headwater/caches", (t) => {
-  t.same(Object.keys(caches).sort(), [
-    "ChangeCache",
-    "DictionaryCache",
-    "ResponseCache",
-    "TtlCache",
-    "defineChangeCache",
-  ]);
-  t.end();
-});
-
 t.test("headwater/protocol", (t) => {
   t.same(Object.keys(protocol).sort(), [
     "PROTOCOL_VERSION",
@@ -100,6 +89,22 @@ t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
     "defineProjection",
   ]);
   t.same(Object.keys(admin), ["openAdmin"]);
+  t.end();
+});
+
+t.test("headwater/caches", (t) => {
+  t.same(Object.keys(caches).sort(), [
+    "ChangeCache",
+    "DictionaryCache",
+    "ResponseCache",
+    "TtlCache",
+    "cached",
+    "cachedFunction",
+    "cachedList",
+    "cachedListFunction",
+    "defineCacheGroup",
+    "defineChangeCache",
+  ]);
   t.end();
 });
 

@@ -1,35 +1,56 @@
 /**
- * Caches that stand alone: for what no method of a store is.
+ * Caches: of methods, of functions, and of lists; and those that stand alone:
+ * of what has changed, of answers, of entries that expire, of dictionaries.
  *
  * @module
  */
 
+export { cached } from "./cached.ts";
+export { cachedFunction } from "./cached_function.ts";
+export { cachedList, cachedListFunction } from "./cached_list.ts";
 export { ChangeCache } from "./change_cache.ts";
+export { defineCacheGroup } from "./cache_groups.ts";
+export { defineChangeCache } from "./change_definition.ts";
+export { DictionaryCache } from "./dictionary_cache.ts";
+export { ResponseCache } from "./response_cache.ts";
+export { TtlCache } from "./ttl_cache.ts";
+
+export type { CacheableMethod, CachesOwner } from "./cached.ts";
+export type {
+  CachedOptions,
+  KeyOfOptions,
+  UncachedArgsOptions,
+} from "./cached_options.ts";
+export type { CachedFunctionOwner } from "./cached_function.ts";
+export type { CachedListOptions } from "./cached_list.ts";
+export type { CachedMethod, KeyArguments, KeyPrefix } from "./cached_method.ts";
+export type { CacheGroup, Invalidation } from "./cache_groups.ts";
+export type { CacheBound, CacheLimits } from "./cache_options.ts";
+export type { CacheStats } from "./cache_stats.ts";
+export type {
+  ChangeCacheDeclaration,
+  DefinedChangeCache,
+} from "./change_definition.ts";
 export type {
   ChangeCacheLimits,
   ChangeCacheOptions,
   ChangeCacheStats,
 } from "./change_cache.ts";
-export { defineChangeCache } from "./change_definition.ts";
-export type {
-  ChangeCacheDeclaration,
-  DefinedChangeCache,
-} from "./change_definition.ts";
 export type { Changes } from "./changes.ts";
-export { DictionaryCache } from "./dictionary_cache.ts";
 export type {
   DictionaryCacheOptions,
   DictionaryCacheStats,
   KnownDictionary,
   KnownSubKeys,
 } from "./dictionary_cache.ts";
+export type { ByteSize } from "../runtime/bytes.ts";
+export type { KeyArgument } from "./key_parts.ts";
+export type { KeyPart } from "../streams/builtin_streams.ts";
 export type { PlainKey } from "./plain_key.ts";
-export { ResponseCache } from "./response_cache.ts";
 export type {
   ResponseCacheOptions,
   ResponseCacheStats,
 } from "./response_cache.ts";
-export { TtlCache } from "./ttl_cache.ts";
 export type {
   ExpiringEntry,
   TtlCacheOptions,

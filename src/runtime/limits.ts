@@ -316,3 +316,6 @@ export const MAX_EXPIRING_ENTRIES: number = 10_000;
 
 /** Sub-keys, about, that a dictionary cache holds; the least recently used go. */
 export const MAX_DICTIONARY_ENTRIES: number = 10_000;
+
+/** Keys that one call of a list's method is given. */
+export const MAX_LIST_KEYS: number = 10_000;

@@ -4,9 +4,9 @@
  * @module
  */
 
+import type { CacheStats } from "../caches/cache_stats.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
-import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {

@@ -182,6 +182,20 @@ export function assembleWriter<Database>(
   };
 }
 
+/** Ends them all: says good-bye to readers, and gives the name free. */
+export async function closeWriter<Database>(
+  parts: WriterParts<Database>,
+): Promise<void> {
+  parts.unobserve();
+  await parts.listeners.close();
+  await parts.endpoint.close();
+  await parts.retentionKeeper?.close();
+  await parts.runner.drain();
+  await parts.leaseKeeper.release();
+  parts.voice.streamer.close("server closing");
+  await parts.poker?.close();
+}
+
 function createRunner<Database>(
   { options, engine, lease, declared, inline }: WriterAssembly<Database>,
   recorder: Recorder,

@@ -6,9 +6,9 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { CacheStats } from "../caches/cache_stats.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
-import type { CacheStats } from "../caches/keyed_cache.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
@@ -42,7 +42,11 @@ import { requireOptions, takeName } from "./open_writer.ts";
 import { requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCommands } from "./writer_commands.ts";
-import { assembleWriter, type WriterParts } from "./writer_parts.ts";
+import {
+  assembleWriter,
+  closeWriter,
+  type WriterParts,
+} from "./writer_parts.ts";
 import type { WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
@@ -375,24 +379,7 @@ export class WriterStore<Database> extends WriterCommands {
   }
 
   async #close(): Promise<void> {
-    const {
-      listeners,
-      endpoint,
-      retentionKeeper,
-      runner,
-      leaseKeeper,
-      voice,
-      poker,
-      unobserve,
-    } = this.#parts;
-    unobserve();
-    await listeners.close();
-    await endpoint.close();
-    await retentionKeeper?.close();
-    await runner.drain();
-    await leaseKeeper.release();
-    voice.streamer.close("server closing");
-    await poker?.close();
+    await closeWriter(this.#parts);
     await this.#engine.close();
   }
 }

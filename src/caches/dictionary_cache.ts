@@ -267,7 +267,6 @@ export class DictionaryCache<
         this.#keepPart(dictionary, subKey, full);
       } else missing.push(subKey);
     }
-    if (dictionary !== undefined) this.#settle(dictionary);
     if (missing.length === 0) this.#hits += 1;
     else this.#misses += 1;
     return { isFull, values, absent, missing };
@@ -311,7 +310,7 @@ export class DictionaryCache<
     }
   }
 
-  /** Making room for some of a dictionary may have thrown out the rest of it. */
+  /** What was replaced may have been all that was known of it. */
   #settle(owner: Dictionary<Key, SubKey, Value>): void {
     if (isEmpty(owner)) this.#dictionaries.delete(owner.key);
     else this.#dictionaries.set(owner.key, owner);

@@ -172,6 +172,33 @@ for (const [engine, create] of Object.entries(engines)) {
         t.equal(two.hasChanged("f", earliest), true);
       }
     });
+
+    await t.test("all of an instance that comes later is known", async (t) => {
+      const alone = await connect({ replicate: [] });
+      await alone.waitFor(third);
+      const before = alone.position;
+      const second = await WriterStore.open({
+        database,
+        instance: "second",
+        ...declared,
+      });
+      t.teardown(() => second.close());
+      const commit = await edit(second, "g");
+      await alone.waitFor(commit);
+      const changes = alone.changes(pages);
+      t.equal(changes.earliestKnown.get("second"), 0);
+      t.same(changes.allChangedSince(before), ["g"]);
+      t.same(changes.allChangedSince(alone.position), []);
+      t.same(
+        second.changes(pages).allChangedSince({ instance: "second", token: 0 }),
+        ["g"],
+      );
+      t.equal(
+        second.changes(pages).hasChanged("x", before),
+        true,
+        "of master's",
+      );
+    });
   });
 }
 

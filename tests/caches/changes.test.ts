@@ -38,6 +38,14 @@ t.test("tokens of several instances are not compared", (t) => {
   registry.restart("two", 100);
   mark("one", 12, "a", "b");
   mark("two", 105, "b", "c");
+  const quiet = at({ one: 11, two: 105, three: 7 });
+  registry.restart("three", 7);
+  t.same(
+    [...changes.changedSince(["a", "z"], quiet)],
+    ["a"],
+    "none of three's",
+  );
+  registry.restart("three", 0);
   t.equal(changes.hasChanged("a", at({ one: 11, two: 110 })), true);
   t.equal(changes.hasChanged("a", at({ one: 12, two: 100 })), false);
   t.equal(changes.hasChanged("b", at({ one: 12, two: 100 })), true);
@@ -49,7 +57,7 @@ t.test("tokens of several instances are not compared", (t) => {
   t.equal(changes.hasAnyChanged(at({ one: 12, two: 105 })), false);
   t.same(changes.lastChange("b"), at({ one: 12, two: 105 }));
   t.same(changes.lastChange("none"), at({}));
-  t.same(changes.earliestKnown, at({ one: 10, two: 100 }));
+  t.same(changes.earliestKnown, at({ one: 10, two: 100, three: 0 }));
   t.match(changes.stats, { entities: 4, positions: 2 });
   t.end();
 });

@@ -106,6 +106,20 @@ t.test("one that is larger than the whole cache is not kept", (t) => {
   t.end();
 });
 
+t.test("the only thing that is known may be replaced", (t) => {
+  const { cache, update, get } = start();
+  for (const value of ["1", "2"]) {
+    update("some", { a: value }, ["a"]);
+    t.match(get("some", ["a"]), { values: { a: value }, missing: [] });
+    update("full", { a: value });
+    t.match(get("full"), { isFull: true, values: { a: value } });
+  }
+  t.equal(cache.stats.entries, 2);
+  for (const key of ["some", "full"]) cache.invalidate(key);
+  t.equal(cache.stats.entries, 0, "what is invalidated takes no room");
+  t.end();
+});
+
 t.test("what was loaded before an invalidation is not stored", (t) => {
   const { cache, update, get } = start();
   const before = cache.generation;

@@ -6,6 +6,7 @@
 
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Position } from "../tokens/position.ts";
 import { ChangeCache } from "./change_cache.ts";
 import type { DefinedChangeCache } from "./change_definition.ts";
 import {
@@ -145,6 +146,14 @@ export class ChangeRegistry {
   restart(instance: string, token: number, reached = 0): void {
     const earliestKnown = reached > token ? reached + 1 : token;
     for (const filled of this.all) filled.begin(instance, earliestKnown);
+  }
+
+  /**
+   * Forgets everything, as the database may be another: whoever asks about the
+   * position that was reached in the one before is told that all may have changed.
+   */
+  forget(reached: Position): void {
+    for (const [instance, token] of reached) this.restart(instance, token + 1);
   }
 
   /** Notes that everything may have changed up to a token. */

@@ -84,6 +84,7 @@ export function assembleSlaved<Database>(
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
       caches.flush();
+      changes?.forget(position.current);
       replacements += 1;
     }
     return replacements;

@@ -1,6 +1,7 @@
 // Change caches as stores fill them: from the log at the start, from what is
 // sent, and from what is fetched; on both engines.
 
+import { copyFileSync, renameSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import t, { type Test } from "tap";
 import { z } from "zod";
@@ -281,4 +282,33 @@ t.test("a slaved store whose log is torn", async (t) => {
     t.same(changes.earliestKnown, new Map([["master", reached + 1]]));
     t.equal(changes.hasChanged("z", slaved.position), true);
   });
+});
+
+t.test("a database that was replaced by a copy of itself", async (t) => {
+  const database = temporaryDatabase(t);
+  const file = database.slice("sqlite:".length);
+  const writer = await WriterStore.open({ database, ...declared });
+  await edit(writer, "a");
+  const slaved = await SlavedStore.connect({
+    database,
+    replicate: [],
+    pollIntervalMs: 5,
+    ...declared,
+  });
+  t.teardown(() => slaved.close());
+  const changes = slaved.changes(pages);
+  await slaved.waitFor(writer.position);
+  await writer.close();
+  const { position } = slaved;
+  t.equal(changes.hasChanged("a", position), false);
+  copyFileSync(file, `${file}.copy`);
+  renameSync(`${file}.copy`, file);
+  await until("it is noticed", () => changes.hasChanged("a", position));
+  const again = await WriterStore.open({ database, ...declared });
+  t.teardown(() => again.close());
+  await edit(again, "b");
+  const next = await edit(again, "c");
+  await slaved.waitFor(next);
+  t.equal(changes.hasChanged("c", { ...next, token: next.token - 1 }), true);
+  t.equal(changes.hasChanged("a", { ...next, token: next.token - 1 }), false);
 });

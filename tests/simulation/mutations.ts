@@ -322,4 +322,31 @@ export const MUTATIONS: readonly Mutation[] = [
       "",
     ]],
   },
+  {
+    name: "pass over what a catch-up has changed",
+    breaks: 3,
+    patches: [[
+      APPLIER,
+      "for (const transaction of transactions)\n            this.#markChanges(transaction);",
+      "",
+    ]],
+  },
+  {
+    name: "know the changes of a stream that retention has deleted",
+    breaks: 6,
+    patches: [[
+      "replication/change_filler.js",
+      "Math.max(earliestKnown, floor)",
+      "earliestKnown",
+    ]],
+  },
+  {
+    name: "know on what changed before a reset",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "() => changes?.restart(instance, token, reached);",
+      "() => {};",
+    ]],
+  },
 ];

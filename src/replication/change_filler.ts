@@ -35,9 +35,10 @@ interface Found {
 
 /** Notes what a transaction's rows tell, wherever it comes from. */
 export function markChanges(
-  changes: ChangeRegistry,
+  changes: ChangeRegistry | undefined,
   { instance, token, records, invalidations }: LoggedTransaction,
 ): void {
+  if (changes === undefined) return;
   for (const { stream, rows } of records) {
     if (!changes.has(stream)) continue;
     changes.mark(stream, instance, token, rows.map(parseRow));

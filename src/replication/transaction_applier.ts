@@ -11,11 +11,11 @@ import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { invalidRow, parseRow } from "../streams/rows.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import { markChanges } from "./change_filler.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
   type StreamHandler,
@@ -36,6 +36,9 @@ export type VisibilityGate = (
   token: Token,
   isRewound?: boolean,
 ) => Promise<void>;
+
+/** Tells the registry which names of those that it has not got are groups'. */
+export type GroupJudge = () => Promise<void>;
 
 /** What is known of one stream. */
 interface StreamState {
@@ -61,6 +64,7 @@ export class TransactionApplier {
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
+  readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
   readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
@@ -76,6 +80,7 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param judge Looks up names that may be those of groups.
    * @param changes Is told what changes, with the invalidations.
    */
   constructor(
@@ -84,6 +89,7 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    judge?: GroupJudge,
     changes?: ChangeRegistry,
   ) {
     this.#caches = caches;
@@ -91,6 +97,7 @@ export class TransactionApplier {
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#judge = judge;
     this.#changes = changes;
   }
 
@@ -237,12 +244,13 @@ export class TransactionApplier {
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
     step.invalidate();
+    if (this.#caches.hasUnjudged) await this.#judge?.();
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
-    for (const transaction of transactions) this.#markChanges(transaction);
+    for (const each of transactions) markChanges(this.#changes, each);
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
       const handled = this.#handle(transaction);
@@ -277,6 +285,13 @@ export class TransactionApplier {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
     this.#invalidate(transaction);
+    return this.#caches.hasUnjudged && this.#judge !== undefined
+      ? this.#judge().then(() => this.#applyInvalidated(transaction))
+      : this.#applyInvalidated(transaction);
+  }
+
+  #applyInvalidated(transaction: LoggedTransaction): void | Promise<void> {
+    const { instance, token } = transaction;
     let isHandled = false;
     for (const { stream, rows } of transaction.records) {
       if (this.#count(stream, rows.length)) isHandled = true;
@@ -329,11 +344,7 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
-    this.#markChanges(transaction);
-  }
-
-  #markChanges(transaction: LoggedTransaction): void {
-    if (this.#changes !== undefined) markChanges(this.#changes, transaction);
+    markChanges(this.#changes, transaction);
   }
 
   #finish(instance: string, token: Token): void {

@@ -15,6 +15,7 @@ import {
   type LoggedTransaction,
 } from "../replication/transaction.ts";
 import {
+  type GroupJudge,
   TransactionApplier,
   type VisibilityGate,
 } from "../replication/transaction_applier.ts";
@@ -35,6 +36,7 @@ export interface ApplierParts {
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
+  readonly judge: GroupJudge;
 }
 
 /** Makes the applier that the options ask for. */
@@ -56,10 +58,10 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, changes, position, logger, visible }: ApplierParts,
+    { caches, changes, position, logger, visible, judge }: ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible, undefined, changes);
+    super(caches, position, logger, visible, undefined, judge, changes);
     this.#position = position;
     this.#spans = spans;
   }

@@ -49,14 +49,9 @@ export function parseRow(row: string): unknown {
   try {
     return JSON.parse(row);
   } catch {
-    throw invalidRow(row);
+    throw new HeadwaterError(
+      "LINE_INVALID",
+      `failed to parse row (${quote(row)})`,
+    );
   }
-}
-
-/** The error of a row of the wire that is none of its stream's. */
-export function invalidRow(row: string): HeadwaterError {
-  return new HeadwaterError(
-    "LINE_INVALID",
-    `failed to parse row (${quote(row)})`,
-  );
 }

@@ -327,7 +327,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       APPLIER,
-      "for (const transaction of transactions)\n            this.#markChanges(transaction);",
+      "for (const each of transactions)\n            markChanges(this.#changes, each);",
       "",
     ]],
   },

@@ -145,6 +145,7 @@ export class SimulatedReader {
       logger,
       gate && ((...what) => gate.visible(...what)),
       clock,
+      undefined,
       changes,
     );
     for (const stream of STREAMS) {

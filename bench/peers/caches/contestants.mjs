@@ -187,8 +187,8 @@ async function openClientSide({ port }) {
     socket: { port },
   }).connect();
   return {
-    get: (key) => client.get(key),
-    set: (key, value) => client.set(key, value),
+    get: (key) => client.hGetAll(key),
+    set: (key, row) => client.hSet(key, row),
     close: () => client.close(),
   };
 }

@@ -4,11 +4,15 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
-import type { CacheStats, KeyedCache } from "./keyed_cache.ts";
+import type { CacheStats } from "./cache_stats.ts";
+import type { CachedOptions } from "./cached_options.ts";
+import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
+import { KeyedCache } from "./keyed_cache.ts";
 
 /** What became of the invalidations that a registry was given. */
 export interface RegistryStats {
@@ -27,6 +31,9 @@ export class CacheRegistry {
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
   readonly #logger: Logger;
+  readonly #clock: Clock;
+  /** Invalidations that are being cascaded, against those that come back to themselves. */
+  readonly #cascading = new Set<string>();
   #applied = 0;
   #unknown = 0;
   #unexpandable = 0;
@@ -37,10 +44,16 @@ export class CacheRegistry {
    *
    * @param groups The groups that it expands.
    * @param logger Hears of groups that can't be expanded.
+   * @param clock Times loads, and the lives of entries.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if two groups have one name.
    */
-  constructor(groups: readonly CacheGroup[], logger: Logger) {
+  constructor(
+    groups: readonly CacheGroup[],
+    logger: Logger,
+    clock: Clock = systemClock,
+  ) {
     this.#logger = logger;
+    this.#clock = clock;
     for (const group of groups) {
       if (this.#groups.has(group.name)) {
         throw new HeadwaterError(
@@ -65,6 +78,23 @@ export class CacheRegistry {
   /** Every cache's own figures. */
   cacheStats(): CacheStats[] {
     return [...this.#caches.values()].flat().map((cache) => cache.stats);
+  }
+
+  /**
+   * Makes the cache of a method, and takes it in.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if its options can't be, or a
+   *   group has its name.
+   */
+  create(name: string, options: CachedOptions): KeyedCache {
+    const { onInvalidate } = options;
+    const [clock, logger] = [this.#clock, this.#logger];
+    const cache = new KeyedCache({ ...options, name, clock, logger });
+    if (onInvalidate !== undefined) {
+      cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
+    }
+    this.register(cache);
+    return cache;
   }
 
   /**
@@ -166,7 +196,35 @@ export class CacheRegistry {
   flush(): void {
     this.#flushes += 1;
     for (const caches of this.#caches.values()) {
-      for (const cache of caches) cache.clear();
+      for (const cache of caches) cache.flush();
+    }
+  }
+
+  /** Invalidates what depends on an entry, or on a whole cache. */
+  #cascade(
+    name: string,
+    key: readonly KeyPart[] | null,
+    onInvalidate: NonNullable<CachedOptions["onInvalidate"]>,
+  ): void {
+    const id = JSON.stringify([name, key]);
+    if (this.#cascading.has(id)) return;
+    this.#cascading.add(id);
+    try {
+      for (const [cache, parts] of onInvalidate(key)) {
+        this.#invalidate(
+          cacheNameOf(cache),
+          parts && wireKeyOf(cache, parts),
+        );
+      }
+    } catch (error) {
+      this.#unexpandable += 1;
+      this.#logger("error", "dependent caches are not known: all cleared", {
+        cache: name,
+        error: messageOf(error),
+      });
+      this.flush();
+    } finally {
+      this.#cascading.delete(id);
     }
   }
 

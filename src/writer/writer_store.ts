@@ -6,7 +6,7 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
-import type { CacheStats } from "../caches/keyed_cache.ts";
+import type { CacheStats } from "../caches/cache_stats.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";

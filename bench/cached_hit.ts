@@ -34,8 +34,8 @@ export async function benchCachedHit(size: Size): Promise<Figure[]> {
       { keys: 90_000, rounds: 3, hits: 200_000 },
     ]
     : [
-      { keys: 10_000, rounds: 21, hits: 2_000_000 },
-      { keys: 1_000_000, rounds: 9, hits: 1_000_000 },
+      { keys: 10_000, rounds: 15, hits: 1_000_000 },
+      { keys: 1_000_000, rounds: 7, hits: 400_000 },
     ];
   const figures: Figure[] = [];
   for (const scale of scales) {

@@ -13,6 +13,7 @@ export const MAX_ENTRIES = 1_000_000;
 
 /** The caches' names, as invalidations have them. */
 export const USER_CACHE = "get_user";
+export const TREE_CACHE = "get_tree_member";
 
 /** One argument, and two. */
 export class Members extends Store<Database> {
@@ -22,6 +23,14 @@ export class Members extends Store<Database> {
   }
 
   @cached({ maxEntries: MAX_ENTRIES, name: "get_member" })
+  getMember(_room: string, user: string): Promise<string> {
+    return Promise.resolve(user);
+  }
+}
+
+/** Two arguments, of which the first alone names all entries that begin so. */
+export class TreeMembers extends Store<Database> {
+  @cached({ maxEntries: MAX_ENTRIES, name: TREE_CACHE, tree: true })
   getMember(_room: string, user: string): Promise<string> {
     return Promise.resolve(user);
   }

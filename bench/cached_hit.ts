@@ -35,7 +35,7 @@ export async function benchCachedHit(size: Size): Promise<Figure[]> {
     ]
     : [
       { keys: 10_000, rounds: 15, hits: 1_000_000 },
-      { keys: 1_000_000, rounds: 7, hits: 400_000 },
+      { keys: 1_000_000, rounds: 7, hits: 300_000 },
     ];
   const figures: Figure[] = [];
   for (const scale of scales) {

@@ -40,17 +40,17 @@ export async function benchCachedInvalidation(size: Size): Promise<Figure[]> {
     : [
       {
         keys: 10_000,
-        rounds: 15,
-        batches: 50,
+        rounds: 11,
+        batches: 20,
         batch: 5_000,
-        absent: 2_000_000,
+        absent: 1_000_000,
       },
       {
         keys: 1_000_000,
-        rounds: 9,
+        rounds: 5,
         batches: 1,
         batch: 200_000,
-        absent: 1_000_000,
+        absent: 400_000,
       },
     ];
   const figures: Figure[] = [];

@@ -128,7 +128,12 @@ export class WriterStore<Database> extends WriterCommands {
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeName(engine, options, holder);
+      const lease = await takeName(
+        engine,
+        options,
+        holder,
+        parts.caches.groupNames,
+      );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#parts.identity.read();
       await store.#parts.listeners.open();

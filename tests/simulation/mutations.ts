@@ -191,8 +191,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      'else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, "the log was rewound");',
-      'else if (false) {\n                await this.#reset(instance, token, "the log was rewound");',
+      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
     ]],
   },
   {

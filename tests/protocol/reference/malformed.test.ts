@@ -54,6 +54,11 @@ t.test("malformed lines", async (t) => {
         /^ERROR failed to parse line: the second field is not JSON \("USER_IP @bob:x .*NaN\]"\)$/,
       ],
       [
+        "a carriage return in what would be passed on",
+        "REMOTE_SERVER_UP example.com\rPING",
+        /^ERROR failed to parse line: REMOTE_SERVER_UP has one field \("REMOTE_SERVER_UP example.com\\rPING"\)$/,
+      ],
+      [
         "a long line, cut at 200 characters",
         "x".repeat(1_000),
         /^ERROR failed to parse line: unknown command \("x{200}…"\)$/,
@@ -115,7 +120,7 @@ t.test("malformed lines", async (t) => {
     });
   }
 
-  t.equal(writer.stats.disconnections.invalid, 12);
+  t.equal(writer.stats.disconnections.invalid, 13);
 });
 
 t.test("2.6 from 1.73 on: blank lines are passed over", async (t) => {

@@ -264,8 +264,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 8,
     patches: [[
       "log/lease.js",
-      "await session.rows(TERMINATE, [previous]);",
-      "",
+      "await endConnections(session, previous);\n    const deadlineMs",
+      "const deadlineMs",
     ], ["log/lease.js", "if (Number(row?.[0]) === 0)", "if (true)"]],
   },
   {

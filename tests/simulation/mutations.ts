@@ -218,8 +218,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 9,
     patches: [[
       "replication/client.js",
-      "if (wasLive)\n                delayMs = minBackoffMs;",
-      "delayMs = minBackoffMs;",
+      "if (wasLive)\n                backoff.reset();",
+      "backoff.reset();",
     ]],
   },
   {

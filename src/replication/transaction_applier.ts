@@ -217,6 +217,12 @@ export class TransactionApplier {
     return this.#occupy(this.#applyStep(step));
   }
 
+  /** Resolves, in the turn in which nothing is being applied, to what is done then. */
+  async alone<Result>(work: () => Result): Promise<Result> {
+    while (this.#busy !== undefined) await this.#busy.catch(() => {});
+    return work();
+  }
+
   #occupy<Result>(applied: Promise<Result>): Promise<Result> {
     const busy = applied.finally(() => {
       if (this.#busy === busy) this.#busy = undefined;

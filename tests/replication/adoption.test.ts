@@ -62,6 +62,21 @@ t.test("two that adopt a position at the same time", async (t) => {
   t.same(heard, [1, 2, 3, 4, last]);
 });
 
+t.test("what a writer told that has died proves nothing", async (t) => {
+  const { connection, position, write } = await start(t);
+  const tell = (token: number) =>
+    connection.position("caches", "master", token as Token, token as Token);
+  // A restore has undone it, and others are to have its tokens.
+  await tell(6);
+  t.equal(position.get("master"), 6);
+  t.equal(connection.stats.resets, 1);
+  connection.disconnected();
+  for (let count = 0; count < 3; count += 1) await write();
+  await tell(7);
+  t.equal(connection.stats.resets, 2, "token 6 is another transaction");
+  t.equal(position.get("master"), 7);
+});
+
 t.test("a reset waits for the transaction that is being handled", async (t) => {
   const { url, applier, heard, connection, database, position } = await start(
     t,

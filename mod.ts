@@ -23,9 +23,9 @@ export type {
   Batch,
   StreamHandler,
 } from "./src/replication/stream_subscription.ts";
-export type { CachedOptions } from "./src/caches/cached.ts";
+export type { CachedOptions } from "./src/caches/cached_options.ts";
 export type { CacheGroup, Invalidation } from "./src/caches/cache_groups.ts";
-export type { CacheStats } from "./src/caches/keyed_cache.ts";
+export type { CacheStats } from "./src/caches/cache_stats.ts";
 export type { Commit, Position, WaitTarget } from "./src/tokens/position.ts";
 export type { ErrorCode } from "./src/runtime/errors.ts";
 export type { EventInput } from "./src/events/event.ts";

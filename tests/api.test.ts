@@ -10,6 +10,7 @@ import * as http from "../src/http/mod.ts";
 import * as projections from "../src/projections/mod.ts";
 import * as protocol from "../src/protocol/mod.ts";
 import * as slaved from "../src/slaved/mod.ts";
+import * as caches from "../src/caches/mod.ts";
 import * as telemetry from "../src/telemetry/mod.ts";
 import * as testing from "../src/testing/mod.ts";
 import * as transport from "../src/transport/mod.ts";
@@ -88,6 +89,17 @@ t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
     "defineProjection",
   ]);
   t.same(Object.keys(admin), ["openAdmin"]);
+  t.end();
+});
+
+t.test("headwater/caches", (t) => {
+  t.same(Object.keys(caches).sort(), [
+    "cached",
+    "cachedFunction",
+    "cachedList",
+    "cachedListFunction",
+    "defineCacheGroup",
+  ]);
   t.end();
 });
 

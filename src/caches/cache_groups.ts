@@ -8,12 +8,12 @@ import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { type CachedMethod, cacheNameOf } from "./cached_method.ts";
-import { checkKey } from "./keyed_cache.ts";
+import { checkKey, type KeyArgument, toWireKey } from "./key_parts.ts";
 
 /** One cache (its name, or its method) and one of its keys; `null` is the whole cache. */
 export type Invalidation = readonly [
   cache: string | CachedMethod,
-  key: readonly KeyPart[] | null,
+  key: readonly KeyArgument[] | null,
 ];
 
 /** A name on the wire that every reader expands for itself. */
@@ -87,7 +87,8 @@ export function expandGroup(
   return Array.from(group.expand(checked.data), ([cache, parts]) => {
     const name = cacheNameOf(cache);
     // A key that no entry can have would invalidate nothing, unnoticed.
-    if (parts !== null) checkKey(name, parts);
-    return [name, parts] as const;
+    if (parts === null) return [name, null] as const;
+    checkKey(name, parts);
+    return [name, toWireKey(parts)] as const;
   });
 }

@@ -4,11 +4,16 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
-import type { CacheStats, KeyedCache } from "./keyed_cache.ts";
+import type { CacheStats } from "./cache_stats.ts";
+import type { CachedOptions } from "./cached_options.ts";
+import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
+import { KeyedCache } from "./keyed_cache.ts";
+import { UnknownNames } from "./unknown_names.ts";
 
 /** What became of the invalidations that a registry was given. */
 export interface RegistryStats {
@@ -16,7 +21,7 @@ export interface RegistryStats {
   readonly applied: number;
   /** Rows, and invalidations of groups, whose name no cache here has. */
   readonly unknown: number;
-  /** Rows whose group could not be expanded, so that every cache was cleared. */
+  /** Rows whose group is not known here, or could not be expanded, so that every cache was cleared. */
   readonly unexpandable: number;
   /** Times that every cache was cleared. */
   readonly flushes: number;
@@ -26,7 +31,11 @@ export interface RegistryStats {
 export class CacheRegistry {
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
+  readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
+  readonly #clock: Clock;
+  /** Invalidations that are being cascaded, against those that come back to themselves. */
+  readonly #cascading = new Set<string>();
   #applied = 0;
   #unknown = 0;
   #unexpandable = 0;
@@ -37,10 +46,16 @@ export class CacheRegistry {
    *
    * @param groups The groups that it expands.
    * @param logger Hears of groups that can't be expanded.
+   * @param clock Times loads, and the lives of entries.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if two groups have one name.
    */
-  constructor(groups: readonly CacheGroup[], logger: Logger) {
+  constructor(
+    groups: readonly CacheGroup[],
+    logger: Logger,
+    clock: Clock = systemClock,
+  ) {
     this.#logger = logger;
+    this.#clock = clock;
     for (const group of groups) {
       if (this.#groups.has(group.name)) {
         throw new HeadwaterError(
@@ -65,6 +80,23 @@ export class CacheRegistry {
   /** Every cache's own figures. */
   cacheStats(): CacheStats[] {
     return [...this.#caches.values()].flat().map((cache) => cache.stats);
+  }
+
+  /**
+   * Makes the cache of a method, and takes it in.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if its options can't be, or a
+   *   group has its name.
+   */
+  create(name: string, options: CachedOptions): KeyedCache {
+    const { onInvalidate } = options;
+    const [clock, logger] = [this.#clock, this.#logger];
+    const cache = new KeyedCache({ ...options, name, clock, logger });
+    if (onInvalidate !== undefined) {
+      cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
+    }
+    this.register(cache);
+    return cache;
   }
 
   /**
@@ -153,7 +185,33 @@ export class CacheRegistry {
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";
-    return this.#caches.has(name) ? "cache" : "unknown";
+    if (this.#caches.has(name)) return "cache";
+    return this.#unknownNames.isGroup(name) ? "group" : "unknown";
+  }
+
+  /** The names of the groups that it expands. */
+  get groupNames(): readonly string[] {
+    return [...this.#groups.keys()];
+  }
+
+  /** Whether it was given names of which it can't tell whether they are groups'. */
+  get hasUnjudged(): boolean {
+    return this.#unknownNames.isPending;
+  }
+
+  /**
+   * Learns which names are groups'. What one stands for that isn't known here
+   * can't be told, so that every cache is cleared.
+   */
+  judge(groups: ReadonlySet<string>): void {
+    for (const group of this.#unknownNames.judge(groups)) {
+      this.#clearFor(group);
+    }
+  }
+
+  /** Names that were no groups' may be by now. */
+  forgetJudged(): void {
+    this.#unknownNames.forget();
   }
 
   /** Counts rows that ask for nothing beyond what has been applied. */
@@ -166,7 +224,35 @@ export class CacheRegistry {
   flush(): void {
     this.#flushes += 1;
     for (const caches of this.#caches.values()) {
-      for (const cache of caches) cache.clear();
+      for (const cache of caches) cache.flush();
+    }
+  }
+
+  /** Invalidates what depends on an entry, or on a whole cache. */
+  #cascade(
+    name: string,
+    key: readonly KeyPart[] | null,
+    onInvalidate: NonNullable<CachedOptions["onInvalidate"]>,
+  ): void {
+    const id = JSON.stringify([name, key]);
+    if (this.#cascading.has(id)) return;
+    this.#cascading.add(id);
+    try {
+      for (const [cache, parts] of onInvalidate(key)) {
+        this.#invalidate(
+          cacheNameOf(cache),
+          parts && wireKeyOf(cache, parts),
+        );
+      }
+    } catch (error) {
+      this.#unexpandable += 1;
+      this.#logger("error", "dependent caches are not known: all cleared", {
+        cache: name,
+        error: messageOf(error),
+      });
+      this.flush();
+    } finally {
+      this.#cascading.delete(id);
     }
   }
 
@@ -174,12 +260,21 @@ export class CacheRegistry {
     const caches = this.#caches.get(name);
     if (caches === undefined) {
       this.#unknown += 1;
+      if (this.#unknownNames.isGroup(name)) this.#clearFor(name);
       return;
     }
     for (const cache of caches) {
       if (key === null) cache.clear();
       else cache.invalidate(key);
     }
+  }
+
+  #clearFor(group: string): void {
+    this.#unexpandable += 1;
+    this.#logger("warn", "cache group is not declared here: all cleared", {
+      group,
+    });
+    this.flush();
   }
 
   #applyGroup(group: CacheGroup, key: readonly KeyPart[] | null): void {

@@ -5,23 +5,16 @@
  */
 
 import { HeadwaterError } from "../runtime/errors.ts";
-import type { KeyPart } from "../streams/builtin_streams.ts";
-import { setCacheName } from "./cached_method.ts";
+import { bindCached, keyFunction } from "./bind_cached.ts";
+import type {
+  CachedOptions,
+  KeyOfOptions,
+  UncachedArgsOptions,
+} from "./cached_options.ts";
+import type { CacheBound } from "./cache_options.ts";
+import { bindCache } from "./cached_method.ts";
 import type { CacheRegistry } from "./cache_registry.ts";
-import { KeyedCache } from "./keyed_cache.ts";
-
-/** Options of {@linkcode cached}. */
-export interface CachedOptions {
-  /** How many entries the cache may hold; the least recently used goes first. */
-  readonly maxEntries: number;
-
-  /**
-   * The cache's name in the `caches` stream, the same in every process.
-   *
-   * @default {the method's name}
-   */
-  readonly name?: string | undefined;
-}
+import type { KeyArgument } from "./key_parts.ts";
 
 /** Where an object's cached methods find their registry. */
 export const CACHES: unique symbol = Symbol("headwater.caches");
@@ -35,21 +28,38 @@ export interface CachesOwner {
 /** A method that can have a cache: its arguments can be a key, its result a promise. */
 export type CacheableMethod<
   This,
-  Args extends readonly KeyPart[],
+  Args extends readonly unknown[],
   Value,
 > = (this: This, ...args: Args) => Promise<Value>;
+
+/** A decorator of methods with these arguments. */
+type CacheDecorator<Args extends readonly unknown[]> = <
+  This extends CachesOwner,
+  Given extends Args,
+  Value,
+>(
+  method: CacheableMethod<This, Given, Value>,
+  context: ClassMethodDecoratorContext<
+    This,
+    CacheableMethod<This, Given, Value>
+  >,
+) => CacheableMethod<This, Given, Value>;
 
 /**
  * Gives a store's method a cache, one for each attached store.
  *
+ * - The arguments are the key: texts, finite numbers, bigints, booleans, `null`
+ *   and `undefined`. Others are left out by `uncachedArgs`, or made into a key
+ *   by `keyOf`.
  * - Concurrent calls with the same arguments share one load.
  * - A rejected load is not kept.
  * - The value is shared by all callers: treat it as read-only.
  * - An invalidated entry is never served to a call that comes after, even if
  *   its load was still running: see {@linkcode KeyedCache}.
  *
- * @param options The cache's bound and its name.
- * @returns A standard (TC39) method decorator.
+ * @param options The cache's bounds, its name and its keys.
+ * @returns A standard (TC39) method decorator. Where the build has none, use
+ *   `cachedFunction` of `headwater/caches`.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for a static or private method.
  *
  * @example Usage
@@ -69,17 +79,20 @@ export type CacheableMethod<
  * }
  * ```
  */
-export function cached(options: CachedOptions): <
-  This extends CachesOwner,
-  Args extends KeyPart[],
-  Value,
->(
-  method: CacheableMethod<This, Args, Value>,
-  context: ClassMethodDecoratorContext<
-    This,
-    CacheableMethod<This, Args, Value>
-  >,
-) => CacheableMethod<This, Args, Value> {
+export function cached<Args extends readonly unknown[]>(
+  options: KeyOfOptions<Args> & CacheBound,
+): CacheDecorator<Args>;
+/** {@linkcode cached}, of a method some of whose arguments are no part of the key. */
+export function cached(
+  options: UncachedArgsOptions & CacheBound,
+): CacheDecorator<readonly unknown[]>;
+/** {@linkcode cached}, of a method whose arguments are the key. */
+export function cached(
+  options: CachedOptions & CacheBound,
+): CacheDecorator<readonly KeyArgument[]>;
+export function cached(
+  options: CachedOptions & Partial<UncachedArgsOptions>,
+): CacheDecorator<readonly unknown[]> {
   return (method, context) => {
     const { name: property } = context;
     if (context.static || context.private || typeof property !== "string") {
@@ -90,42 +103,27 @@ export function cached(options: CachedOptions): <
       );
     }
     const name = options.name ?? property;
+    const { keyOf, uncachedArgs } = options as
+      & Partial<KeyOfOptions<unknown[]>>
+      & Partial<UncachedArgsOptions>;
     // Never called on an attached store; it stands for the method where a
     // group or a subclass names it through the class.
     const placeholder: typeof method = function (...args) {
-      return method.apply(this, args);
+      return Reflect.apply(method, this, args);
     };
-    setCacheName(placeholder, name);
+    bindCache(placeholder, {
+      name,
+      isTree: options.tree ?? false,
+      keyOf: keyOf && keyFunction(name, { keyOf }),
+    });
     context.addInitializer(function () {
       // A subclass that overrides the method without @cached means it.
       if (Reflect.get(this, property) !== placeholder) return;
-      const cache = new KeyedCache(name, options.maxEntries);
-      this[CACHES].register(cache);
-      const bound = bindCached(this, method, cache);
-      setCacheName(bound, name);
+      const cache = this[CACHES].create(name, options);
+      const loader = { owner: this, method };
+      const bound = bindCached(loader, cache, { keyOf, uncachedArgs });
       Object.defineProperty(this, property, { value: bound });
     });
     return placeholder;
-  };
-}
-
-/**
- * Not `async`, and nothing awaited: a hit gives the kept promise itself, in
- * less than half the time. The rest parameter is only indexed, which is free.
- */
-function bindCached<This, Args extends KeyPart[], Value>(
-  owner: This,
-  method: CacheableMethod<This, Args, Value>,
-  cache: KeyedCache,
-): (...args: Args) => Promise<Value> {
-  return (...args) => {
-    const entry = cache.get(args) as Promise<Value> | undefined;
-    if (entry !== undefined) return entry;
-    try {
-      return cache.load(args, () => Promise.resolve(method.apply(owner, args)));
-    } catch (error) {
-      // What is thrown before the load begins is a rejection like any other.
-      return Promise.reject(error);
-    }
   };
 }

@@ -1,23 +1,78 @@
 /**
- * Methods that have a cache, and what it is called.
+ * Methods that have a cache, what it is called, and what of their arguments
+ * belongs to its keys.
  *
  * @module
  */
 
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import { checkKey, type KeyArgument, toWireKey } from "./key_parts.ts";
+import type { KeyedCache } from "./keyed_cache.ts";
 
 /** A method that `@cached` has decorated. Its arguments are its cache's key. */
 // deno-lint-ignore no-explicit-any -- any arguments: what they may be is checked where it is decorated
-export type CachedMethod<Args extends readonly KeyPart[] = any> = (
+export type CachedMethod<Args extends readonly any[] = any> = (
   ...args: Args
 ) => Promise<unknown>;
 
-const names = new WeakMap<object, string>();
+/**
+ * What of a method's arguments can be part of a key, in order: all of them but
+ * those that are no {@linkcode KeyArgument} by their type, such as a signal.
+ */
+export type KeyArguments<Args extends readonly unknown[]> = number extends
+  Args["length"] ? (Args extends readonly KeyArgument[] ? Args : never)
+  : Args extends readonly [] ? []
+  : Args extends readonly [infer First, ...infer Rest]
+    ? [First] extends [KeyArgument] ? [First, ...KeyArguments<Rest>]
+    : KeyArguments<Rest>
+  : Args extends readonly [(infer First)?, ...infer Rest]
+    ? [First] extends [KeyArgument] ? [First?, ...KeyArguments<Rest>]
+    : KeyArguments<Rest>
+  : never;
 
-/** Gives a method's cache its name. */
-export function setCacheName(method: object, name: string): void {
-  names.set(method, name);
+/** The beginnings of a key, with one part at least. */
+export type KeyPrefix<Key extends readonly unknown[]> = Key extends
+  readonly [infer First, ...infer Rest] ? [First] | [First, ...KeyPrefix<Rest>]
+  : Key extends readonly [(infer First)?, ...infer Rest]
+    ? number extends Key["length"] ? Key
+    : [First] | [First, ...KeyPrefix<Rest>]
+  : never;
+
+/** What is known of a method that has a cache. */
+export interface CacheBinding {
+  /** The cache's name on the wire. */
+  readonly name: string;
+  /** Whether its entries can be invalidated by prefix. */
+  readonly isTree: boolean;
+  /** The key that arguments stand for, where it isn't the arguments themselves. */
+  readonly keyOf?:
+    | ((...args: unknown[]) => readonly KeyArgument[])
+    | undefined;
+  /** The cache itself, of a method of an attached store. */
+  readonly cache?: KeyedCache | undefined;
+}
+
+const bindings = new WeakMap<object, CacheBinding>();
+
+/** Says that a method has a cache. */
+export function bindCache(method: object, binding: CacheBinding): void {
+  bindings.set(method, binding);
+}
+
+/**
+ * What is known of a method's cache.
+ *
+ * @throws {HeadwaterError} `NOT_CACHED` if it has none.
+ */
+export function cacheBindingOf(method: CachedMethod): CacheBinding {
+  const binding = bindings.get(Object(method));
+  if (binding !== undefined) return binding;
+  const shown = typeof method === "function" ? method.name : String(method);
+  throw new HeadwaterError(
+    "NOT_CACHED",
+    `Cannot invalidate "${shown}": it has no cache; decorate it with @cached`,
+  );
 }
 
 /**
@@ -27,12 +82,60 @@ export function setCacheName(method: object, name: string): void {
  * @throws {HeadwaterError} `NOT_CACHED` if the method is not decorated.
  */
 export function cacheNameOf(cache: string | CachedMethod): string {
-  if (typeof cache === "string") return cache;
-  const name = names.get(Object(cache));
-  if (name !== undefined) return name;
-  const shown = typeof cache === "function" ? cache.name : String(cache);
+  return typeof cache === "string" ? cache : cacheBindingOf(cache).name;
+}
+
+/**
+ * The key on the wire that arguments of a method stand for.
+ *
+ * @param cache A decorated method, or a cache's name.
+ * @param args The arguments.
+ * @throws {HeadwaterError} `NOT_CACHED`, `KEY_INVALID`.
+ */
+export function wireKeyOf(
+  cache: string | CachedMethod,
+  args: readonly KeyArgument[],
+): KeyPart[] {
+  const name = cacheNameOf(cache);
+  const keyOf = typeof cache === "string"
+    ? undefined
+    : cacheBindingOf(cache).keyOf;
+  const key = keyOf === undefined ? args : keyOf(...args);
+  checkKey(name, key);
+  return toWireKey(key);
+}
+
+/**
+ * The beginning of keys on the wire.
+ *
+ * @param cache A decorated method, or a cache's name.
+ * @param prefix The first of its arguments.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` of a method whose entries are not
+ *   found by one; `NOT_CACHED`, `KEY_INVALID`.
+ */
+export function wirePrefixOf(
+  cache: string | CachedMethod,
+  prefix: readonly KeyArgument[],
+): KeyPart[] {
+  const name = cacheNameOf(cache);
+  if (typeof cache !== "string") requireTree(cacheBindingOf(cache));
+  checkKey(name, prefix);
+  const key = toWireKey(prefix);
+  if (key.length > 0) return key;
   throw new HeadwaterError(
-    "NOT_CACHED",
-    `Cannot invalidate "${shown}": it has no cache; decorate it with @cached`,
+    "KEY_INVALID",
+    `Cannot invalidate "${name}" by an empty prefix; give the first argument, ` +
+      "or use invalidateAll",
+  );
+}
+
+function requireTree({ name, isTree, keyOf }: CacheBinding): void {
+  if (isTree && keyOf === undefined) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot invalidate ${quote(name)} by prefix: ` +
+      (isTree
+        ? "its keys are made by keyOf; give its name and the beginning of a key"
+        : "its entries are not found by one; decorate it with tree: true"),
   );
 }

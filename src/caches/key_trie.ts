@@ -5,13 +5,14 @@
  */
 
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import { type KeyArgument, NO_OTHER, otherMeaning } from "./key_parts.ts";
 
 /** The key of one argument list. Compared by identity: no two lists share one. */
 export interface TrieKey {
-  readonly part: KeyPart | undefined;
+  readonly part: KeyArgument;
   readonly parent: TrieKey | undefined;
   /** The keys of the lists one part longer that begin with this one. */
-  children: Map<KeyPart, TrieKey> | undefined;
+  children: Map<KeyArgument, TrieKey> | undefined;
   /** Whether an entry stands under it. */
   isUsed: boolean;
 }
@@ -26,18 +27,22 @@ export interface TrieKey {
 export class KeyTrie {
   readonly #root: TrieKey = makeKey(undefined, undefined);
 
-  /** The key of a list, if it is in use. */
-  find(parts: readonly KeyPart[]): TrieKey | undefined {
+  /**
+   * The key of a list, if it is in use.
+   *
+   * @param count How many of the parts belong to it.
+   */
+  find(parts: readonly KeyArgument[], count: number): TrieKey | undefined {
     let key: TrieKey | undefined = this.#root;
-    for (let index = 0; index < parts.length; index += 1) {
-      key = key.children?.get(parts[index] as KeyPart);
+    for (let index = 0; index < count; index += 1) {
+      key = key.children?.get(parts[index]);
       if (key === undefined) return undefined;
     }
     return key.isUsed ? key : undefined;
   }
 
   /** The key of a list, from now on in use. */
-  use(parts: readonly KeyPart[]): TrieKey {
+  use(parts: readonly KeyArgument[]): TrieKey {
     let key = this.#root;
     for (const part of parts) {
       key.children ??= new Map();
@@ -52,6 +57,22 @@ export class KeyTrie {
     return key;
   }
 
+  /** The keys of the lists that are this one on the wire. */
+  alike(parts: readonly KeyPart[]): TrieKey[] {
+    return this.#nodes(parts).filter(({ isUsed }) => isUsed);
+  }
+
+  /** The keys of all lists that begin as this one does on the wire. */
+  under(parts: readonly KeyPart[]): TrieKey[] {
+    const found: TrieKey[] = [];
+    const pending = this.#nodes(parts);
+    for (let key = pending.pop(); key !== undefined; key = pending.pop()) {
+      if (key.isUsed) found.push(key);
+      for (const child of key.children?.values() ?? []) pending.push(child);
+    }
+    return found;
+  }
+
   /** Forgets a key, and what led to no other. */
   drop(dropped: TrieKey): void {
     dropped.isUsed = false;
@@ -59,15 +80,29 @@ export class KeyTrie {
     while (
       key.parent !== undefined && !key.isUsed && (key.children?.size ?? 0) === 0
     ) {
-      key.parent.children?.delete(key.part as KeyPart);
+      key.parent.children?.delete(key.part);
       key = key.parent;
     }
   }
+
+  #nodes(parts: readonly KeyPart[]): TrieKey[] {
+    let nodes = [this.#root];
+    for (const part of parts) {
+      const next: TrieKey[] = [];
+      const other = otherMeaning(part);
+      for (const { children } of nodes) {
+        const child = children?.get(part);
+        if (child !== undefined) next.push(child);
+        if (other === NO_OTHER) continue;
+        const alike = children?.get(other);
+        if (alike !== undefined) next.push(alike);
+      }
+      nodes = next;
+    }
+    return nodes;
+  }
 }
 
-function makeKey(
-  part: KeyPart | undefined,
-  parent: TrieKey | undefined,
-): TrieKey {
+function makeKey(part: KeyArgument, parent: TrieKey | undefined): TrieKey {
   return { part, parent, children: undefined, isUsed: false };
 }

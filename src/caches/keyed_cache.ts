@@ -1,34 +1,35 @@
 /**
- * The cache of one method: an LRU of promises.
+ * The cache of one method.
  *
  * @module
  */
 
-import { LRUCache } from "lru-cache";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { messageOf } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { KeyTrie, type TrieKey } from "./key_trie.ts";
+import {
+  type CacheLimits,
+  type CheckedLimits,
+  checkLimits,
+} from "./cache_options.ts";
+import type { CacheStats } from "./cache_stats.ts";
+import { type EntryKey, EntryTable, type TableBounds } from "./entry_table.ts";
+import { type Expiring, ExpiryQueue } from "./expiry_queue.ts";
+import { checkKey, type KeyArgument } from "./key_parts.ts";
+import { LoadTimes } from "./load_times.ts";
+import { bytesOf, bytesOfLoad } from "./size_of.ts";
 
-/** What a cache has done so far. */
-export interface CacheStats {
-  /** The cache's name on the wire. */
+/** What a cache works with. */
+export interface KeyedCacheOptions extends CacheLimits {
+  /** Its name on the wire. */
   readonly name: string;
-  /** Entries it holds now, those still loading included. */
-  readonly entries: number;
-  /** Entries it may hold. */
-  readonly maxEntries: number;
-  /** Calls that found their entry. */
-  readonly hits: number;
-  /** Calls that did not, and loaded. */
-  readonly misses: number;
-  /** Entries that had to go for lack of room. */
-  readonly evictions: number;
-  /** Entries that were dropped as wrong: by key, by group, or with the whole cache. */
-  readonly invalidations: number;
+  /** Whether its bytes are counted, though it has no bound of its own. */
+  readonly countsBytes?: boolean | undefined;
+  readonly clock: Clock;
+  /** Hears of entries whose size can't be known. */
+  readonly logger: Logger;
 }
-
-/** A single part stands for itself; `null`, longer and empty lists for their trie key. */
-type EntryKey = NonNullable<KeyPart> | TrieKey;
 
 /**
  * Keeps what a method has loaded, by the method's arguments.
@@ -39,10 +40,11 @@ type EntryKey = NonNullable<KeyPart> | TrieKey;
  *
  * - those who called before share the load they began with;
  * - those who call after find nothing and load anew;
- * - the earlier load's end changes nothing, as nobody stores it.
+ * - the earlier load's end changes nothing: whatever is done then (its size is
+ *   counted, its time begins to run) is done to the entry that is still this
+ *   very load's, and to no other.
  *
- * There is no moment at which a value is compared with what happened while it
- * was loaded, and so nothing to get wrong there. Test:
+ * The promise is the entry's generation: no two loads share one. Test:
  * `tests/promises/04_no_stale_fill.test.ts`.
  *
  * - Cost: a hit is one `LRUCache.get` and one addition; it allocates nothing.
@@ -51,47 +53,66 @@ type EntryKey = NonNullable<KeyPart> | TrieKey;
 export class KeyedCache {
   /** The cache's name on the wire. */
   readonly name: string;
-  readonly #entries: LRUCache<EntryKey, Promise<unknown>>;
-  readonly #trie = new KeyTrie();
+  /** Is told of each invalidation, once the entries are gone; `null` is the whole cache. */
+  cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
+  readonly #options: KeyedCacheOptions;
+  readonly #clock: Clock;
+  readonly #times = new LoadTimes();
+  readonly #expiry: ExpiryQueue<EntryKey> | undefined;
+  readonly #entries: EntryTable;
+  #limits: CheckedLimits;
   #hits = 0;
   #misses = 0;
   #evictions = 0;
   #invalidations = 0;
+  #expirations = 0;
+  #fenced = 0;
+  #failures = 0;
+  #loading = 0;
 
   /**
    * Constructs an empty cache.
    *
-   * @param name Its name on the wire.
-   * @param maxEntries How many entries it may hold.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if that is not a positive integer.
+   * @param options Its name and its bounds.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a bound is none.
    */
-  constructor(name: string, maxEntries: number) {
-    if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
-      throw new HeadwaterError(
-        "INVALID_ARGUMENT",
-        `Cannot create cache "${name}": maxEntries is ${maxEntries}; give a positive integer`,
-      );
+  constructor(options: KeyedCacheOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.#clock = options.clock;
+    this.#limits = checkLimits(options.name, options);
+    const { ttlMs, negativeTtlMs } = this.#limits;
+    if (ttlMs !== undefined || negativeTtlMs !== undefined) {
+      this.#expiry = new ExpiryQueue();
     }
-    this.name = name;
-    this.#entries = new LRUCache({
-      max: maxEntries,
-      dispose: (_value, key, reason) => {
-        if (reason === "evict") this.#evictions += 1;
-        if (reason !== "set" && isTrieKey(key)) this.#trie.drop(key);
-      },
-    });
+    const evicted = () => void (this.#evictions += 1);
+    this.#entries = new EntryTable(this.#bounds, evicted);
+  }
+
+  /** Whether its entries can be invalidated by prefix. */
+  get isTree(): boolean {
+    return this.#limits.isTree;
   }
 
   /** What it has done so far. */
   get stats(): CacheStats {
+    this.#expire();
     return {
       name: this.name,
       entries: this.#entries.size,
-      maxEntries: this.#entries.max,
+      maxEntries: this.#limits.maxEntries,
+      bytes: this.#entries.bytes,
+      maxBytes: this.#limits.maxBytes,
       hits: this.#hits,
       misses: this.#misses,
       evictions: this.#evictions,
       invalidations: this.#invalidations,
+      expirations: this.#expirations,
+      fenced: this.#fenced,
+      failures: this.#failures,
+      loading: this.#loading,
+      loadMsP50: this.#times.quantile(0.5),
+      loadMsP99: this.#times.quantile(0.99),
     };
   }
 
@@ -101,8 +122,9 @@ export class KeyedCache {
    * @param parts The arguments.
    * @returns The load's promise, or `undefined`; then call {@linkcode load}.
    */
-  get(parts: readonly KeyPart[]): Promise<unknown> | undefined {
-    const key = this.#find(parts);
+  get(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
+    if (this.#expiry !== undefined) this.#expire();
+    const key = this.#entries.find(parts);
     if (key === undefined) return undefined;
     const entry = this.#entries.get(key);
     if (entry !== undefined) this.#hits += 1;
@@ -118,89 +140,155 @@ export class KeyedCache {
    * @throws {HeadwaterError} `KEY_INVALID` if an argument can't be part of a key.
    */
   load<Value>(
-    parts: readonly KeyPart[],
+    parts: readonly KeyArgument[],
     start: () => Promise<Value>,
   ): Promise<Value> {
     checkKey(this.name, parts);
     this.#misses += 1;
+    const beganMs = this.#clock.monotonicMs();
     const loading = start();
-    const kept = parts.map(flatten);
-    const single = kept.length === 1 ? kept[0] : null;
-    const key = single ?? this.#trie.use(kept);
-    this.#entries.set(key, loading);
-    loading.then(undefined, () => {
-      if (this.#entries.peek(key) === loading) {
-        this.#entries.delete(key);
-      }
+    const key = this.#entries.use(parts);
+    const bytes = this.#countsBytes ? bytesOfLoad(this.#limits, parts) : 1;
+    this.#entries.set(key, loading, bytes);
+    this.#loading += 1;
+    loading.then((value) => {
+      this.#ended(beganMs);
+      if (this.#entries.holds(key, loading)) {
+        this.#loaded(key, loading, parts, value, beganMs);
+      } else this.#fenced += 1;
+    }, () => {
+      this.#ended(beganMs);
+      this.#failures += 1;
+      if (this.#entries.holds(key, loading)) this.#entries.delete(key);
     });
     return loading;
   }
 
-  /** Drops the entry of an argument list. */
-  invalidate(parts: readonly KeyPart[]): void {
-    const key = this.#find(parts);
-    if (key !== undefined && this.#entries.delete(key)) {
-      this.#invalidations += 1;
+  /** Drops a load that nobody waits for any more, if it is still an entry. */
+  abandon(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
+    const key = this.#entries.find(parts);
+    if (key !== undefined && this.#entries.holds(key, loading)) {
+      this.#entries.delete(key);
     }
+  }
+
+  /**
+   * Drops what a key from the wire names: the entry of an argument list, and of
+   * a tree all entries whose arguments begin so.
+   */
+  invalidate(parts: readonly KeyPart[]): void {
+    for (const key of this.#entries.named(parts)) {
+      if (this.#entries.delete(key)) this.#invalidations += 1;
+    }
+    this.cascade?.(parts);
   }
 
   /** {@linkcode invalidate} for a single argument, without a list to hold it. */
   invalidateOne(part: KeyPart): void {
-    if (part === null) this.invalidate([part]);
+    if (
+      part === null || this.cascade !== undefined || !this.#entries.isPlain
+    ) this.invalidate([part]);
     else if (this.#entries.delete(part)) this.#invalidations += 1;
   }
 
   /** Drops every entry. */
   clear(): void {
-    this.#invalidations += this.#entries.size;
+    this.flush();
+    this.cascade?.(null);
+  }
+
+  /** {@linkcode clear}, where every other cache is cleared too. */
+  flush(): void {
+    const { size } = this.#entries;
+    if (size === 0) return;
+    this.#invalidations += size;
     this.#entries.clear();
+    this.#expiry?.clear();
   }
 
-  #find(parts: readonly KeyPart[]): EntryKey | undefined {
-    const single = parts.length === 1 ? parts[0] : null;
-    return single ?? this.#trie.find(parts);
+  /**
+   * Changes how much it may hold, now; what there is no room for goes.
+   *
+   * @param bounds The bounds that are to change.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if one is none, or bytes are to
+   *   be bounded that have not been counted so far.
+   */
+  resize(bounds: Pick<CacheLimits, "maxEntries" | "maxBytes">): void {
+    const changed = { ...this.#options, ...this.#limits, ...bounds };
+    const { maxEntries, maxBytes } = checkLimits(this.name, changed);
+    this.#limits = { ...this.#limits, maxEntries, maxBytes };
+    this.#entries.resize(this.#bounds);
   }
-}
 
-function isTrieKey(key: EntryKey): key is TrieKey {
-  return typeof key === "object" && key !== null;
-}
-
-/**
- * A text of one piece. One made by slicing or joining keeps its sources alive
- * and takes up to 2.4 times as long to look up, each time.
- */
-function flatten(part: KeyPart): KeyPart {
-  return typeof part === "string" ? JSON.parse(JSON.stringify(part)) : part;
-}
-
-/**
- * Refuses what can't name an entry in every process alike.
- *
- * @param name The cache's name, for the error.
- * @param parts The arguments.
- * @throws {HeadwaterError} `KEY_INVALID`.
- */
-export function checkKey(name: string, parts: readonly unknown[]): void {
-  if (!Array.isArray(parts)) {
-    throw new HeadwaterError(
-      "KEY_INVALID",
-      `Cannot use ${
-        quote(String(parts))
-      } as a key of "${name}": give the array of its arguments`,
-    );
+  get #countsBytes(): boolean {
+    return this.#entries.bytes !== undefined;
   }
-  for (const [index, part] of parts.entries()) {
-    const isValid = part === null || typeof part === "string" ||
-      typeof part === "boolean" || Number.isFinite(part);
-    if (isValid) continue;
-    const shown = typeof part === "object" ? "an object" : String(part);
-    throw new HeadwaterError(
-      "KEY_INVALID",
-      `Cannot use argument ${
-        index + 1
-      } of "${name}" as a key: it is ${shown}; ` +
-        "give a string, a finite number, a boolean or null",
-    );
+
+  get #bounds(): TableBounds {
+    const { maxEntries, maxBytes, isTree } = this.#limits;
+    const uncounted = this.#options.countsBytes
+      ? Number.MAX_SAFE_INTEGER
+      : undefined;
+    return { maxEntries, maxBytes: maxBytes ?? uncounted, isTree };
+  }
+
+  /** Its size can be known now, and how long it may stay. */
+  #loaded(
+    key: EntryKey,
+    loading: Promise<unknown>,
+    parts: readonly KeyArgument[],
+    value: unknown,
+    beganMs: number,
+  ): void {
+    const { ttlMs, negativeTtlMs } = this.#limits;
+    const isNegative = value === undefined || value === null;
+    if (isNegative && negativeTtlMs === 0) {
+      this.#entries.delete(key);
+      return;
+    }
+    const promise = this.#countsBytes
+      ? this.#measure(key, parts, value)
+      : loading;
+    const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
+    if (lifeMs === undefined || this.#expiry === undefined) return;
+    const isKept = (item: Expiring<EntryKey>) =>
+      this.#entries.holds(item.key, item.promise);
+    const atMs = beganMs + lifeMs;
+    this.#expiry.add({ key, promise, atMs }, isKept, this.#entries.size);
+  }
+
+  #measure(
+    key: EntryKey,
+    parts: readonly KeyArgument[],
+    value: unknown,
+  ): Promise<unknown> {
+    // lru-cache measures anew only what is another object.
+    const promise = Promise.resolve(value);
+    try {
+      const bytes = bytesOf(this.name, this.#limits, parts, value);
+      this.#entries.set(key, promise, bytes);
+    } catch (error) {
+      this.#entries.delete(key);
+      const fields = { cache: this.name, error: messageOf(error) };
+      this.#options.logger("error", "entry not kept: no size", fields);
+    }
+    return promise;
+  }
+
+  #ended(beganMs: number): void {
+    this.#loading -= 1;
+    this.#times.add(this.#clock.monotonicMs() - beganMs);
+  }
+
+  #expire(): void {
+    if (this.#expiry === undefined) return;
+    const now = this.#clock.monotonicMs();
+    for (;;) {
+      const item = this.#expiry.take(now);
+      if (item === undefined) return;
+      if (!this.#entries.holds(item.key, item.promise)) continue;
+      this.#entries.delete(item.key);
+      this.#expirations += 1;
+    }
   }
 }

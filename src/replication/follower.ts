@@ -294,6 +294,8 @@ export class Follower implements Receiver {
     const holder = await history.holderOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
+    // A writer that nobody tells of may be a new one.
+    this.#options.caches.forgetJudged();
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {

@@ -8,12 +8,12 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
   type StreamHandler,
@@ -34,6 +34,9 @@ export type VisibilityGate = (
   token: Token,
   isRewound?: boolean,
 ) => Promise<void>;
+
+/** Tells the registry which names of those that it has not got are groups'. */
+export type GroupJudge = () => Promise<void>;
 
 /** What is known of one stream. */
 interface StreamState {
@@ -59,6 +62,7 @@ export class TransactionApplier {
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
+  readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
@@ -73,6 +77,7 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param judge Looks up names that may be those of groups.
    */
   constructor(
     caches: CacheRegistry,
@@ -80,12 +85,14 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    judge?: GroupJudge,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#judge = judge;
   }
 
   /** What has been taken in so far. */
@@ -237,6 +244,7 @@ export class TransactionApplier {
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
     step.invalidate();
+    if (this.#caches.hasUnjudged) await this.#judge?.();
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
@@ -276,6 +284,13 @@ export class TransactionApplier {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
     this.#invalidate(transaction);
+    return this.#caches.hasUnjudged && this.#judge !== undefined
+      ? this.#judge().then(() => this.#applyInvalidated(transaction))
+      : this.#applyInvalidated(transaction);
+  }
+
+  #applyInvalidated(transaction: LoggedTransaction): void | Promise<void> {
+    const { instance, token } = transaction;
     let isHandled = false;
     for (const { stream, rows } of transaction.records) {
       if (this.#count(stream, rows.length)) isHandled = true;
@@ -378,19 +393,4 @@ export class TransactionApplier {
       subscriptions
     );
   }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw invalidRow(row);
-  }
-}
-
-function invalidRow(row: string): HeadwaterError {
-  return new HeadwaterError(
-    "LINE_INVALID",
-    `failed to parse row (${quote(row)})`,
-  );
 }

@@ -292,3 +292,12 @@ export const NOTIFY_INTERVAL_MS: number = 10;
 
 /** How often, in ms, a reader makes sure that it still listens for NOTIFY; also how long that may take. */
 export const LISTEN_CHECK_INTERVAL_MS: number = 5_000;
+
+/** Keys that one call of a list's method is given. */
+export const MAX_LIST_KEYS: number = 10_000;
+
+/**
+ * Names in the `caches` stream that a process has neither as a cache nor as a
+ * group, and remembers to be no groups.
+ */
+export const MAX_UNKNOWN_NAMES: number = 10_000;

@@ -14,6 +14,7 @@ import {
   type LoggedTransaction,
 } from "../replication/transaction.ts";
 import {
+  type GroupJudge,
   TransactionApplier,
   type VisibilityGate,
 } from "../replication/transaction_applier.ts";
@@ -33,6 +34,7 @@ export interface ApplierParts {
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
+  readonly judge: GroupJudge;
 }
 
 /** Makes the applier that the options ask for. */
@@ -54,10 +56,10 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, position, logger, visible }: ApplierParts,
+    { caches, position, logger, visible, judge }: ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible);
+    super(caches, position, logger, visible, undefined, judge);
     this.#position = position;
     this.#spans = spans;
   }

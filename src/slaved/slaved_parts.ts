@@ -26,6 +26,7 @@ import { createLinks, type Link, openSources, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
+import { readGroups } from "../log/group_names.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -68,7 +69,13 @@ export function assembleSlaved<Database>(
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
   const applier = createApplier(
-    { caches, position, logger, visible: replica && replica.visible },
+    {
+      caches,
+      position,
+      logger,
+      visible: replica && replica.visible,
+      judge: async () => caches.judge(await readGroups(session)),
+    },
     options,
     identity,
   );
@@ -89,6 +96,7 @@ export function assembleSlaved<Database>(
     session,
     refresh: async () => {
       await refresh();
+      caches.forgetJudged();
       await identity.read();
     },
     applier,

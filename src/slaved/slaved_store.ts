@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CacheStats } from "../caches/keyed_cache.ts";
+import type { CacheStats } from "../caches/cache_stats.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {

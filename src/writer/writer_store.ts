@@ -6,7 +6,7 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
-import type { CacheStats } from "../caches/keyed_cache.ts";
+import type { CacheStats } from "../caches/cache_stats.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
@@ -128,7 +128,12 @@ export class WriterStore<Database> extends WriterCommands {
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeName(engine, options, holder);
+      const lease = await takeName(
+        engine,
+        options,
+        holder,
+        parts.caches.groupNames,
+      );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#parts.identity.read();
       await store.#parts.listeners.open();

@@ -7,9 +7,16 @@
 import type { Transaction } from "kysely";
 import type { CacheGroup } from "../caches/cache_groups.ts";
 import { expandGroup } from "../caches/cache_groups.ts";
-import { type CachedMethod, cacheNameOf } from "../caches/cached_method.ts";
+import {
+  type CachedMethod,
+  cacheNameOf,
+  type KeyArguments,
+  type KeyPrefix,
+  wireKeyOf,
+  wirePrefixOf,
+} from "../caches/cached_method.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
-import { checkKey } from "../caches/keyed_cache.ts";
+import { checkKey, type KeyArgument } from "../caches/key_parts.ts";
 import type { WriteSession } from "../database/engine.ts";
 import type { AggregateRef, EventDefinitions } from "../events/aggregate.ts";
 import type { EventInput, EventInputOf } from "../events/event.ts";
@@ -187,16 +194,41 @@ export class WriterTransaction<Database> {
    * Invalidates one entry of a cached method, in every process.
    *
    * @param method The method, of an attached store or of its class; or its cache's name.
-   * @param key The arguments of the entry.
+   * @param key The arguments of the entry: those that belong to the key, or all
+   *   of them where `keyOf` makes it.
    * @throws {HeadwaterError} `NOT_CACHED` if it has no cache, `KEY_INVALID` for what can't be a key.
    */
-  invalidate<Args extends readonly KeyPart[]>(
-    method: CachedMethod<Args> | string,
-    key: Readonly<Args>,
+  invalidate<Args extends readonly unknown[]>(
+    method: CachedMethod<Args>,
+    key: Readonly<KeyArguments<Args>> | Readonly<Args>,
+  ): void;
+  invalidate(cache: string, key: readonly KeyArgument[]): void;
+  invalidate(
+    cache: CachedMethod | string,
+    key: readonly KeyArgument[],
   ): void {
-    const name = cacheNameOf(method);
-    checkKey(name, key);
-    this.#invalidate(name, key);
+    this.#invalidate(cacheNameOf(cache), wireKeyOf(cache, key));
+  }
+
+  /**
+   * Invalidates all entries of a cached method whose arguments begin so, in
+   * every process.
+   *
+   * @param method A method decorated with `tree: true`; or its cache's name.
+   * @param prefix The first of the arguments; at least one.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if its cache is no tree,
+   *   `NOT_CACHED` if it has none, `KEY_INVALID` for what can't be a prefix.
+   */
+  invalidatePrefix<Args extends readonly unknown[]>(
+    method: CachedMethod<Args>,
+    prefix: Readonly<KeyPrefix<KeyArguments<Args>>>,
+  ): void;
+  invalidatePrefix(cache: string, prefix: readonly KeyArgument[]): void;
+  invalidatePrefix(
+    cache: CachedMethod | string,
+    prefix: readonly KeyArgument[],
+  ): void {
+    this.#invalidate(cacheNameOf(cache), wirePrefixOf(cache, prefix));
   }
 
   /**

@@ -6,10 +6,10 @@ import {
   defineCacheGroup,
   expandGroup,
 } from "../../src/caches/cache_groups.ts";
-import { setCacheName } from "../../src/caches/cached_method.ts";
+import { bindCache } from "../../src/caches/cached_method.ts";
 
 const getState = () => Promise.resolve();
-setCacheName(getState, "get_state");
+bindCache(getState, { name: "get_state", isTree: false });
 
 /** As in Synapse: the state of a room, for some of its members. */
 const state = defineCacheGroup(
@@ -46,7 +46,7 @@ t.test("expandGroup() refuses what no entry can have as a key", (t) => {
   const key = z.tuple([z.string()]);
   const wrong: [string, unknown][] = [
     ["a key that is no list", "!r"],
-    ["a part that is undefined", [undefined]],
+    ["a part that is no number", [NaN]],
     ["a part that is an object", [{}]],
   ];
   for (const [what, parts] of wrong) {

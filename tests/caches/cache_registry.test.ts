@@ -5,7 +5,7 @@ import t from "tap";
 import { z } from "zod";
 import { defineCacheGroup } from "../../src/caches/cache_groups.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
-import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { keyedCache } from "../support/caches.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
 
@@ -34,7 +34,7 @@ function makeRegistry(logger: Logger = silentLogger): {
 } {
   const registry = new CacheRegistry([room, broken, nested], logger);
   const caches = ["state", "members", "summary"].map((name) =>
-    new KeyedCache(name, 100)
+    keyedCache(name, { maxEntries: 100 })
   );
   for (const cache of caches) {
     registry.register(cache);
@@ -124,7 +124,7 @@ t.test("CacheRegistry.flush() clears every cache", (t) => {
 
 t.test("CacheRegistry: an invalidation means every cache of its name", (t) => {
   const registry = new CacheRegistry([], silentLogger);
-  const caches = [1, 2, 3].map(() => new KeyedCache("c", 10));
+  const caches = [1, 2, 3].map(() => keyedCache("c", { maxEntries: 10 }));
   for (const cache of caches) {
     registry.register(cache);
     for (const parts of FILLED) void cache.load(parts, () => Promise.resolve());
@@ -137,7 +137,7 @@ t.test("CacheRegistry: an invalidation means every cache of its name", (t) => {
 
 t.test("CacheRegistry: one name is one cache or one group", (t) => {
   const { registry } = makeRegistry();
-  t.throws(() => registry.register(new KeyedCache("room", 1)), {
+  t.throws(() => registry.register(keyedCache("room", { maxEntries: 1 })), {
     code: "INVALID_ARGUMENT",
     message:
       'Cannot attach cache "room": a cache group has that name; rename one',

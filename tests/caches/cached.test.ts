@@ -96,7 +96,7 @@ t.test("@cached: what is thrown is a rejection, and not kept", async (t) => {
 t.test("@cached: arguments that can't be a key are a rejection", async (t) => {
   const { store, caches } = attach(Rooms);
   const call = store.getRoom as unknown as (id: unknown) => Promise<unknown>;
-  for (const id of [undefined, NaN, {}, 1n, Symbol("s"), new Date(0)]) {
+  for (const id of [NaN, {}, () => 1, Symbol("s"), new Date(0)]) {
     await t.rejects(call(id), { code: "KEY_INVALID" });
   }
   t.equal(store.loads.length, 0);

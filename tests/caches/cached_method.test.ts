@@ -2,14 +2,14 @@
 
 import t from "tap";
 import {
+  bindCache,
   type CachedMethod,
   cacheNameOf,
-  setCacheName,
 } from "../../src/caches/cached_method.ts";
 
 t.test("cacheNameOf() takes a name, or a method that has a cache", (t) => {
   const method = () => Promise.resolve();
-  setCacheName(method, "get_user");
+  bindCache(method, { name: "get_user", isTree: false });
   t.equal(cacheNameOf(method), "get_user");
   t.equal(cacheNameOf("any name"), "any name");
   t.end();

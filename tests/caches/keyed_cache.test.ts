@@ -3,7 +3,7 @@
 
 import process from "node:process";
 import t from "tap";
-import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { keyedCache } from "../support/caches.ts";
 import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
 import { seeded } from "../support/seeded.ts";
@@ -33,7 +33,7 @@ const KEYS: readonly (readonly KeyPart[])[] = [
 ];
 
 t.test("KeyedCache tells every key from every other one", async (t) => {
-  const cache = new KeyedCache("c", 100);
+  const cache = keyedCache("c", { maxEntries: 100 });
   for (const key of KEYS) {
     const text = JSON.stringify(key);
     t.equal(cache.get(key), undefined, `${text} is new`);
@@ -51,7 +51,7 @@ t.test("KeyedCache tells every key from every other one", async (t) => {
 
 t.test("KeyedCache.invalidateOne() is invalidate() of one part", (t) => {
   for (const part of ["a", "", 1, 0, true, false, null]) {
-    const cache = new KeyedCache("c", 10);
+    const cache = keyedCache("c", { maxEntries: 10 });
     void cache.load([part], () => Promise.resolve(1));
     void cache.load([part, part], () => Promise.resolve(2));
     cache.invalidateOne(part);
@@ -64,7 +64,7 @@ t.test("KeyedCache.invalidateOne() is invalidate() of one part", (t) => {
 });
 
 t.test("KeyedCache.load() keeps the load itself, from its beginning", async (t) => {
-  const cache = new KeyedCache("c", 10);
+  const cache = keyedCache("c", { maxEntries: 10 });
   const { promise, resolve } = deferred<number>();
   t.equal(cache.load(["a"], () => promise), promise);
   t.equal(cache.get(["a"]), promise);
@@ -74,7 +74,7 @@ t.test("KeyedCache.load() keeps the load itself, from its beginning", async (t) 
 });
 
 t.test("KeyedCache.load() doesn't keep what fails", async (t) => {
-  const cache = new KeyedCache("c", 10);
+  const cache = keyedCache("c", { maxEntries: 10 });
   for (const key of [["a"], ["a", "b"], [null], []]) {
     const failing = cache.load(key, () => Promise.reject(new RangeError("no")));
     t.equal(cache.get(key), failing, "shared while it runs");
@@ -89,7 +89,7 @@ t.test("KeyedCache.load() doesn't keep what fails", async (t) => {
 });
 
 t.test("KeyedCache: a load that fails late leaves its successor alone", async (t) => {
-  const cache = new KeyedCache("c", 10);
+  const cache = keyedCache("c", { maxEntries: 10 });
   for (const key of [["a"], ["a", "b"]]) {
     const first = deferred<number>();
     const failing = cache.load(key, () => first.promise);
@@ -102,14 +102,12 @@ t.test("KeyedCache: a load that fails late leaves its successor alone", async (t
 });
 
 t.test("KeyedCache.load() refuses what can't be a key, and starts nothing", (t) => {
-  const cache = new KeyedCache("getUser", 10);
+  const cache = keyedCache("getUser", { maxEntries: 10 });
   const bad: [unknown, string][] = [
-    [undefined, "undefined"],
     [NaN, "NaN"],
     [Infinity, "Infinity"],
     [{}, "an object"],
     [["a"], "an object"],
-    [1n, "1"],
     [Symbol("s"), "Symbol(s)"],
   ];
   for (const [part, shown] of bad) {
@@ -124,7 +122,7 @@ t.test("KeyedCache.load() refuses what can't be a key, and starts nothing", (t) 
           code: "KEY_INVALID",
           message:
             `Cannot use argument ${key.length} of "getUser" as a key: it is ${shown}; ` +
-            "give a string, a finite number, a boolean or null",
+            "give a string, a finite number, a bigint, a boolean, null or undefined",
         },
         shown,
       );
@@ -136,7 +134,7 @@ t.test("KeyedCache.load() refuses what can't be a key, and starts nothing", (t) 
 
 t.test("KeyedCache() refuses a maxEntries that is no positive integer", (t) => {
   for (const maxEntries of [0, -1, 1.5, NaN, Infinity, "5"]) {
-    t.throws(() => new KeyedCache("c", maxEntries as number), {
+    t.throws(() => keyedCache("c", { maxEntries: maxEntries as number }), {
       code: "INVALID_ARGUMENT",
       message:
         `Cannot create cache "c": maxEntries is ${maxEntries}; give a positive integer`,
@@ -155,7 +153,7 @@ t.test("KeyedCache behaves like a Map in the order of use", async (t) => {
 });
 
 t.test("KeyedCache keeps nothing of the entries that went", async (t) => {
-  const cache = new KeyedCache("c", 10);
+  const cache = keyedCache("c", { maxEntries: 10 });
   const padding = "x".repeat(20_000);
   const before = process.memoryUsage().heapUsed;
   for (let number = 0; number < 20_000; number += 1) {
@@ -184,7 +182,7 @@ async function compareWithModel(
 ): Promise<string | undefined> {
   const random = seeded(seed);
   const maxEntries = 1 + random.below(KEYS.length + 2);
-  const cache = new KeyedCache("c", maxEntries);
+  const cache = keyedCache("c", { maxEntries: maxEntries });
   const model: Model = {
     entries: new Map(),
     hits: 0,
@@ -235,7 +233,24 @@ async function compareWithModel(
       evictions: model.evictions,
       invalidations: model.invalidations,
     };
-    const actual = JSON.stringify(cache.stats);
+    const {
+      name,
+      entries,
+      maxEntries: max,
+      hits,
+      misses,
+      evictions,
+      invalidations,
+    } = cache.stats;
+    const actual = JSON.stringify({
+      name,
+      entries,
+      maxEntries: max,
+      hits,
+      misses,
+      evictions,
+      invalidations,
+    });
     if (actual !== JSON.stringify(expected)) {
       return `stats at ${step}: ${actual}, not ${JSON.stringify(expected)}`;
     }

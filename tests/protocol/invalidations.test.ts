@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
-import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { keyedCache } from "../support/caches.ts";
 import { formatCachesRow } from "../../src/protocol/caches_row.ts";
 import { formatCommand, parseCommand } from "../../src/protocol/codec.ts";
 import type {
@@ -194,7 +194,7 @@ t.test("applied together, keys mean what they mean one by one", (t) => {
 function open(isTwice: boolean, entries: readonly KeyPart[][]): CacheRegistry {
   const registry = new CacheRegistry([], silentLogger);
   for (let count = isTwice ? 2 : 1; count > 0; count -= 1) {
-    const cache = new KeyedCache("f", 10);
+    const cache = keyedCache("f", { maxEntries: 10 });
     registry.register(cache);
     for (const parts of entries) {
       void cache.load(parts, () => Promise.resolve());

@@ -5,7 +5,7 @@ import t from "tap";
 import { z } from "zod";
 import { defineCacheGroup } from "../../mod.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
-import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { keyedCache } from "../support/caches.ts";
 import { formatCachesRow } from "../../src/protocol/caches_row.ts";
 import { readCachesRow } from "../../src/protocol/caches_row.ts";
 import { Coalescer } from "../../src/replication/coalescer.ts";
@@ -35,7 +35,7 @@ const KEYS: KeyPart[][] = [
 function makeCaches() {
   const registry = new CacheRegistry([group], silentLogger);
   const caches = ["one", "two", 'odd "name'].map((name) => {
-    const cache = new KeyedCache(name, 1_000);
+    const cache = keyedCache(name, { maxEntries: 1_000 });
     registry.register(cache);
     return cache;
   });

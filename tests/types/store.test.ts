@@ -4,6 +4,7 @@
 
 import t from "tap";
 import { z } from "zod";
+import { cachedList } from "../../src/caches/mod.ts";
 import {
   cached,
   defineCacheGroup,
@@ -37,10 +38,44 @@ class Users extends Store<Database> {
     return await Promise.resolve(filter.name);
   }
 
-  // @ts-expect-error -- an absent argument can't be part of a key
   @cached({ maxEntries: 10 })
   async findMaybe(name?: string): Promise<string | undefined> {
     return await Promise.resolve(name);
+  }
+
+  @cached({ maxEntries: 10, tree: true, uncachedArgs: [1] })
+  async findIn(
+    room: string,
+    _signal: AbortSignal,
+    userId: bigint,
+    limit?: number,
+  ): Promise<string> {
+    return await Promise.resolve(`${room}${userId}${limit}`);
+  }
+
+  @cached({ maxEntries: 10, keyOf: (user: { id: string }) => user.id })
+  async findOf(user: { id: string }): Promise<string> {
+    return await Promise.resolve(user.id);
+  }
+
+  // @ts-expect-error -- keyOf takes other arguments than the method has
+  @cached({ maxEntries: 10, keyOf: (user: { id: number }) => user.id })
+  async findOther(user: { id: string }): Promise<string> {
+    return await Promise.resolve(user.id);
+  }
+
+  @cachedList({ of: "getUser" })
+  async getUsers(
+    ids: readonly string[],
+    version: number,
+  ): Promise<ReadonlyMap<string, string>> {
+    return await Promise.resolve(new Map([[String(ids[0]), `${version}`]]));
+  }
+
+  // @ts-expect-error -- a list's method says what it found by item
+  @cachedList({ of: "getUser" })
+  async getAll(ids: readonly string[], _version: number): Promise<string[]> {
+    return await Promise.resolve([...ids]);
   }
 
   // @ts-expect-error -- only what gives a promise can be shared while it loads
@@ -80,8 +115,23 @@ const room = defineCacheGroup("room", z.tuple([z.string()]), ([id]) => [
 function invalidate(txn: WriterTransaction<Database>, users: Users): void {
   txn.invalidate(users.getUser, ["bob", 1]);
   txn.invalidate("any name", ["bob", 1, null, true]);
+  txn.invalidate(users.findMaybe, []);
+  txn.invalidate(users.findMaybe, [undefined]);
+  txn.invalidate(users.findIn, ["!room", 1n]);
+  txn.invalidate(users.findIn, ["!room", 1n, 5]);
+  txn.invalidate(users.findOf, [{ id: "bob" }]);
+  txn.invalidatePrefix(users.findIn, ["!room"]);
+  txn.invalidatePrefix(users.findIn, ["!room", 1n]);
   txn.invalidateAll(users.getUser);
   txn.invalidateGroup(room, ["!room"]);
+  // @ts-expect-error -- the signal is no part of the key
+  txn.invalidate(users.findIn, ["!room", "signal", 1n]);
+  // @ts-expect-error -- a prefix has one part at least
+  txn.invalidatePrefix(users.findIn, []);
+  // @ts-expect-error -- the wrong type
+  txn.invalidatePrefix(users.findIn, [5]);
+  // @ts-expect-error -- the wrong type in the second place
+  txn.invalidatePrefix(users.findIn, ["!room", 1]);
   // @ts-expect-error -- a part too few
   txn.invalidate(users.getUser, ["bob"]);
   // @ts-expect-error -- a part too many

@@ -1,0 +1,39 @@
+/**
+ * What caches count.
+ *
+ * @module
+ */
+
+/** What a cache has done so far. */
+export interface CacheStats {
+  /** The cache's name on the wire. */
+  readonly name: string;
+  /** Entries it holds now, those still loading included. */
+  readonly entries: number;
+  /** Entries it may hold; `undefined` if only bytes bound it. */
+  readonly maxEntries: number | undefined;
+  /** Bytes it takes, where they are counted: with `maxBytes`, or `cacheMemory`. */
+  readonly bytes: number | undefined;
+  /** Bytes it may take. */
+  readonly maxBytes: number | undefined;
+  /** Calls that found their entry. */
+  readonly hits: number;
+  /** Calls that did not, and loaded. */
+  readonly misses: number;
+  /** Entries that had to go for lack of room. */
+  readonly evictions: number;
+  /** Entries that were dropped as wrong: by key, by group, or with the whole cache. */
+  readonly invalidations: number;
+  /** Entries that went because their time was over. */
+  readonly expirations: number;
+  /** Loads that ended after their entry had gone, and were not kept. */
+  readonly fenced: number;
+  /** Loads that failed. */
+  readonly failures: number;
+  /** Loads that run now. */
+  readonly loading: number;
+  /** How long loads took, in ms: half of them at most; `undefined` before the first. */
+  readonly loadMsP50: number | undefined;
+  /** How long loads took, in ms: 99 of 100 at most. */
+  readonly loadMsP99: number | undefined;
+}

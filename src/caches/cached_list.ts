@@ -1,0 +1,228 @@
+/**
+ * Loading many entries of one cache at once.
+ *
+ * @module
+ */
+
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { MAX_LIST_KEYS } from "../runtime/limits.ts";
+import { type Deferred, deferred } from "../runtime/waiting.ts";
+import type { CacheableMethod, CachesOwner } from "./cached.ts";
+import { cacheBindingOf, type CachedMethod } from "./cached_method.ts";
+import { isCount } from "./cache_options.ts";
+import { checkKey, type KeyArgument } from "./key_parts.ts";
+import type { KeyedCache } from "./keyed_cache.ts";
+
+/** Options of {@linkcode cachedList}. */
+export interface CachedListOptions {
+  /** The name of the method that loads one entry, and has the cache. */
+  readonly of: string;
+
+  /**
+   * How many keys one load is given at most; more are loaded in several.
+   *
+   * @default {10_000}
+   */
+  readonly maxKeys?: number | undefined;
+}
+
+/** A list's argument: the one that there are many of. */
+type KeyList = readonly KeyArgument[];
+
+/** A method with one list among its arguments, whose result says what it found. */
+type ListMethod<
+  This,
+  Args extends readonly (KeyArgument | KeyList)[],
+  Key extends KeyArgument,
+  Value,
+> = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
+
+/**
+ * Gives a method that loads many entries the cache of the method that loads one.
+ *
+ * - One argument is the list; in its place the single method has one of its
+ *   items. The others are the same.
+ * - What is cached, or being loaded, is served; the rest is loaded in one call,
+ *   each key once. The method is called with a list of those.
+ * - The method returns what it found by item; what it leaves out is kept as
+ *   `undefined`: it says that there is nothing.
+ * - Entries are kept, invalidated and fenced one by one.
+ *
+ * @param options The single method.
+ * @returns A standard (TC39) method decorator.
+ *
+ * @example Usage
+ * ```ts
+ * import { cached, Store } from "headwater";
+ * import { cachedList } from "headwater/caches";
+ *
+ * interface Database {
+ *   users: { id: string; name: string };
+ * }
+ *
+ * class Users extends Store<Database> {
+ *   @cached({ maxEntries: 50_000 })
+ *   async getName(id: string): Promise<string | undefined> {
+ *     return (await this.getNames([id])).get(id);
+ *   }
+ *
+ *   @cachedList({ of: "getName" })
+ *   async getNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+ *     const rows = await this.db.selectFrom("users").select(["id", "name"])
+ *       .where("id", "in", [...ids]).execute();
+ *     return new Map(rows.map(({ id, name }) => [id, name]));
+ *   }
+ * }
+ * ```
+ */
+export function cachedList(options: CachedListOptions): <
+  This extends CachesOwner,
+  Args extends readonly (KeyArgument | KeyList)[],
+  Key extends KeyArgument,
+  Value,
+>(
+  method: ListMethod<This, Args, Key, Value>,
+  context: ClassMethodDecoratorContext<
+    This,
+    ListMethod<This, Args, Key, Value>
+  >,
+) => ListMethod<This, Args, Key, Value> {
+  const { of, maxKeys = MAX_LIST_KEYS } = options;
+  if (!isCount(maxKeys)) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot load lists of "${of}": maxKeys is ${maxKeys}; give a positive integer`,
+    );
+  }
+  return (method) =>
+    function (...args) {
+      const load = (...given: typeof args) =>
+        Reflect.apply(method, this, given);
+      return loadList(singleOf(this, of), load, args, maxKeys);
+    };
+}
+
+/**
+ * Gives a function that loads many entries the cache of a cached function.
+ *
+ * @param single A function that `cachedFunction` has made, or a decorated method.
+ * @param load Loads what isn't cached.
+ * @param options How much one load may be asked for.
+ * @returns The function with the cache before it.
+ * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache.
+ */
+export function cachedListFunction<
+  Args extends readonly (KeyArgument | KeyList)[],
+  Key extends KeyArgument,
+  Value,
+>(
+  single: CachedMethod,
+  load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
+  { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys"> = {},
+): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
+  const cache = cacheOf(single, single.name);
+  return (...args) => loadList(cache, load, args, maxKeys);
+}
+
+function singleOf(owner: object, property: string): KeyedCache {
+  return cacheOf(Reflect.get(owner, property), property);
+}
+
+function cacheOf(method: unknown, name: string): KeyedCache {
+  const { cache, keyOf } = cacheBindingOf(method as CachedMethod);
+  if (cache !== undefined && keyOf === undefined) return cache;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot load a list of ${quote(name)}: ` +
+      (cache === undefined
+        ? "it is not attached to a store"
+        : "its keys are made by keyOf"),
+  );
+}
+
+async function loadList<
+  Args extends readonly (KeyArgument | KeyList)[],
+  Key extends KeyArgument,
+  Value,
+>(
+  cache: KeyedCache,
+  load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
+  args: Args,
+  maxKeys: number,
+): Promise<ReadonlyMap<Key, Value>> {
+  const at = args.findIndex((argument) => Array.isArray(argument));
+  if (at < 0) throw noList(cache.name);
+  const keyOf = (item: unknown) =>
+    args.map((argument, index) => index === at ? item : argument) as KeyList;
+  const list = args[at] as unknown as readonly Key[];
+  // Before the first load: what is begun must come to an end.
+  for (const item of list) checkKey(cache.name, keyOf(item));
+  const entries = new Map<Key, Promise<Value | undefined>>();
+  const missing = new Map<Key, Deferred<Value | undefined>>();
+  for (const item of list) {
+    if (entries.has(item)) continue;
+    const key = keyOf(item);
+    let entry = cache.get(key) as Promise<Value | undefined> | undefined;
+    if (entry === undefined) {
+      const loading = deferred<Value | undefined>();
+      entry = cache.load(key, () => loading.promise);
+      missing.set(item, loading);
+    }
+    entries.set(item, entry);
+  }
+  const items = [...missing.keys()];
+  for (let from = 0; from < items.length; from += maxKeys) {
+    const some = items.slice(from, from + maxKeys);
+    const given = args.with(
+      at,
+      some as unknown as KeyList,
+    ) as readonly unknown[];
+    void settle(cache.name, () => load(...given as Args), some, missing);
+  }
+  return await collect(entries);
+}
+
+/** Loads some entries, and ends the loads that wait for them. */
+async function settle<Key, Value>(
+  name: string,
+  load: () => Promise<ReadonlyMap<Key, Value>>,
+  items: readonly Key[],
+  missing: ReadonlyMap<Key, Deferred<Value | undefined>>,
+): Promise<void> {
+  try {
+    const found = await load();
+    if (!(found instanceof Map)) throw noMap(name);
+    for (const item of items) missing.get(item)?.resolve(found.get(item));
+  } catch (error) {
+    for (const item of items) missing.get(item)?.reject(error);
+  }
+}
+
+async function collect<Key, Value>(
+  entries: ReadonlyMap<Key, Promise<Value | undefined>>,
+): Promise<ReadonlyMap<Key, Value>> {
+  const found = new Map<Key, Value>();
+  const values = await Promise.all(entries.values());
+  let index = 0;
+  for (const item of entries.keys()) {
+    const value = values[index];
+    if (value !== undefined && value !== null) found.set(item, value);
+    index += 1;
+  }
+  return found;
+}
+
+function noList(name: string): HeadwaterError {
+  return new HeadwaterError(
+    "KEY_INVALID",
+    `Cannot load a list of "${name}": none of the arguments is an array`,
+  );
+}
+
+function noMap(name: string): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot load a list of "${name}": the method gave no Map; ` +
+      "return a Map from each item that was found to its value",
+  );
+}

@@ -102,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 4,
     patches: [[
       "caches/keyed_cache.js",
-      "loading.then(undefined, () => {",
-      "loading.then(() => void this.#entries.set(single ?? this.#trie.use(kept), loading), () => {",
+      "else\n                this.#fenced += 1;",
+      "else\n                this.#entries.set(this.#entries.use(parts), loading, bytes);",
     ]],
   },
   {
@@ -129,8 +129,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 5,
     patches: [[
       APPLIER,
-      "this.#invalidate(transaction);\n        let isHandled",
-      "queueMicrotask(() => this.#invalidate(transaction));\n        let isHandled",
+      "this.#invalidate(transaction);\n        return this.#caches.hasUnjudged",
+      "queueMicrotask(() => this.#invalidate(transaction));\n        return this.#caches.hasUnjudged",
     ]],
   },
   {

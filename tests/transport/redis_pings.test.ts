@@ -22,11 +22,12 @@ t.test("redisPingIntervalMs", { skip: noRedis }, async (t) => {
   };
   const asks = async (t: Test, asker: Asker) => {
     const before = await pings();
-    await until("Redis is asked", async () => await pings() >= before + 3);
+    await until("Redis is asked", async () => await pings() > before);
     await asker.close();
     t.pass("it asks");
   };
-  const often = { redisPingIntervalMs: 20 };
+  // It is also how long the answer may take.
+  const often = { redisPingIntervalMs: 500 };
 
   await t.test("of a writer", async (t) => {
     await asks(t, await WriterStore.open({ database, listen, ...often }));

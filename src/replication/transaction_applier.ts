@@ -5,6 +5,7 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
@@ -12,6 +13,7 @@ import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
+import { markChanges } from "./change_filler.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import { invalidRow, parseRow } from "./row_errors.ts";
 import {
@@ -64,6 +66,7 @@ export class TransactionApplier {
   readonly #visible: VisibilityGate | undefined;
   readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
+  readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
@@ -78,6 +81,7 @@ export class TransactionApplier {
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
    * @param judge Looks up names that may be those of groups.
+   * @param changes Is told what changes, with the invalidations.
    */
   constructor(
     caches: CacheRegistry,
@@ -86,6 +90,7 @@ export class TransactionApplier {
     visible?: VisibilityGate,
     clock: Clock = systemClock,
     judge?: GroupJudge,
+    changes?: ChangeRegistry,
   ) {
     this.#caches = caches;
     this.#position = position;
@@ -93,6 +98,7 @@ export class TransactionApplier {
     this.#visible = visible;
     this.#clock = clock;
     this.#judge = judge;
+    this.#changes = changes;
   }
 
   /** What has been taken in so far. */
@@ -250,6 +256,7 @@ export class TransactionApplier {
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
+    for (const each of transactions) markChanges(this.#changes, each);
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
       const handled = this.#handle(transaction);
@@ -260,16 +267,16 @@ export class TransactionApplier {
   }
 
   /**
-   * What somebody handles, though he may have begun to while it was read;
-   * `undefined` if some of it is gone.
+   * What somebody handles, though he may have begun to while it was read, and
+   * what fills change caches; `undefined` if some of it is gone.
    */
   async #readHandled(
     step: LoggedStep,
   ): Promise<readonly LoggedTransaction[] | undefined> {
     while (true) {
-      const streams = this.handledStreams.filter((stream) =>
-        step.rowsByStream.has(stream)
-      );
+      const wanted = this.#changes?.streams ?? [];
+      const streams = [...new Set([...this.handledStreams, ...wanted])]
+        .filter((stream) => step.rowsByStream.has(stream));
       const read = streams.length === 0 ? [] : await step.read(streams);
       if (!await step.isWhole()) return undefined;
       if (
@@ -332,7 +339,8 @@ export class TransactionApplier {
     else return handled.then(() => this.#finish(instance, token));
   }
 
-  #invalidate({ records, invalidations = [] }: LoggedTransaction): void {
+  #invalidate(transaction: LoggedTransaction): void {
+    const { records, invalidations = [] } = transaction;
     for (const { name, keys } of invalidations) {
       this.#caches.applyAll(name, keys);
     }
@@ -342,6 +350,7 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
+    markChanges(this.#changes, transaction);
   }
 
   #finish(instance: string, token: Token): void {

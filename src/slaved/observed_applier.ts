@@ -5,6 +5,7 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
@@ -31,6 +32,7 @@ import type { SlavedStoreOptions } from "./slaved_options.ts";
 /** What an applier works with. */
 export interface ApplierParts {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
@@ -56,10 +58,10 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, position, logger, visible, judge }: ApplierParts,
+    { caches, changes, position, logger, visible, judge }: ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible, undefined, judge);
+    super(caches, position, logger, visible, undefined, judge, changes);
     this.#position = position;
     this.#spans = spans;
   }

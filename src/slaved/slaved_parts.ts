@@ -5,7 +5,9 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { ChangeFiller } from "../replication/change_filler.ts";
 import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
@@ -35,6 +37,7 @@ import { WriterCalls } from "./writer_calls.ts";
 /** The parts, each of which knows those that it works with. */
 export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
   readonly identity: LogIdentity;
@@ -55,7 +58,7 @@ export interface SlavedParts<Database> {
 export function assembleSlaved<Database>(
   options: SlavedStoreOptions,
   engine: ReadEngine<Database>,
-  { caches, streams, wireNames }: Declarations,
+  { caches, changes, streams, wireNames }: Declarations,
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
@@ -71,6 +74,7 @@ export function assembleSlaved<Database>(
   const applier = createApplier(
     {
       caches,
+      changes,
       position,
       logger,
       visible: replica && replica.visible,
@@ -88,6 +92,7 @@ export function assembleSlaved<Database>(
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
       caches.flush();
+      changes?.forget(position.current);
       replacements += 1;
     }
     return replacements;
@@ -104,6 +109,7 @@ export function assembleSlaved<Database>(
     position,
     history,
     lag,
+    changes: changes && new ChangeFiller(session, changes),
     maxCatchUpKeys: options.maxCatchUpKeys,
     onProgress: options.onProgress,
     clock,
@@ -117,6 +123,7 @@ export function assembleSlaved<Database>(
   });
   return {
     caches,
+    changes,
     position,
     lag,
     identity,

@@ -15,6 +15,7 @@ import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import { markChanges } from "./change_filler.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import type { VisibilityGate } from "./replica_gate.ts";
 import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
@@ -29,13 +30,6 @@ import {
   type LoggedStep,
   type LoggedTransaction,
 } from "./transaction.ts";
-
-/** Resolves once what a transaction wrote can be read. */
-export type VisibilityGate = (
-  instance: string,
-  token: Token,
-  isRewound?: boolean,
-) => Promise<void>;
 
 /** Tells the registry which names of those that it has not got are groups'. */
 export type GroupJudge = () => Promise<void>;

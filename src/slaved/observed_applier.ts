@@ -9,6 +9,7 @@ import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
+import type { VisibilityGate } from "../replication/replica_gate.ts";
 import {
   CACHES_STREAM,
   type LoggedStep,
@@ -17,7 +18,6 @@ import {
 import {
   type GroupJudge,
   TransactionApplier,
-  type VisibilityGate,
 } from "../replication/transaction_applier.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { applications } from "../telemetry/channels.ts";

@@ -5,7 +5,6 @@
  */
 
 import { HeadwaterError } from "../runtime/errors.ts";
-import type { CacheMemory } from "./cache_memory.ts";
 import {
   type CacheLimits,
   type CheckedLimits,
@@ -13,6 +12,7 @@ import {
   type ResizableLimits,
 } from "./cache_options.ts";
 import type { TableBounds } from "./entry_table.ts";
+import type { MemoryBudget } from "./memory_budget.ts";
 
 /** What bounds a cache. */
 export interface BoundsOptions extends CacheLimits {
@@ -21,7 +21,7 @@ export interface BoundsOptions extends CacheLimits {
   /** Whether its bytes are counted, though it has no bound of its own. */
   readonly countsBytes?: boolean | undefined;
   /** What it shares with other caches; then its bytes are counted. */
-  readonly memory?: CacheMemory | undefined;
+  readonly memory?: MemoryBudget | undefined;
   /** What its bounds are multiplied with. */
   readonly factor?: number | undefined;
 }

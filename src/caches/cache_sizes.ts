@@ -4,13 +4,14 @@
  * @module
  */
 
-import type { ByteSize } from "../runtime/bytes.ts";
+import { type ByteSize, toBytes } from "../runtime/bytes.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { type Random, systemRandom } from "../runtime/random.ts";
 import { type CacheFactorOptions, CacheFactors } from "./cache_factors.ts";
-import { CacheMemory } from "./cache_memory.ts";
+import { budgetOf, CacheMemory } from "./cache_memory.ts";
 import type { ResizableLimits } from "./cache_options.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
+import type { MemoryBudget } from "./memory_budget.ts";
 
 /** How much all caches of a store may hold. */
 export interface CacheSizeOptions extends CacheFactorOptions {
@@ -39,7 +40,7 @@ export interface ResizeCachesOptions extends CacheFactorOptions {
 /** What sizes the caches of one store. */
 export class CacheSizes {
   readonly factors: CacheFactors;
-  readonly memory: CacheMemory | undefined;
+  readonly memory: MemoryBudget | undefined;
   readonly random: Random;
 
   /**
@@ -57,10 +58,10 @@ export class CacheSizes {
   ) {
     const { cacheMemory } = options;
     this.factors = new CacheFactors(options, variables);
-    this.memory = cacheMemory === undefined ||
-        cacheMemory instanceof CacheMemory
-      ? cacheMemory
-      : new CacheMemory(cacheMemory);
+    const isGiven = cacheMemory === undefined ||
+      cacheMemory instanceof CacheMemory;
+    const memory = isGiven ? cacheMemory : new CacheMemory(cacheMemory);
+    this.memory = memory && budgetOf(memory);
     this.random = random;
   }
 
@@ -96,7 +97,10 @@ export class CacheSizes {
 
   #prepareMemory(size: ByteSize): () => void {
     const { memory } = this;
-    if (memory !== undefined) return memory.prepare(size);
+    const maxBytes = toBytes(size, "cacheMemory");
+    if (memory !== undefined) {
+      return () => memory.resize(maxBytes, memory.minShare);
+    }
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
       `Cannot give caches ${size} to share: they have not counted their bytes; ` +

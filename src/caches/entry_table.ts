@@ -6,7 +6,6 @@
 
 import { LRUCache } from "lru-cache";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import type { CacheMemory, MemoryMember } from "./cache_memory.ts";
 import { EpochMark, EpochMarks, MARK_VALUE, MAX_MARKS } from "./epoch_marks.ts";
 import {
   countParts,
@@ -15,6 +14,7 @@ import {
   otherMeaning,
 } from "./key_parts.ts";
 import { KeyTrie, type TrieKey } from "./key_trie.ts";
+import type { MemoryBudget, MemoryMember } from "./memory_budget.ts";
 
 /** A single part stands for itself; `null`, longer and empty lists for their trie key. */
 export type EntryKey = NonNullable<KeyArgument> | TrieKey;
@@ -43,7 +43,7 @@ export interface TableOwner {
 export class EntryTable implements MemoryMember {
   readonly #isTree: boolean;
   readonly #owner: TableOwner;
-  readonly #memory: CacheMemory | undefined;
+  readonly #memory: MemoryBudget | undefined;
   readonly #marks = new EpochMarks();
   #bounds: TableBounds;
   #trie = new KeyTrie();
@@ -66,7 +66,7 @@ export class EntryTable implements MemoryMember {
   constructor(
     bounds: TableBounds,
     owner: TableOwner,
-    memory?: CacheMemory | undefined,
+    memory?: MemoryBudget | undefined,
   ) {
     this.#bounds = bounds;
     this.#isTree = bounds.isTree;

@@ -1,7 +1,7 @@
 // One amount of memory for many caches.
 
 import t from "tap";
-import { CacheMemory } from "../../src/caches/cache_memory.ts";
+import { budgetOf, CacheMemory } from "../../src/caches/cache_memory.ts";
 import type { CacheLimits } from "../../src/caches/cache_options.ts";
 import type { KeyedCache } from "../../src/caches/keyed_cache.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -18,7 +18,9 @@ function member(
 ): KeyedCache {
   const sizeOf = (value: unknown) => value as number;
   const all = { maxEntries: 10_000, sizeOf, ...limits };
-  return keyedCache(name, all, systemClock, { memory });
+  return keyedCache(name, all, systemClock, {
+    memory: budgetOf(memory),
+  });
 }
 
 /** Asks for entries of one size; says how many were there. */

@@ -4,7 +4,7 @@
 import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CacheMemory } from "../../src/caches/cache_memory.ts";
+import { budgetOf, CacheMemory } from "../../src/caches/cache_memory.ts";
 import { KeyedCache } from "../../src/caches/keyed_cache.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
@@ -101,7 +101,7 @@ async function churn(operations: number, random: Seeded): Promise<void> {
       name: `c${number}`,
       clock: systemClock,
       logger: silentLogger,
-      memory,
+      memory: budgetOf(memory),
       maxEntries: 5_000,
       tree: number === 2,
       ttlMs: number === 3 ? 5 : undefined,

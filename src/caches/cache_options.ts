@@ -92,7 +92,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
   ) {
     refuse(`maxEntries is ${maxEntries}`, "give a positive integer");
   }
-  if (ttlMs !== undefined && !(ttlMs > 0)) {
+  if (ttlMs !== undefined && !isTime(ttlMs)) {
     refuse(`ttlMs is ${ttlMs}`, "give a positive number of ms");
   }
   const negativeTtlMs = typeof negative === "object"
@@ -100,7 +100,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     : negative
     ? undefined
     : 0;
-  if (typeof negative === "object" && !(negative.ttlMs > 0)) {
+  if (typeof negative === "object" && !isTime(negative.ttlMs)) {
     refuse(
       `negative.ttlMs is ${negative.ttlMs}`,
       "give a positive number of ms, or negative: false",
@@ -116,6 +116,10 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     negativeTtlMs,
     isTree: limits.tree ?? false,
   };
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === "number" && value > 0;
 }
 
 /** Whether a bound is one. */

@@ -130,7 +130,7 @@ export class EntryTable {
     const kept = this.#entries.dump();
     this.#bounds = { ...bounds, isTree: this.#isTree };
     this.#entries = this.#create();
-    this.#entries.load(kept);
+    for (const [key, { value, size = 1 }] of kept) this.set(key, value, size);
   }
 
   get #countsBytes(): boolean {

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import {
@@ -216,6 +216,13 @@ export class KeyedCache {
   resize(bounds: Pick<CacheLimits, "maxEntries" | "maxBytes">): void {
     const changed = { ...this.#options, ...this.#limits, ...bounds };
     const { maxEntries, maxBytes } = checkLimits(this.name, changed);
+    if (maxBytes !== undefined && !this.#countsBytes) {
+      throw new HeadwaterError(
+        "INVALID_ARGUMENT",
+        `Cannot bound cache "${this.name}" to ${maxBytes} bytes: they have not ` +
+          "been counted so far; give it maxBytes from the beginning",
+      );
+    }
     this.#limits = { ...this.#limits, maxEntries, maxBytes };
     this.#entries.resize(this.#bounds);
   }

@@ -8,7 +8,7 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
-import { cacheBindingOf, type CachedMethod } from "./cached_method.ts";
+import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
@@ -87,18 +87,14 @@ export function cachedList(options: CachedListOptions): <
     ListMethod<This, Args, Key, Value>
   >,
 ) => ListMethod<This, Args, Key, Value> {
-  const { of, maxKeys = MAX_LIST_KEYS } = options;
-  if (!isCount(maxKeys)) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot load lists of "${of}": maxKeys is ${maxKeys}; give a positive integer`,
-    );
-  }
+  const { of } = options;
+  const maxKeys = checkMaxKeys(of, options);
   return (method) =>
-    function (...args) {
+    async function (...args) {
       const load = (...given: typeof args) =>
         Reflect.apply(method, this, given);
-      return loadList(singleOf(this, of), load, args, maxKeys);
+      const cache = cacheOf(Reflect.get(this, of), of);
+      return await loadList(cache, load, args, maxKeys);
     };
 }
 
@@ -109,7 +105,8 @@ export function cachedList(options: CachedListOptions): <
  * @param load Loads what isn't cached.
  * @param options How much one load may be asked for.
  * @returns The function with the cache before it.
- * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache.
+ * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache;
+ *   `INVALID_ARGUMENT` if its keys are made by `keyOf`, or for a bad `maxKeys`.
  */
 export function cachedListFunction<
   Args extends readonly (KeyArgument | KeyList)[],
@@ -118,18 +115,34 @@ export function cachedListFunction<
 >(
   single: CachedMethod,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
-  { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys"> = {},
+  options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
   const cache = cacheOf(single, single.name);
+  const maxKeys = checkMaxKeys(cache.name, options);
   return (...args) => loadList(cache, load, args, maxKeys);
 }
 
-function singleOf(owner: object, property: string): KeyedCache {
-  return cacheOf(Reflect.get(owner, property), property);
+function checkMaxKeys(
+  name: string,
+  { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys">,
+): number {
+  if (isCount(maxKeys)) return maxKeys;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot load lists of "${name}": maxKeys is ${maxKeys}; give a positive integer`,
+  );
 }
 
 function cacheOf(method: unknown, name: string): KeyedCache {
-  const { cache, keyOf } = cacheBindingOf(method as CachedMethod);
+  const binding = findCacheBinding(method);
+  if (binding === undefined) {
+    throw new HeadwaterError(
+      "NOT_CACHED",
+      `Cannot load a list of ${quote(name)}: it has no cache; ` +
+        "name a method that is decorated with @cached",
+    );
+  }
+  const { cache, keyOf } = binding;
   if (cache !== undefined && keyOf === undefined) return cache;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",

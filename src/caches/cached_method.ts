@@ -60,13 +60,18 @@ export function bindCache(method: object, binding: CacheBinding): void {
   bindings.set(method, binding);
 }
 
+/** What is known of a method's cache, if it has one. */
+export function findCacheBinding(method: unknown): CacheBinding | undefined {
+  return bindings.get(Object(method));
+}
+
 /**
  * What is known of a method's cache.
  *
  * @throws {HeadwaterError} `NOT_CACHED` if it has none.
  */
 export function cacheBindingOf(method: CachedMethod): CacheBinding {
-  const binding = bindings.get(Object(method));
+  const binding = findCacheBinding(method);
   if (binding !== undefined) return binding;
   const shown = typeof method === "function" ? method.name : String(method);
   throw new HeadwaterError(

@@ -205,7 +205,7 @@ t.test("@cachedList: a key that is invalidated meanwhile is not kept, others are
 
 t.test("@cachedList: a load that fails, fails for all who wait, and is not kept", async (t) => {
   const { store, stats } = attachStore(Users);
-  const calls = [
+  const calls: Promise<unknown>[] = [
     store.getNames(["a", "b"]),
     store.getNames(["b"]),
     store.getName("a"),

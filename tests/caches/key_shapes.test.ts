@@ -3,7 +3,7 @@
 
 import t from "tap";
 import { cached } from "../../src/caches/cached.ts";
-import { cachedFunction } from "../../src/caches/cached_function.ts";
+import { keyFunction } from "../../src/caches/bind_cached.ts";
 import {
   cacheBindingOf,
   wireKeyOf,
@@ -41,7 +41,7 @@ class Shapes extends HeldStore {
   @cached({
     maxEntries: 10,
     name: "by_shard",
-    keyOf: (user: User, shard = user.shard) => [shard, user.id],
+    keyOf: (user: User, shard: number = user.shard) => [shard, user.id],
   })
   getUser(user: User, _shard?: number): Promise<string> {
     return this.begin("user", user.id);
@@ -130,19 +130,8 @@ t.test("uncachedArgs that are no positions are refused", (t) => {
         "position of an argument; count from 0",
     });
   }
-  class Both extends Store<NoDatabase> {
-    readonly getIt = cachedFunction(
-      {
-        store: this,
-        name: "getIt",
-        maxEntries: 1,
-        uncachedArgs: [1],
-        keyOf: (id: string) => id,
-      },
-      (_id: string) => Promise.resolve(),
-    );
-  }
-  t.throws(() => attachStore(Both), {
+  const both = { uncachedArgs: [1], keyOf: (id: string) => id };
+  t.throws(() => keyFunction("getIt", both), {
     code: "INVALID_ARGUMENT",
     message: 'Cannot cache method "getIt": it has both keyOf and ' +
       "uncachedArgs; leave those arguments out in keyOf",

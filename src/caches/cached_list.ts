@@ -8,7 +8,11 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
-import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
+import {
+  type CachedMethod,
+  findCacheBinding,
+  type KeyArguments,
+} from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
@@ -36,6 +40,24 @@ type ListMethod<
   Key extends KeyArgument,
   Value,
 > = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
+
+/** A list's arguments, for one of its items. */
+type ItemArguments<Args extends readonly unknown[]> = {
+  [Index in keyof Args]: Args[Index] extends KeyList ? Args[Index][number]
+    : Args[Index];
+};
+
+/**
+ * Nothing to ask of a list's method whose arguments, for one of its items, are
+ * those of the single method; else what can't be. Their keys would not be the
+ * same. A single method that can't be seen from here is trusted.
+ */
+type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
+  [never] ? unknown
+  : Single extends (...args: infer Key) => unknown
+    ? ItemArguments<Args> extends Key | KeyArguments<Key> ? unknown
+    : { readonly "the arguments are not those of the single method": never }
+  : { readonly "there is no such method": never };
 
 /**
  * Gives a method that loads many entries the cache of the method that loads one.
@@ -75,17 +97,18 @@ type ListMethod<
  * }
  * ```
  */
-export function cachedList(options: CachedListOptions): <
+export function cachedList<const Of extends string>(
+  options: CachedListOptions & { readonly of: Of },
+): <
   This extends CachesOwner,
   Args extends readonly (KeyArgument | KeyList)[],
   Key extends KeyArgument,
   Value,
 >(
   method: ListMethod<This, Args, Key, Value>,
-  context: ClassMethodDecoratorContext<
-    This,
-    ListMethod<This, Args, Key, Value>
-  >,
+  context:
+    & ClassMethodDecoratorContext<This, ListMethod<This, Args, Key, Value>>
+    & FitsSingle<Args, This extends Readonly<Record<Of, infer S>> ? S : never>,
 ) => ListMethod<This, Args, Key, Value> {
   const { of } = options;
   const maxKeys = checkMaxKeys(of, options);
@@ -112,8 +135,9 @@ export function cachedListFunction<
   Args extends readonly (KeyArgument | KeyList)[],
   Key extends KeyArgument,
   Value,
+  Single extends CachedMethod,
 >(
-  single: CachedMethod,
+  single: Single & FitsSingle<Args, Single>,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {

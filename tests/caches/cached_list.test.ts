@@ -315,7 +315,7 @@ t.test("@cachedList of a method that has no cache to share is refused", async (t
     () =>
       cachedListFunction(
         Users.prototype.getName,
-        () => Promise.resolve(new Map()),
+        (_: readonly string[]) => Promise.resolve(new Map()),
       ),
     {
       code: "INVALID_ARGUMENT",

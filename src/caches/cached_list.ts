@@ -69,6 +69,8 @@ type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
  * - The method returns what it found by item; what it leaves out is kept as
  *   `undefined`: it says that there is nothing.
  * - Entries are kept, invalidated and fenced one by one.
+ * - The single method doesn't call the list's, which would wait for the very
+ *   load that called it; let both call a third that has no cache.
  *
  * @param options The single method.
  * @returns A standard (TC39) method decorator.
@@ -85,11 +87,15 @@ type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
  * class Users extends Store<Database> {
  *   @cached({ maxEntries: 50_000 })
  *   async getName(id: string): Promise<string | undefined> {
- *     return (await this.getNames([id])).get(id);
+ *     return (await this.#loadNames([id])).get(id);
  *   }
  *
  *   @cachedList({ of: "getName" })
  *   async getNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+ *     return await this.#loadNames(ids);
+ *   }
+ *
+ *   async #loadNames(ids: readonly string[]): Promise<Map<string, string>> {
  *     const rows = await this.db.selectFrom("users").select(["id", "name"])
  *       .where("id", "in", [...ids]).execute();
  *     return new Map(rows.map(({ id, name }) => [id, name]));

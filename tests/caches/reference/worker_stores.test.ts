@@ -26,13 +26,17 @@ class Events extends Store<Database> {
 
   @cached({ maxEntries: 100, negative: false })
   async getEvent(id: string): Promise<string | undefined> {
-    return (await this.getEvents([id])).get(id);
+    return (await this.#loadEvents([id])).get(id);
   }
 
   @cachedList({ of: "getEvent" })
   async getEvents(
     ids: readonly string[],
   ): Promise<ReadonlyMap<string, string>> {
+    return await this.#loadEvents(ids);
+  }
+
+  async #loadEvents(ids: readonly string[]): Promise<Map<string, string>> {
     this.queries.push(`events ${ids}`);
     const rows = await this.db.selectFrom("events").selectAll()
       .where("id", "in", [...ids]).execute();

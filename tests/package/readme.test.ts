@@ -41,7 +41,7 @@ t.test("the README's example and the guides run as printed", async (t) => {
     writeFileSync(join(folder, `${name}.ts`), guideProgram(name));
   }
   const start = isDeno
-    ? makeDenoProject(folder)
+    ? await makeDenoProject(folder)
     : await makeNodeProject(folder);
   const expected = /It prints `([^`]+)`/.exec(readme)?.[1];
   t.ok(expected);

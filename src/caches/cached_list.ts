@@ -6,13 +6,9 @@
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
-import { type Deferred, deferred } from "../runtime/waiting.ts";
+import { abortable, type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
-import {
-  type CachedMethod,
-  findCacheBinding,
-  type KeyArguments,
-} from "./cached_method.ts";
+import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
@@ -30,20 +26,18 @@ export interface CachedListOptions {
   readonly maxKeys?: number | undefined;
 }
 
-/** A list's argument: the one that there are many of. */
-type KeyList = readonly KeyArgument[];
-
 /** A method with one list among its arguments, whose result says what it found. */
 type ListMethod<
   This,
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 > = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
 
 /** A list's arguments, for one of its items. */
 type ItemArguments<Args extends readonly unknown[]> = {
-  [Index in keyof Args]: Args[Index] extends KeyList ? Args[Index][number]
+  [Index in keyof Args]: Args[Index] extends readonly KeyArgument[]
+    ? Args[Index][number]
     : Args[Index];
 };
 
@@ -55,7 +49,7 @@ type ItemArguments<Args extends readonly unknown[]> = {
 type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
   [never] ? unknown
   : Single extends (...args: infer Key) => unknown
-    ? ItemArguments<Args> extends Key | KeyArguments<Key> ? unknown
+    ? ItemArguments<Args> extends Key ? unknown
     : { readonly "the arguments are not those of the single method": never }
   : { readonly "there is no such method": never };
 
@@ -71,6 +65,9 @@ type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
  * - Entries are kept, invalidated and fenced one by one.
  * - The single method doesn't call the list's, which would wait for the very
  *   load that called it; let both call a third that has no cache.
+ * - Arguments that are no part of the single method's keys (`uncachedArgs`)
+ *   stand at the same positions here. A signal among them ends its caller's
+ *   wait, and not the load: others may wait for any of its keys.
  *
  * @param options The single method.
  * @returns A standard (TC39) method decorator.
@@ -107,7 +104,7 @@ export function cachedList<const Of extends string>(
   options: CachedListOptions & { readonly of: Of },
 ): <
   This extends CachesOwner,
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
@@ -122,8 +119,8 @@ export function cachedList<const Of extends string>(
     async function (...args) {
       const load = (...given: typeof args) =>
         Reflect.apply(method, this, given);
-      const cache = cacheOf(Reflect.get(this, of), of);
-      return await loadList(cache, load, args, maxKeys);
+      const binding = bindingOf(Reflect.get(this, of), of);
+      return await loadList(binding, load, args, maxKeys);
     };
 }
 
@@ -138,7 +135,7 @@ export function cachedList<const Of extends string>(
  *   `INVALID_ARGUMENT` if its keys are made by `keyOf`, or for a bad `maxKeys`.
  */
 export function cachedListFunction<
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
   Single extends CachedMethod,
@@ -147,9 +144,9 @@ export function cachedListFunction<
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
-  const cache = cacheOf(single, single.name);
-  const maxKeys = checkMaxKeys(cache.name, options);
-  return (...args) => loadList(cache, load, args, maxKeys);
+  const binding = bindingOf(single, single.name);
+  const maxKeys = checkMaxKeys(binding.cache.name, options);
+  return (...args) => loadList(binding, load, args, maxKeys);
 }
 
 function checkMaxKeys(
@@ -163,7 +160,13 @@ function checkMaxKeys(
   );
 }
 
-function cacheOf(method: unknown, name: string): KeyedCache {
+/** The cache of a single method, and which of the arguments are no part of its key. */
+interface Single {
+  readonly cache: KeyedCache;
+  readonly isBeside: (position: number) => boolean;
+}
+
+function bindingOf(method: unknown, name: string): Single {
   const binding = findCacheBinding(method);
   if (binding === undefined) {
     throw new HeadwaterError(
@@ -172,8 +175,10 @@ function cacheOf(method: unknown, name: string): KeyedCache {
         "name a method that is decorated with @cached",
     );
   }
-  const { cache, keyOf } = binding;
-  if (cache !== undefined && keyOf === undefined) return cache;
+  const { cache, keyOf, uncachedArgs = [] } = binding;
+  if (cache !== undefined && keyOf === undefined) {
+    return { cache, isBeside: (position) => uncachedArgs.includes(position) };
+  }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
     `Cannot load a list of ${quote(name)}: ` +
@@ -184,19 +189,26 @@ function cacheOf(method: unknown, name: string): KeyedCache {
 }
 
 async function loadList<
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
-  cache: KeyedCache,
+  { cache, isBeside }: Single,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   args: Args,
   maxKeys: number,
 ): Promise<ReadonlyMap<Key, Value>> {
-  const at = args.findIndex((argument) => Array.isArray(argument));
+  const at = args.findIndex((argument, position) =>
+    Array.isArray(argument) && !isBeside(position)
+  );
   if (at < 0) throw noList(cache.name);
+  const isSignal = (argument: unknown, position: number) =>
+    argument instanceof AbortSignal && isBeside(position);
+  const signal = args.find(isSignal) as AbortSignal | undefined;
+  signal?.throwIfAborted();
   const keyOf = (item: unknown) =>
-    args.map((argument, index) => index === at ? item : argument) as KeyList;
+    args.map((argument, index) => index === at ? item : argument)
+      .filter((_, position) => !isBeside(position)) as KeyArgument[];
   const list = args[at] as unknown as readonly Key[];
   // Before the first load: what is begun must come to an end.
   for (const item of list) checkKey(cache.name, keyOf(item));
@@ -216,13 +228,14 @@ async function loadList<
   const items = [...missing.keys()];
   for (let from = 0; from < items.length; from += maxKeys) {
     const some = items.slice(from, from + maxKeys);
-    const given = args.with(
-      at,
-      some as unknown as KeyList,
-    ) as readonly unknown[];
+    const given: readonly unknown[] = args.map((argument, position) => {
+      if (position === at) return some;
+      // Others may wait for any of the keys: one caller's signal ends its wait.
+      return isSignal(argument, position) ? NEVER_ABORTS : argument;
+    });
     void settle(cache.name, () => load(...given as Args), some, missing);
   }
-  return await collect(entries);
+  return await abortable(collect(entries), signal);
 }
 
 /** Loads some entries, and ends the loads that wait for them. */
@@ -254,6 +267,8 @@ async function collect<Key, Value>(
   }
   return found;
 }
+
+const NEVER_ABORTS = new AbortController().signal;
 
 function noList(name: string): HeadwaterError {
   return new HeadwaterError(

@@ -5,6 +5,8 @@
  */
 
 import type { CacheStats } from "../caches/cache_stats.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import type { Changes } from "../caches/changes.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {
@@ -29,7 +31,11 @@ import {
   FIRST_LOOK_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { soon } from "../runtime/waiting.ts";
-import { type Declarations, declare } from "../store/declarations.ts";
+import {
+  changesOf,
+  type Declarations,
+  declare,
+} from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -165,6 +171,20 @@ export class SlavedStore<Database> extends SlavedCommands {
   /** What the caches of the attached stores have done so far. */
   caches(): CacheStats[] {
     return this.#parts.caches.cacheStats();
+  }
+
+  /**
+   * What has changed in a stream since a position: what this process has applied.
+   *
+   * @param definition What `defineChangeCache` gave, and the option `changeCaches`
+   *   has.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it isn't among these.
+   */
+  changes<Row, Entity extends string | number>(
+    definition: DefinedChangeCache<Row, Entity>,
+  ): Changes<Entity> {
+    const { changes, identity } = this.#parts;
+    return changesOf(changes, definition, (since) => identity.parse(since));
   }
 
   /**

@@ -106,6 +106,7 @@ class Users extends Store<Database> {
   @cachedList({ of: "findIn" })
   async findAllIn(
     room: string,
+    _signal: AbortSignal,
     userIds: readonly bigint[],
   ): Promise<ReadonlyMap<bigint, string>> {
     return await Promise.resolve(new Map(userIds.map((id) => [id, room])));

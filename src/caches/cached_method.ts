@@ -32,8 +32,10 @@ export type KeyArguments<Args extends readonly unknown[]> = number extends
   : never;
 
 /** The beginnings of a key, with one part at least. */
-export type KeyPrefix<Key extends readonly unknown[]> = Key extends
-  readonly [infer First, ...infer Rest] ? [First] | [First, ...KeyPrefix<Rest>]
+export type KeyPrefix<Key extends readonly unknown[]> = Key extends readonly []
+  ? never
+  : Key extends readonly [infer First, ...infer Rest]
+    ? [First] | [First, ...KeyPrefix<Rest>]
   : Key extends readonly [(infer First)?, ...infer Rest]
     ? number extends Key["length"] ? Key
     : [First] | [First, ...KeyPrefix<Rest>]

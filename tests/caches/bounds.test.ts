@@ -1,6 +1,7 @@
 // How much a cache may hold: entries, bytes, what an entry takes, and what is
 // counted of it all.
 
+import process from "node:process";
 import t from "tap";
 import { LoadTimes } from "../../src/caches/load_times.ts";
 import { KeyedCache } from "../../src/caches/keyed_cache.ts";
@@ -300,4 +301,18 @@ t.test("KeyedCache refuses options that can't be", (t) => {
     }, String(maxBytes));
   }
   t.end();
+});
+
+t.test("maxBytes keeps nothing of the keys of what was too large", async (t) => {
+  const cache = keyedCache("c", { maxBytes: 5, sizeOf: () => 6, tree: true });
+  const before = process.memoryUsage().heapUsed;
+  for (let number = 0; number < 4_000; number += 1) {
+    const id = `${number}`.padEnd(50_000);
+    await cache.load([id, 1], () => Promise.resolve(1));
+  }
+  await settled();
+  t.match(cache.stats, { entries: 0, evictions: 4_000 });
+  const grown = process.memoryUsage().heapUsed - before;
+  // Kept, they would take 200 MB.
+  t.ok(grown < 120e6, `grown by ${grown} bytes`);
 });

@@ -43,9 +43,9 @@ export function otherMeaning(part: KeyPart): KeyArgument | typeof NO_OTHER {
 /** A part that stands for itself alone. */
 export const NO_OTHER: unique symbol = Symbol("no other");
 
+/** The bigints that texts from the wire may stand for; longer ones are no keys. */
 const INTEGER = /^(?:0|-?[1-9]\d{0,999})$/;
-/** What {@linkcode INTEGER} has no digits for. */
-const BIGINT_BOUND = 10n ** 1_000n;
+const BIGINT_LIMIT = 10n ** 1_000n;
 
 /**
  * A text of one piece. One made by slicing or joining keeps its sources alive
@@ -89,7 +89,7 @@ function isKeyArgument(part: unknown): boolean {
     case "undefined":
       return true;
     case "bigint":
-      return part < BIGINT_BOUND && part > -BIGINT_BOUND;
+      return part < BIGINT_LIMIT && part > -BIGINT_LIMIT;
     case "number":
       return Number.isFinite(part);
     default:
@@ -99,6 +99,6 @@ function isKeyArgument(part: unknown): boolean {
 
 function show(part: unknown): string {
   if (typeof part === "object") return "an object";
-  if (typeof part === "bigint") return "a bigint of more than 1000 digits";
+  if (typeof part === "bigint") return "a bigint of more than 1,000 digits";
   return typeof part === "function" ? "a function" : String(part);
 }

@@ -115,13 +115,21 @@ export function cachedList<const Of extends string>(
 ) => ListMethod<This, Args, Key, Value> {
   const { of } = options;
   const maxKeys = checkMaxKeys(of, options);
-  return (method) =>
-    async function (...args) {
+  return (method, context) => {
+    const listed: typeof method = async function (...args) {
       const load = (...given: typeof args) =>
         Reflect.apply(method, this, given);
       const binding = bindingOf(Reflect.get(this, of), of);
       return await loadList(binding, load, args, maxKeys);
     };
+    context.addInitializer(function () {
+      // As of a cached method: `this` is the store, however it is called.
+      if (Reflect.get(this, context.name) !== listed) return;
+      const bound = listed.bind(this);
+      Object.defineProperty(this, context.name, { value: bound });
+    });
+    return listed;
+  };
 }
 
 /**

@@ -98,6 +98,21 @@ t.test("@cachedList loads what is missing, in one call, and keeps it one by one"
   t.match(stats("getName"), { misses: 3, hits: 4, entries: 3 });
 });
 
+t.test("@cachedList: `this` is the store, however the method is called", async (t) => {
+  const { store } = attachStore(Users);
+  const { getNames } = store;
+  const list = getNames(["a"]);
+  store.endList("a");
+  t.same([...await list], names("a"));
+  class Special extends Users {
+    override getNames(): Promise<Names> {
+      return Promise.resolve(new Map([["a", "special"]]));
+    }
+  }
+  const special = attachStore(Special).store;
+  t.same([...await special.getNames()], [["a", "special"]]);
+});
+
 t.test("@cachedList: an empty list loads nothing", async (t) => {
   const { store } = attachStore(Users);
   t.same([...await store.getNames([])], []);

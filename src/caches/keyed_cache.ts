@@ -94,6 +94,11 @@ export class KeyedCache {
     return this.#limits.isTree;
   }
 
+  /** Whether any entry may still be loading. */
+  get isLoading(): boolean {
+    return this.#loading > 0;
+  }
+
   /** What it has done so far. */
   get stats(): CacheStats {
     this.#expire();

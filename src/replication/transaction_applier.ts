@@ -373,6 +373,7 @@ export class TransactionApplier {
     for (const { stream, rows } of cachesFirst(records)) {
       add(stream, () => rows.map(parseRow));
     }
+    if (calls.length > 0) this.#caches.dropStale(); // promise 3
     let waiting: Promise<void> | undefined;
     for (const [subscription, batch] of calls) {
       waiting = waiting === undefined

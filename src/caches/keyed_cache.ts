@@ -97,6 +97,11 @@ export class KeyedCache {
     return this.#limits.isTree;
   }
 
+  /** Whether any entry may still be loading. */
+  get isLoading(): boolean {
+    return this.#loading > 0;
+  }
+
   /** What it has done so far. */
   get stats(): CacheStats {
     this.#expire();
@@ -125,12 +130,7 @@ export class KeyedCache {
     };
   }
 
-  /**
-   * The entry of an argument list.
-   *
-   * @param parts The arguments.
-   * @returns The load's promise, or `undefined`; then call {@linkcode load}.
-   */
+  /** The entry of an argument list, or `undefined`; then call {@linkcode load}. */
   get(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
     const key = this.#entries.find(parts);

@@ -8,11 +8,13 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import type { Token } from "../tokens/token.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
+import type { LoadLog } from "./load_log.ts";
 
 /** What became of the invalidations that a registry was given. */
 export interface RegistryStats {
@@ -26,8 +28,22 @@ export interface RegistryStats {
   readonly flushes: number;
 }
 
+/** Why every cache is cleared. */
+export interface FlushCause {
+  /** Why, for people. */
+  readonly reason: string;
+  /** Whose log it was about. */
+  readonly instance?: string | undefined;
+  /** Where it goes on in that log. */
+  readonly token?: Token | undefined;
+}
+
 /** Finds the caches that an invalidation means. */
 export class CacheRegistry {
+  /** Is told of each time that every cache is cleared. */
+  flushed: ((cause: FlushCause) => void) | undefined;
+  /** Takes in the loads of caches that are created from now on. */
+  loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
   readonly #logger: Logger;
@@ -77,7 +93,7 @@ export class CacheRegistry {
 
   /** Every cache's own figures. */
   cacheStats(): CacheStats[] {
-    return [...this.#caches.values()].flat().map((cache) => cache.stats);
+    return this.all.map((cache) => cache.stats);
   }
 
   /**
@@ -89,8 +105,10 @@ export class CacheRegistry {
   create(name: string, options: CachedOptions): KeyedCache {
     const { onInvalidate } = options;
     const [clock, logger] = [this.#clock, this.#logger];
-    const cache = new KeyedCache({ ...options, name, clock, logger });
+    const { loads } = this;
+    const cache = new KeyedCache({ ...options, name, clock, logger, loads });
     if (onInvalidate !== undefined) {
+      cache.dependents = onInvalidate;
       cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
     }
     this.register(cache);
@@ -180,6 +198,16 @@ export class CacheRegistry {
     }
   }
 
+  /** The caches of a name; several if several stores have it. */
+  named(name: string): readonly KeyedCache[] {
+    return this.#caches.get(name) ?? [];
+  }
+
+  /** Every cache. */
+  get all(): readonly KeyedCache[] {
+    return [...this.#caches.values()].flat();
+  }
+
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";
@@ -192,9 +220,14 @@ export class CacheRegistry {
     this.#unknown += unknown;
   }
 
-  /** Clears every cache, as what they should hold can't be known. */
-  flush(): void {
+  /**
+   * Clears every cache, as what they should hold can't be known.
+   *
+   * @param cause Why.
+   */
+  flush(cause: FlushCause = { reason: "it was asked for" }): void {
     this.#flushes += 1;
+    this.flushed?.(cause);
     for (const caches of this.#caches.values()) {
       for (const cache of caches) cache.flush();
     }
@@ -222,7 +255,7 @@ export class CacheRegistry {
         cache: name,
         error: messageOf(error),
       });
-      this.flush();
+      this.flush({ reason: `what depends on cache "${name}" is not known` });
     } finally {
       this.#cascading.delete(id);
     }
@@ -252,7 +285,8 @@ export class CacheRegistry {
         group: group.name,
         error: messageOf(error),
       });
-      this.flush();
+      const reason = `cache group "${group.name}" could not be expanded`;
+      this.flush({ reason });
       return;
     }
     for (const [name, parts] of expanded) this.#invalidate(name, parts);

@@ -29,7 +29,7 @@ export interface TableBounds {
 /** Finds promises by argument list; the least recently used goes first. */
 export class EntryTable {
   readonly #isTree: boolean;
-  readonly #evicted: () => void;
+  readonly #evicted: (key: EntryKey) => void;
   #bounds: TableBounds;
   #trie = new KeyTrie();
   #entries: LRUCache<EntryKey, Promise<unknown>>;
@@ -42,7 +42,7 @@ export class EntryTable {
    * @param bounds How much it may hold: entries, bytes, or both.
    * @param evicted Is called for each entry that goes for lack of room.
    */
-  constructor(bounds: TableBounds, evicted: () => void) {
+  constructor(bounds: TableBounds, evicted: (key: EntryKey) => void) {
     this.#bounds = bounds;
     this.#isTree = bounds.isTree;
     this.#evicted = evicted;
@@ -91,6 +91,16 @@ export class EntryTable {
     return this.#entries.get(key);
   }
 
+  /** An entry, as it lies there. */
+  peek(key: EntryKey): Promise<unknown> | undefined {
+    return this.#entries.peek(key);
+  }
+
+  /** The keys, those used last first. Entries may come and go meanwhile. */
+  keys(): IterableIterator<EntryKey> {
+    return this.#entries.keys();
+  }
+
   /** Whether this very promise is the entry. */
   holds(key: EntryKey, promise: Promise<unknown>): boolean {
     return this.#entries.peek(key) === promise;
@@ -109,7 +119,7 @@ export class EntryTable {
     this.#entries.set(key, promise, { size: bytes });
     if (this.#entries.has(key)) return;
     // Larger than all the room: lru-cache says only that it was replaced.
-    this.#evicted();
+    this.#evicted(key);
     if (isTrieKey(key)) this.#trie.drop(key);
   }
 
@@ -144,7 +154,7 @@ export class EntryTable {
       key: EntryKey,
       reason: LRUCache.DisposeReason,
     ) => {
-      if (reason === "evict") this.#evicted();
+      if (reason === "evict") this.#evicted(key);
       if (reason !== "set" && isTrieKey(key)) this.#trie.drop(key);
     };
     return new LRUCache(

@@ -13,10 +13,21 @@ import {
   type CheckedLimits,
   checkLimits,
 } from "./cache_options.ts";
+import {
+  tellEviction,
+  tellFenced,
+  tellHit,
+  tellInvalidation,
+  tellLoad,
+  tellMiss,
+} from "./cache_events.ts";
 import type { CacheStats } from "./cache_stats.ts";
+import type { CachedOptions } from "./cached_options.ts";
+import { partsOf } from "./entry_parts.ts";
 import { type EntryKey, EntryTable, type TableBounds } from "./entry_table.ts";
 import { type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
+import type { LoadLog } from "./load_log.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOf, bytesOfLoad } from "./size_of.ts";
 
@@ -29,6 +40,8 @@ export interface KeyedCacheOptions extends CacheLimits {
   readonly clock: Clock;
   /** Hears of entries whose size can't be known. */
   readonly logger: Logger;
+  /** Takes in each load. */
+  readonly loads?: LoadLog | undefined;
 }
 
 /**
@@ -55,6 +68,8 @@ export class KeyedCache {
   readonly name: string;
   /** Is told of each invalidation, once the entries are gone; `null` is the whole cache. */
   cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
+  /** What depends on an entry, as `cascade` has it. */
+  dependents: CachedOptions["onInvalidate"];
   readonly #options: KeyedCacheOptions;
   readonly #clock: Clock;
   readonly #times = new LoadTimes();
@@ -85,7 +100,10 @@ export class KeyedCache {
     if (ttlMs !== undefined || negativeTtlMs !== undefined) {
       this.#expiry = new ExpiryQueue();
     }
-    const evicted = () => void (this.#evictions += 1);
+    const evicted = (key: EntryKey) => {
+      this.#evictions += 1;
+      tellEviction(this.name, key);
+    };
     this.#entries = new EntryTable(this.#bounds, evicted);
   }
 
@@ -127,7 +145,10 @@ export class KeyedCache {
     const key = this.#entries.find(parts);
     if (key === undefined) return undefined;
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#hits += 1;
+    if (entry !== undefined) {
+      this.#hits += 1;
+      tellHit(this.name, parts);
+    }
     return entry;
   }
 
@@ -145,23 +166,41 @@ export class KeyedCache {
   ): Promise<Value> {
     checkKey(this.name, parts);
     this.#misses += 1;
+    tellMiss(this.name, parts);
     const beganMs = this.#clock.monotonicMs();
     const loading = start();
     const key = this.#entries.use(parts);
+    // The position was no further when the load began: it is still the same turn.
+    this.#options.loads?.began(this.name, partsOf(key));
     const bytes = this.#countsBytes ? bytesOfLoad(this.#limits, parts) : 1;
     this.#entries.set(key, loading, bytes);
     this.#loading += 1;
     loading.then((value) => {
-      this.#ended(beganMs);
+      tellLoad(this.name, parts, this.#ended(beganMs), true);
       if (this.#entries.holds(key, loading)) {
         this.#loaded(key, loading, parts, value, beganMs);
-      } else this.#fenced += 1;
+      } else {
+        this.#fenced += 1;
+        tellFenced(this.name, parts);
+      }
     }, () => {
-      this.#ended(beganMs);
+      tellLoad(this.name, parts, this.#ended(beganMs), false);
       this.#failures += 1;
       if (this.#entries.holds(key, loading)) this.#entries.delete(key);
     });
     return loading;
+  }
+
+  /** The entry of an argument list, which is not thereby used or counted. */
+  peek(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
+    this.#expire();
+    const key = this.#entries.find(parts);
+    return key === undefined ? undefined : this.#entries.peek(key);
+  }
+
+  /** The argument lists of its entries, those used last first. It may change meanwhile. */
+  *keys(): Generator<readonly KeyArgument[], void> {
+    for (const key of this.#entries.keys()) yield partsOf(key);
   }
 
   /** Drops a load that nobody waits for any more, if it is still an entry. */
@@ -177,9 +216,12 @@ export class KeyedCache {
    * a tree all entries whose arguments begin so.
    */
   invalidate(parts: readonly KeyPart[]): void {
+    let dropped = 0;
     for (const key of this.#entries.named(parts)) {
-      if (this.#entries.delete(key)) this.#invalidations += 1;
+      if (this.#entries.delete(key)) dropped += 1;
     }
+    this.#invalidations += dropped;
+    tellInvalidation(this.name, parts, dropped);
     this.cascade?.(parts);
   }
 
@@ -188,7 +230,10 @@ export class KeyedCache {
     if (
       part === null || this.cascade !== undefined || !this.#entries.isPlain
     ) this.invalidate([part]);
-    else if (this.#entries.delete(part)) this.#invalidations += 1;
+    else if (this.#entries.delete(part)) {
+      this.#invalidations += 1;
+      tellInvalidation(this.name, part, 1);
+    }
   }
 
   /** Drops every entry. */
@@ -204,6 +249,7 @@ export class KeyedCache {
     this.#invalidations += size;
     this.#entries.clear();
     this.#expiry?.clear();
+    tellInvalidation(this.name, null, size);
   }
 
   /**
@@ -275,9 +321,11 @@ export class KeyedCache {
     return promise;
   }
 
-  #ended(beganMs: number): void {
+  #ended(beganMs: number): number {
+    const ms = this.#clock.monotonicMs() - beganMs;
     this.#loading -= 1;
-    this.#times.add(this.#clock.monotonicMs() - beganMs);
+    this.#times.add(ms);
+    return ms;
   }
 
   #expire(): void {

@@ -320,12 +320,12 @@ export class Follower implements Receiver {
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
-    caches.flush();
+    caches.flush({ reason, instance, token });
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
-      caches.flush();
+      caches.flush({ reason, instance, token });
       // Over another way it may have come further; only a rewound log goes back.
       if (reason !== REWOUND && position.contains(instance, token)) return;
     }

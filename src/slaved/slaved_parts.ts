@@ -80,7 +80,7 @@ export function assembleSlaved<Database>(
     const isReplaced = engine.reopenIfReplaced();
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
-      caches.flush();
+      caches.flush({ reason: "the database was replaced" });
       replacements += 1;
     }
     return replacements;

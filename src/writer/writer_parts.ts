@@ -90,7 +90,7 @@ export function assembleWriter<Database>(
       poker?.poke(transaction.token);
     },
     lost: () => {
-      declared.caches.flush();
+      declared.caches.flush({ reason: "a commit can't be told of", instance });
       streamer.disconnect("a commit can't be told of; connect again");
     },
     leaseLost: () => leaseKeeper.lose(),

@@ -13,6 +13,7 @@ import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
+import type { InvalidationJournal } from "./invalidation_journal.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import {
   type Batch,
@@ -60,6 +61,7 @@ export class TransactionApplier {
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
   readonly #clock: Clock;
+  readonly #journal: InvalidationJournal | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
@@ -73,6 +75,7 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param journal Remembers what was invalidated.
    */
   constructor(
     caches: CacheRegistry,
@@ -80,12 +83,14 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    journal?: InvalidationJournal,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#journal = journal;
   }
 
   /** What has been taken in so far. */
@@ -230,7 +235,8 @@ export class TransactionApplier {
     if (this.#position.contains(instance, upTo)) return true;
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
-    step.invalidate();
+    const invalidated = step.invalidate();
+    this.#journal?.steppedTo(instance, upTo, invalidated);
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
@@ -311,7 +317,8 @@ export class TransactionApplier {
     else return handled.then(() => this.#finish(instance, token));
   }
 
-  #invalidate({ records, invalidations = [] }: LoggedTransaction): void {
+  #invalidate(transaction: LoggedTransaction): void {
+    const { records, invalidations = [] } = transaction;
     for (const { name, keys } of invalidations) {
       this.#caches.applyAll(name, keys);
     }
@@ -321,6 +328,7 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
+    this.#journal?.applied(transaction);
   }
 
   #finish(instance: string, token: Token): void {

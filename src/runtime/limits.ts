@@ -293,5 +293,17 @@ export const NOTIFY_INTERVAL_MS: number = 10;
 /** How often, in ms, a reader makes sure that it still listens for NOTIFY; also how long that may take. */
 export const LISTEN_CHECK_INTERVAL_MS: number = 5_000;
 
+/**
+ * Transactions whose invalidations a store remembers for `why`. Beyond, the
+ * oldest are forgotten: some seconds at full load, hours at a usual one.
+ */
+export const MAX_JOURNAL_TRANSACTIONS: number = 10_000;
+
+/** Bytes that these invalidations take, about: 100,000 keys. Beyond, the oldest are forgotten. */
+export const MAX_JOURNAL_BYTES: number = 8 * MEBIBYTE;
+
+/** Loads that a store remembers for `why`: about 2 MB. Beyond, the oldest are forgotten. */
+export const MAX_JOURNAL_LOADS: number = 10_000;
+
 /** Keys that one call of a list's method is given. */
 export const MAX_LIST_KEYS: number = 10_000;

@@ -5,6 +5,7 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { InvalidationJournal } from "../replication/invalidation_journal.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
@@ -33,6 +34,7 @@ export interface ApplierParts {
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
+  readonly journal: InvalidationJournal;
 }
 
 /** Makes the applier that the options ask for. */
@@ -54,10 +56,10 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, position, logger, visible }: ApplierParts,
+    { caches, position, logger, visible, journal }: ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible);
+    super(caches, position, logger, visible, undefined, journal);
     this.#position = position;
     this.#spans = spans;
   }

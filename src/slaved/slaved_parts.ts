@@ -11,6 +11,7 @@ import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower } from "../replication/follower.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
+import { Tracer } from "../replication/key_trace.ts";
 import { LagMeter } from "../replication/lag_meter.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyListener } from "../replication/notify_listener.ts";
@@ -34,6 +35,8 @@ import { WriterCalls } from "./writer_calls.ts";
 /** The parts, each of which knows those that it works with. */
 export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
+  /** Knows what has become of the caches' entries. */
+  readonly tracer: Tracer;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
   readonly identity: LogIdentity;
@@ -67,8 +70,14 @@ export function assembleSlaved<Database>(
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
+  const tracer = new Tracer(caches, () => position.shared, {
+    ...options,
+    clock,
+  });
+  const { journal } = tracer;
+  const visible = replica && replica.visible;
   const applier = createApplier(
-    { caches, position, logger, visible: replica && replica.visible },
+    { caches, position, logger, visible, journal },
     options,
     identity,
   );
@@ -109,6 +118,7 @@ export function assembleSlaved<Database>(
   });
   return {
     caches,
+    tracer,
     position,
     lag,
     identity,

@@ -7,6 +7,7 @@
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
+import { Tracer } from "../replication/key_trace.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { environmentOf } from "../runtime/environment.ts";
@@ -51,6 +52,8 @@ export interface WriterAssembly<Database> {
 /** The parts, each of which knows those that it works with. */
 export interface WriterParts<Database> {
   readonly voice: WriterVoice;
+  /** Knows what has become of the caches' entries. */
+  readonly tracer: Tracer;
   readonly listeners: Listeners;
   readonly poker: NotifyPoker | undefined;
   readonly recorder: Recorder;
@@ -86,6 +89,7 @@ export function assembleWriter<Database>(
     session: engine.session,
     clock,
     publish: (transaction) => {
+      tracer.journal.applied(transaction);
       streamer.publish(transaction);
       poker?.poke(transaction.token);
     },
@@ -95,13 +99,18 @@ export function assembleWriter<Database>(
     },
     leaseLost: () => leaseKeeper.lose(),
   });
+  const tracer = new Tracer(
+    declared.caches,
+    () => new Map([[instance, recorder.position]]),
+    { ...options, clock },
+  );
   const runner = createRunner(assembly, recorder);
   const identity = new LogIdentity(engine.session);
-  const tracer = findTracer();
+  const spans = findTracer();
   const transactions = new ObservedTransactions(
     runner,
     instance,
-    tracer && new SpanMaker({ tracer, logId: () => identity.id }),
+    spans && new SpanMaker({ tracer: spans, logId: () => identity.id }),
   );
   const leaseKeeper: LeaseKeeper = new LeaseKeeper({
     transact: (name, work) => engine.transaction(name, work),
@@ -147,6 +156,7 @@ export function assembleWriter<Database>(
   const retentionKeeper = keepRetained(engine, options);
   return {
     voice,
+    tracer,
     listeners,
     poker,
     recorder,

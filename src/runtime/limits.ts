@@ -305,5 +305,11 @@ export const MAX_JOURNAL_BYTES: number = 8 * MEBIBYTE;
 /** Loads that a store remembers for `why`: about 2 MB. Beyond, the oldest are forgotten. */
 export const MAX_JOURNAL_LOADS: number = 10_000;
 
+/** Entries that an audit reads anew in a second, unless told otherwise. */
+export const AUDIT_BUDGET_PER_SECOND: number = 10;
+
+/** The share of a cache's entries that an audit reads anew each time it goes through it. */
+export const AUDIT_SAMPLE_RATE: number = 0.1;
+
 /** Keys that one call of a list's method is given. */
 export const MAX_LIST_KEYS: number = 10_000;

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { CacheStats } from "../caches/cache_stats.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {
@@ -30,7 +29,6 @@ import {
 } from "../runtime/limits.ts";
 import { soon } from "../runtime/waiting.ts";
 import { type Declarations, declare } from "../store/declarations.ts";
-import type { Store, StoreClass } from "../store/store.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { Unobserve } from "../telemetry/instruments.ts";
@@ -40,7 +38,7 @@ import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openWhenThere, untilLive } from "./open_when_there.ts";
 import { requireSources } from "./links.ts";
 import { requireReplica } from "./replica.ts";
-import { SlavedCommands } from "./slaved_commands.ts";
+import { SlavedCaches } from "./slaved_caches.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 import {
   assembleSlaved,
@@ -74,7 +72,7 @@ import type { CallOptions, CallResult } from "./writer_calls.ts";
  * await users.getUserById("@bob:example.com");
  * ```
  */
-export class SlavedStore<Database> extends SlavedCommands {
+export class SlavedStore<Database> extends SlavedCaches<Database> {
   readonly #clock: Clock;
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
@@ -93,7 +91,7 @@ export class SlavedStore<Database> extends SlavedCommands {
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock }),
-    }, parts.voice);
+    }, { options, engine, parts });
     this.#clock = clock;
     this.#engine = engine;
     this.#streams = declared.streams;
@@ -102,6 +100,8 @@ export class SlavedStore<Database> extends SlavedCommands {
       name: options.name ?? "slaved",
       counts: () => this.stats,
       position: () => parts.position.current,
+      caches: () => this.caches(),
+      audit: () => this.auditStats,
     });
   }
 
@@ -160,21 +160,6 @@ export class SlavedStore<Database> extends SlavedCommands {
   get stats(): SlavedStats {
     const isHearing = this.#watch?.listener?.isListening ?? true;
     return readStats(this.#parts, isHearing, this.#closing !== undefined);
-  }
-
-  /** What the caches of the attached stores have done so far. */
-  caches(): CacheStats[] {
-    return this.#parts.caches.cacheStats();
-  }
-
-  /**
-   * Makes a store of reads on this database.
-   *
-   * @param storeClass A subclass of `Store`.
-   */
-  attach<S extends Store<Database>>(storeClass: StoreClass<Database, S>): S {
-    const { db } = this.#parts.replica?.engine ?? this.#engine;
-    return new storeClass({ db, caches: this.#parts.caches });
   }
 
   /**
@@ -329,6 +314,7 @@ export class SlavedStore<Database> extends SlavedCommands {
 
   async #close(): Promise<void> {
     this.#unobserve();
+    await this.endAudit();
     await closeSlaved(this.#parts, this.#watch);
     await this.#engine.close();
   }

@@ -173,6 +173,7 @@ export function assembleWriter<Database>(
       counts: () => ({ ...streamer.stats, ...runner.stats }),
       position: () => recorder.position,
       present: () => voice.presence.size,
+      caches: () => declared.caches.cacheStats(),
     }),
   };
 }

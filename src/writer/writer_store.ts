@@ -6,7 +6,6 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
-import type { CacheStats } from "../caches/cache_stats.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
@@ -35,7 +34,7 @@ import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
 import { requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
-import { WriterCommands } from "./writer_commands.ts";
+import { WriterCaches } from "./writer_caches.ts";
 import { assembleWriter, type WriterParts } from "./writer_parts.ts";
 import type { WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
@@ -65,7 +64,7 @@ import type { WriterStats } from "./writer_stats.ts";
  * equal(commit.token, 1);
  * ```
  */
-export class WriterStore<Database> extends WriterCommands {
+export class WriterStore<Database> extends WriterCaches {
   readonly #clock: Clock;
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
@@ -92,7 +91,7 @@ export class WriterStore<Database> extends WriterCommands {
           "snapshot",
           (session) => writeSnapshot(session, key, snapshot),
         ),
-    }, parts.voice);
+    }, { ...parts, caches: declared.caches });
     this.#clock = clock;
     this.#engine = engine;
     this.#lease = lease;
@@ -172,11 +171,6 @@ export class WriterStore<Database> extends WriterCommands {
       ...this.#parts.voice.streamer.stats,
       ...this.#parts.runner.stats,
     };
-  }
-
-  /** What the caches of the attached stores have done so far. */
-  caches(): CacheStats[] {
-    return this.#caches.cacheStats();
   }
 
   /**

@@ -1,0 +1,290 @@
+// The auditor: what it finds, and what it must not take for a mistake.
+
+import t, { type Test } from "tap";
+import {
+  cached,
+  SlavedStore,
+  type SlavedStoreOptions,
+  Store,
+  WriterStore,
+} from "../../mod.ts";
+import { cachedList } from "../../src/caches/mod.ts";
+import type { Audit, AuditDifference } from "../../src/slaved/mod.ts";
+import { onTelemetry } from "../../src/telemetry/mod.ts";
+import { manualClock } from "../support/manual_clock.ts";
+import { until } from "../support/conditions.ts";
+import { temporaryDatabase } from "../support/folders.ts";
+import { seeded } from "../support/seeded.ts";
+import {
+  createUsers,
+  saveUser,
+  type TestDatabase,
+  Users,
+} from "../support/stores.ts";
+import { installMeter } from "../support/telemetry.ts";
+
+async function open(t: Test, more: Partial<SlavedStoreOptions> = {}) {
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+  });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: String(writer.url),
+    ...more,
+  });
+  t.teardown(() => slaved.close());
+  return { writer, slaved };
+}
+
+/** A writer's mistake: a change that no cache is told of. */
+function forget(writer: WriterStore<TestDatabase>, id: string, name: string) {
+  return writer.transaction("forget", async (txn) => {
+    await txn.db.updateTable("users").set({ name }).where("id", "=", id)
+      .execute();
+    txn.invalidate("another", [id]);
+  });
+}
+
+const user = (id: string, version = 1) => ({
+  id,
+  name: `v${version}`,
+  version,
+});
+const FAST = { sampleRate: 1, budgetPerSecond: 10_000 };
+
+/** Waits until so many more were checked. */
+async function pass(audit: Audit, count: number): Promise<void> {
+  const before = audit.stats.checked;
+  await until("it has checked", () => audit.stats.checked >= before + count);
+}
+
+t.test("audit: a forgotten invalidation is found, with its trace", async (t) => {
+  const meter = installMeter(t);
+  const logged: [string, unknown][] = [];
+  const { writer, slaved } = await open(t, {
+    logger: (level, message, fields) =>
+      void (level === "error" && logged.push([message, fields])),
+  });
+  const users = slaved.attach(Users);
+  await slaved.waitFor(await saveUser(writer, user("1")));
+  const saved = await saveUser(writer, user("2"));
+  await slaved.waitFor(saved);
+  for (const id of ["1", "2"]) await users.getUserById(id);
+  const forgotten = await forget(writer, "1", "new");
+
+  const told: unknown[] = [];
+  t.teardown(
+    onTelemetry("headwater:audit-difference", (event) => told.push(event)),
+  );
+  const differences: AuditDifference[] = [];
+  const audit = slaved.audit({
+    ...FAST,
+    onDifference: (difference) => {
+      differences.push(difference);
+      throw new Error("a listener's mistake");
+    },
+  });
+  await until("it is found", () => audit.stats.differing > 0);
+  await pass(audit, 20);
+  t.match(audit.stats, { differing: 1, behind: 0, skipped: 0 }, "told once");
+  t.ok(audit.stats.nines > 1, "of 20, one");
+  t.equal(differences.length, 1);
+  const [difference] = differences;
+  t.match(difference, {
+    cache: "getUserById",
+    key: ["1"],
+    cached: /^[0-9a-f]{16}$/,
+    database: /^[0-9a-f]{16}$/,
+    trace: {
+      isCached: true,
+      loaded: { position: new Map([["master", saved.token]]) },
+      invalidated: { by: "key", token: saved.token - 1 },
+    },
+  });
+  t.not(difference?.cached, difference?.database);
+  t.ok(
+    Number(difference?.position.get("master")) >= forgotten.token,
+    "judged where the write is contained",
+  );
+  t.match(told, [{
+    cache: "getUserById",
+    key: ["1"],
+    trace:
+      /^getUserById\["1"\]: cached; loaded .* at master 3; last invalidated/,
+  }]);
+  t.match(logged, [
+    ["cached entry differs from the database", { cache: "getUserById" }],
+    ["onDifference failed", { error: "a listener's mistake" }],
+  ]);
+  t.notMatch(JSON.stringify(logged), "new", "values are not shown");
+  const measured = (name: string) =>
+    meter.value(`headwater.audit.${name}`, { store: "slaved" });
+  t.equal(measured("differing"), 1);
+  t.ok(Number(measured("checked")) >= 20);
+  t.ok(Number(measured("nines")) > 1);
+
+  t.throws(() => slaved.audit(), { code: "INVALID_ARGUMENT" });
+  await audit.close();
+  const shown = slaved.audit({
+    ...FAST,
+    showValues: true,
+    onDifference: (each) => differences.push(each),
+  });
+  await until("it is found again", () => shown.stats.differing > 0);
+  t.match(differences[1], { cached: user("1"), database: { name: "new" } });
+});
+
+t.test("audit: a right writer is never suspected, while it writes", async (t) => {
+  const { writer, slaved } = await open(t);
+  const users = slaved.attach(Users);
+  const audit = slaved.audit({
+    ...FAST,
+    onDifference: ({ trace }) => t.fail(String(trace)),
+  });
+  let isDone = false;
+  const writes = (async () => {
+    for (let version = 1; !isDone; version += 1) {
+      await saveUser(writer, user(String(version % 20), version));
+      // The turn of this process's own sockets, and of the audit.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  const reads = (async () => {
+    while (!isDone) {
+      for (let id = 0; id < 20; id += 1) await users.getUserById(String(id));
+      await users.countUsers();
+      await users.findUsers("v7", 0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  await until("thousands are checked", () => audit.stats.checked >= 3_000);
+  await until("some were met on their way", () => audit.stats.behind > 0);
+  isDone = true;
+  await Promise.all([writes, reads]);
+  t.equal(audit.stats.differing, 0);
+  t.ok(audit.stats.nines >= Math.log10(3_000));
+});
+
+t.test("audit: a reader that is merely behind is not reported", async (t) => {
+  const { writer, slaved } = await open(t, { pollIntervalMs: 0 });
+  const users = slaved.attach(Users);
+  await slaved.waitFor(await saveUser(writer, user("1")));
+  await users.getUserById("1");
+  // What has been sent is not applied before a handler is done.
+  const [held, called] = [
+    Promise.withResolvers<void>(),
+    Promise.withResolvers<void>(),
+  ];
+  slaved.subscribe("caches", () => {
+    called.resolve();
+    return held.promise;
+  });
+  await writer.transaction("hold", (txn) => {
+    txn.invalidate("another", []);
+    return Promise.resolve();
+  });
+  await called.promise;
+  const changed = await saveUser(writer, user("1", 2));
+  let audit = slaved.audit({ ...FAST, timeoutMs: 1 });
+  await until("not judged in time", () => audit.stats.skipped > 0);
+  t.match(audit.stats, { checked: 0, differing: 0, nines: 0 });
+  await audit.close();
+
+  audit = slaved.audit(FAST);
+  await until("it waits for the token", () => slaved.stats.waiters > 0);
+  t.match(await users.getUserById("1"), { version: 1 }, "still as it was");
+  held.resolve();
+  await slaved.waitFor(changed);
+  await until("it is judged", () => audit.stats.checked > 0);
+  t.match(audit.stats, { behind: 1, differing: 0 });
+
+  const waiting = slaved.audit.bind(slaved);
+  await audit.close();
+  t.doesNotThrow(waiting, "another one");
+});
+
+t.test("audit: what a method reads through other caches is read anew", async (t) => {
+  class Lists extends Store<TestDatabase> {
+    @cached({ maxEntries: 10 })
+    async getName(id: string, _signal?: string): Promise<string | undefined> {
+      return (await this.getNames([id])).get(id);
+    }
+
+    @cachedList({ of: "getName" })
+    async getNames(
+      ids: readonly string[],
+    ): Promise<ReadonlyMap<string, string>> {
+      const rows = await this.db.selectFrom("users").selectAll()
+        .where("id", "in", [...ids]).execute();
+      return new Map(rows.map(({ id, name }) => [id, name]));
+    }
+
+    @cached({ maxEntries: 10, uncachedArgs: [0, 2] })
+    async getLabel(_txn: undefined, id: string): Promise<string> {
+      return `user ${await this.getName(id)}`;
+    }
+
+    @cached({ maxEntries: 10 })
+    now(): Promise<number> {
+      return Promise.resolve(performance.now());
+    }
+
+    @cached({ maxEntries: 10, keyOf: (one: { id: string }) => one.id })
+    async find(one: { id: string }): Promise<string> {
+      return await Promise.resolve(one.id);
+    }
+  }
+  const { writer, slaved } = await open(t);
+  await slaved.waitFor(await saveUser(writer, user("1")));
+  const lists = slaved.attach(Lists);
+  await lists.now();
+  await lists.getLabel(undefined, "1");
+  await lists.find({ id: "1" });
+  await forget(writer, "1", "new");
+  const found = new Set<string>();
+  const audit = slaved.audit({
+    ...FAST,
+    except: [lists.now],
+    onDifference: ({ cache }) => found.add(cache),
+  });
+  await until("both are found", () => found.size >= 2);
+  await audit.close();
+  t.same([...found].sort(), ["getLabel", "getName"]);
+  const only = slaved.audit({ ...FAST, caches: ["now"] });
+  await until("it is found", () => only.stats.differing > 0);
+  t.equal(lists.now(), lists.now(), "the store's own caches are as they were");
+  t.equal(slaved.caches().find(({ name }) => name === "find")?.entries, 1);
+});
+
+t.test("audit: no more than its budget, and nothing once it is closed", async (t) => {
+  const clock = manualClock();
+  const timers = clock.timers;
+  const { writer, slaved } = await open(t);
+  await writer.close();
+  void timers;
+  const users = slaved.attach(Users);
+  for (let id = 0; id < 50; id += 1) await users.getUserById(String(id));
+  for (const wrong of [0, -1, NaN, Infinity]) {
+    t.throws(() => slaved.audit({ budgetPerSecond: wrong }), {
+      code: "INVALID_ARGUMENT",
+    });
+  }
+  for (const wrong of [0, 1.1, NaN]) {
+    t.throws(() => slaved.audit({ sampleRate: wrong }), {
+      code: "INVALID_ARGUMENT",
+    });
+  }
+  const ending = new AbortController();
+  const audit = slaved.audit({ ...FAST, signal: ending.signal });
+  await pass(audit, 100);
+  ending.abort();
+  await audit.close();
+  const { checked } = audit.stats;
+  await slaved.close();
+  t.equal(audit.stats.checked, checked);
+  void seeded;
+});

@@ -59,6 +59,7 @@ export function bindCached<Args extends readonly unknown[], Value>(
     isTree: cache.isTree,
     cache,
     keyOf: shape.keyOf === undefined ? undefined : keyOf,
+    uncachedArgs: shape.uncachedArgs,
   });
   return bound;
 }

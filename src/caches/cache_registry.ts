@@ -15,6 +15,7 @@ import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
+import { UnknownNames } from "./unknown_names.ts";
 
 /** What became of the invalidations that a registry was given. */
 export interface RegistryStats {
@@ -22,7 +23,7 @@ export interface RegistryStats {
   readonly applied: number;
   /** Rows, and invalidations of groups, whose name no cache here has. */
   readonly unknown: number;
-  /** Rows whose group could not be expanded, so that every cache was cleared. */
+  /** Rows whose group is not known here, or could not be expanded, so that every cache was cleared. */
   readonly unexpandable: number;
   /** Times that every cache was cleared. */
   readonly flushes: number;
@@ -46,6 +47,7 @@ export class CacheRegistry {
   loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
+  readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
   readonly #clock: Clock;
   /** Invalidations that are being cascaded, against those that come back to themselves. */
@@ -211,7 +213,33 @@ export class CacheRegistry {
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";
-    return this.#caches.has(name) ? "cache" : "unknown";
+    if (this.#caches.has(name)) return "cache";
+    return this.#unknownNames.isGroup(name) ? "group" : "unknown";
+  }
+
+  /** The names of the groups that it expands. */
+  get groupNames(): readonly string[] {
+    return [...this.#groups.keys()];
+  }
+
+  /** Whether it was given names of which it can't tell whether they are groups'. */
+  get hasUnjudged(): boolean {
+    return this.#unknownNames.isPending;
+  }
+
+  /**
+   * Learns which names are groups'. What one stands for that isn't known here
+   * can't be told, so that every cache is cleared.
+   */
+  judge(groups: ReadonlySet<string>): void {
+    for (const group of this.#unknownNames.judge(groups)) {
+      this.#clearFor(group);
+    }
+  }
+
+  /** Names that were no groups' may be by now. */
+  forgetJudged(): void {
+    this.#unknownNames.forget();
   }
 
   /** Counts rows that ask for nothing beyond what has been applied. */
@@ -265,12 +293,21 @@ export class CacheRegistry {
     const caches = this.#caches.get(name);
     if (caches === undefined) {
       this.#unknown += 1;
+      if (this.#unknownNames.isGroup(name)) this.#clearFor(name);
       return;
     }
     for (const cache of caches) {
       if (key === null) cache.clear();
       else cache.invalidate(key);
     }
+  }
+
+  #clearFor(group: string): void {
+    this.#unexpandable += 1;
+    this.#logger("warn", "cache group is not declared here: all cleared", {
+      group,
+    });
+    this.flush({ reason: `cache group "${group}" is not declared here` });
   }
 
   #applyGroup(group: CacheGroup, key: readonly KeyPart[] | null): void {

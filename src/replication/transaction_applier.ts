@@ -5,16 +5,18 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
+import { markChanges } from "./change_filler.ts";
 import type { InvalidationJournal } from "./invalidation_journal.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
   type StreamHandler,
@@ -35,6 +37,9 @@ export type VisibilityGate = (
   token: Token,
   isRewound?: boolean,
 ) => Promise<void>;
+
+/** Tells the registry which names of those that it has not got are groups'. */
+export type GroupJudge = () => Promise<void>;
 
 /** What is known of one stream. */
 interface StreamState {
@@ -60,8 +65,10 @@ export class TransactionApplier {
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
+  readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
   readonly #journal: InvalidationJournal | undefined;
+  readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
@@ -75,6 +82,8 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param judge Looks up names that may be those of groups.
+   * @param changes Is told what changes, with the invalidations.
    * @param journal Remembers what was invalidated.
    */
   constructor(
@@ -83,6 +92,8 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    judge?: GroupJudge,
+    changes?: ChangeRegistry,
     journal?: InvalidationJournal,
   ) {
     this.#caches = caches;
@@ -90,6 +101,8 @@ export class TransactionApplier {
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#judge = judge;
+    this.#changes = changes;
     this.#journal = journal;
   }
 
@@ -111,11 +124,9 @@ export class TransactionApplier {
 
   /** The streams that somebody handles. */
   get handledStreams(): readonly string[] {
-    const handled: string[] = [];
-    for (const [stream, { subscriptions }] of this.#streams) {
-      if (subscriptions.length > 0) handled.push(stream);
-    }
-    return handled;
+    return [...this.#streams].flatMap(([stream, { subscriptions }]) =>
+      subscriptions.length > 0 ? [stream] : []
+    );
   }
 
   /** Whether something is being applied, which what comes now waits for. */
@@ -236,12 +247,14 @@ export class TransactionApplier {
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
     const invalidated = step.invalidate();
+    if (this.#caches.hasUnjudged) await this.#judge?.();
     this.#journal?.steppedTo(instance, upTo, invalidated);
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
+    for (const each of transactions) markChanges(this.#changes, each);
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
       const handled = this.#handle(transaction);
@@ -252,16 +265,16 @@ export class TransactionApplier {
   }
 
   /**
-   * What somebody handles, though he may have begun to while it was read;
-   * `undefined` if some of it is gone.
+   * What somebody handles, though he may have begun to while it was read, and
+   * what fills change caches; `undefined` if some of it is gone.
    */
   async #readHandled(
     step: LoggedStep,
   ): Promise<readonly LoggedTransaction[] | undefined> {
     while (true) {
-      const streams = this.handledStreams.filter((stream) =>
-        step.rowsByStream.has(stream)
-      );
+      const wanted = this.#changes?.streams ?? [];
+      const streams = [...new Set([...this.handledStreams, ...wanted])]
+        .filter((stream) => step.rowsByStream.has(stream));
       const read = streams.length === 0 ? [] : await step.read(streams);
       if (!await step.isWhole()) return undefined;
       if (
@@ -276,6 +289,13 @@ export class TransactionApplier {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
     this.#invalidate(transaction);
+    return this.#caches.hasUnjudged && this.#judge !== undefined
+      ? this.#judge().then(() => this.#applyInvalidated(transaction))
+      : this.#applyInvalidated(transaction);
+  }
+
+  #applyInvalidated(transaction: LoggedTransaction): void | Promise<void> {
+    const { instance, token } = transaction;
     let isHandled = false;
     for (const { stream, rows } of transaction.records) {
       if (this.#count(stream, rows.length)) isHandled = true;
@@ -308,11 +328,7 @@ export class TransactionApplier {
     isHandled: boolean,
   ): void | Promise<void> {
     const { instance, token } = transaction;
-    if (!isHandled) {
-      this.#finish(instance, token);
-      return;
-    }
-    const handled = this.#handle(transaction);
+    const handled = isHandled ? this.#handle(transaction) : undefined;
     if (handled === undefined) this.#finish(instance, token);
     else return handled.then(() => this.#finish(instance, token));
   }
@@ -328,6 +344,7 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
+    markChanges(this.#changes, transaction);
     this.#journal?.applied(transaction);
   }
 
@@ -380,19 +397,4 @@ export class TransactionApplier {
       subscriptions
     );
   }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw invalidRow(row);
-  }
-}
-
-function invalidRow(row: string): HeadwaterError {
-  return new HeadwaterError(
-    "LINE_INVALID",
-    `failed to parse row (${quote(row)})`,
-  );
 }

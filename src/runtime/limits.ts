@@ -311,5 +311,35 @@ export const AUDIT_BUDGET_PER_SECOND: number = 10;
 /** The share of a cache's entries that an audit reads anew each time it goes through it. */
 export const AUDIT_SAMPLE_RATE: number = 0.1;
 
+/**
+ * Tokens whose changes a change cache remembers. Beyond, the lowest is forgotten:
+ * whoever asks about one before it is told that everything may have changed.
+ */
+export const MAX_CHANGE_POSITIONS: number = 10_000;
+
+/** Entities of a change cache: about 15 MB. Beyond, the lowest tokens are forgotten. */
+export const MAX_CHANGED_ENTITIES: number = 100_000;
+
+/**
+ * Tokens back from its end that the log is searched for changes when a change
+ * cache is filled: some tens of ms where a stream has few rows among many.
+ */
+export const MAX_PREFILL_TOKENS: number = 100_000;
+
+/** Entries of a response cache, calls that run included. */
+export const MAX_RESPONSES: number = 10_000;
+
+/** Entries of a cache whose entries expire. Beyond, the oldest goes. */
+export const MAX_EXPIRING_ENTRIES: number = 10_000;
+
+/** Sub-keys, about, that a dictionary cache holds; the least recently used go. */
+export const MAX_DICTIONARY_ENTRIES: number = 10_000;
+
 /** Keys that one call of a list's method is given. */
 export const MAX_LIST_KEYS: number = 10_000;
+
+/**
+ * Names in the `caches` stream that a process has neither as a cache nor as a
+ * group, and remembers to be no groups.
+ */
+export const MAX_UNKNOWN_NAMES: number = 10_000;

@@ -5,6 +5,7 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { InvalidationJournal } from "../replication/invalidation_journal.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
@@ -15,6 +16,7 @@ import {
   type LoggedTransaction,
 } from "../replication/transaction.ts";
 import {
+  type GroupJudge,
   TransactionApplier,
   type VisibilityGate,
 } from "../replication/transaction_applier.ts";
@@ -31,9 +33,11 @@ import type { SlavedStoreOptions } from "./slaved_options.ts";
 /** What an applier works with. */
 export interface ApplierParts {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
+  readonly judge: GroupJudge;
   readonly journal: InvalidationJournal;
 }
 
@@ -56,10 +60,20 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, position, logger, visible, journal }: ApplierParts,
+    { caches, changes, position, logger, visible, judge, journal }:
+      ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible, undefined, journal);
+    super(
+      caches,
+      position,
+      logger,
+      visible,
+      undefined,
+      judge,
+      changes,
+      journal,
+    );
     this.#position = position;
     this.#spans = spans;
   }

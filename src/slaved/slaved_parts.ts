@@ -5,7 +5,9 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { ChangeFiller } from "../replication/change_filler.ts";
 import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
@@ -27,6 +29,7 @@ import { createLinks, type Link, openSources, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
+import { readGroups } from "../log/group_names.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -37,6 +40,7 @@ export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
   /** Knows what has become of the caches' entries. */
   readonly tracer: Tracer;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
   readonly identity: LogIdentity;
@@ -57,7 +61,7 @@ export interface SlavedParts<Database> {
 export function assembleSlaved<Database>(
   options: SlavedStoreOptions,
   engine: ReadEngine<Database>,
-  { caches, streams, wireNames }: Declarations,
+  { caches, changes, streams, wireNames }: Declarations,
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
@@ -74,10 +78,16 @@ export function assembleSlaved<Database>(
     ...options,
     clock,
   });
-  const { journal } = tracer;
-  const visible = replica && replica.visible;
   const applier = createApplier(
-    { caches, position, logger, visible, journal },
+    {
+      caches,
+      changes,
+      position,
+      logger,
+      visible: replica && replica.visible,
+      judge: async () => caches.judge(await readGroups(session)),
+      journal: tracer.journal,
+    },
     options,
     identity,
   );
@@ -90,6 +100,7 @@ export function assembleSlaved<Database>(
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
       caches.flush({ reason: "the database was replaced" });
+      changes?.forget(position.current);
       replacements += 1;
     }
     return replacements;
@@ -98,6 +109,7 @@ export function assembleSlaved<Database>(
     session,
     refresh: async () => {
       await refresh();
+      caches.forgetJudged();
       await identity.read();
     },
     applier,
@@ -105,6 +117,7 @@ export function assembleSlaved<Database>(
     position,
     history,
     lag,
+    changes: changes && new ChangeFiller(session, changes),
     maxCatchUpKeys: options.maxCatchUpKeys,
     onProgress: options.onProgress,
     clock,
@@ -119,6 +132,7 @@ export function assembleSlaved<Database>(
   return {
     caches,
     tracer,
+    changes,
     position,
     lag,
     identity,

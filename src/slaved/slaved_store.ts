@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import type { Changes } from "../caches/changes.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {
@@ -28,7 +30,11 @@ import {
   FIRST_LOOK_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { soon } from "../runtime/waiting.ts";
-import { type Declarations, declare } from "../store/declarations.ts";
+import {
+  changesOf,
+  type Declarations,
+  declare,
+} from "../store/declarations.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { Unobserve } from "../telemetry/instruments.ts";
@@ -160,6 +166,20 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   get stats(): SlavedStats {
     const isHearing = this.#watch?.listener?.isListening ?? true;
     return readStats(this.#parts, isHearing, this.#closing !== undefined);
+  }
+
+  /**
+   * What has changed in a stream since a position: what this process has applied.
+   *
+   * @param definition What `defineChangeCache` gave, and the option `changeCaches`
+   *   has.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it isn't among these.
+   */
+  changes<Row, Entity extends string | number>(
+    definition: DefinedChangeCache<Row, Entity>,
+  ): Changes<Entity> {
+    const { changes, identity } = this.#parts;
+    return changesOf(changes, definition, (since) => identity.parse(since));
   }
 
   /**

@@ -6,6 +6,9 @@
 
 import type { CacheGroup } from "../caches/cache_groups.ts";
 import { CacheRegistry } from "../caches/cache_registry.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import { ChangeRegistry } from "../caches/change_registry.ts";
+import type { Changes, ParsePosition } from "../caches/changes.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
@@ -29,6 +32,12 @@ export interface DeclarationOptions {
   readonly groups?: readonly CacheGroup[] | undefined;
 
   /**
+   * Change caches, of `defineChangeCache` in `headwater/caches`: what has
+   * changed since a position is then answered by `changes(…)`.
+   */
+  readonly changeCaches?: readonly DefinedChangeCache[] | undefined;
+
+  /**
    * Takes what the store has to say.
    *
    * @default {nothing is said}
@@ -41,19 +50,42 @@ export interface Declarations {
   readonly streams: StreamRegistry;
   readonly wireNames: WireNames;
   readonly caches: CacheRegistry;
+  /** `undefined` if none are declared: nobody then spends any time on them. */
+  readonly changes: ChangeRegistry | undefined;
 }
 
 /**
  * Checks what an application declares, before anything is opened.
  *
- * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't be.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't
+ *   be; `STREAM_UNKNOWN` for a change cache of a stream that isn't declared.
  */
 export function declare(options: DeclarationOptions): Declarations {
-  const { streams = [], groups = [], logger = silentLogger } = options;
+  const { streams = [], groups = [], changeCaches = [] } = options;
+  const { logger = silentLogger } = options;
   const names = new Set(streams.map(({ name }) => name));
+  const registry = new StreamRegistry(streams);
+  for (const { stream } of changeCaches) registry.requireDurable(stream.name);
   return {
-    streams: new StreamRegistry(streams),
+    streams: registry,
     wireNames: createWireNames(options.streamPrefix ?? "", names),
     caches: new CacheRegistry(groups, logger),
+    changes: changeCaches.length === 0
+      ? undefined
+      : new ChangeRegistry(changeCaches, logger),
   };
+}
+
+/**
+ * What a declared change cache knows.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if it was not declared.
+ */
+export function changesOf<Row, Entity extends string | number>(
+  changes: ChangeRegistry | undefined,
+  definition: DefinedChangeCache<Row, Entity>,
+  parse: ParsePosition,
+): Changes<Entity> {
+  const registry = changes ?? new ChangeRegistry([], silentLogger);
+  return registry.changes(definition, parse);
 }

@@ -4,9 +4,11 @@
  * @module
  */
 
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
+import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
 import { Tracer } from "../replication/key_trace.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
@@ -65,6 +67,9 @@ export interface WriterParts<Database> {
   readonly publisher: Publisher;
   readonly calls: ExposedCalls<Database>;
   readonly endpoint: WriterEndpoint;
+  readonly changes: ChangeRegistry | undefined;
+  /** Fills the change caches with what this instance wrote before; once, at the start. */
+  readonly readChanges: () => Promise<void>;
   readonly unobserve: Unobserve;
 }
 
@@ -74,6 +79,7 @@ export function assembleWriter<Database>(
 ): WriterParts<Database> {
   const { options, engine, lease, declared } = assembly;
   const { instance } = lease;
+  const { changes } = declared;
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
   const voice = createVoice(options, lease, declared);
@@ -88,13 +94,15 @@ export function assembleWriter<Database>(
     lease,
     session: engine.session,
     clock,
+    durable: changes && ((transaction) => markChanges(changes, transaction)),
     publish: (transaction) => {
       tracer.journal.applied(transaction);
       streamer.publish(transaction);
       poker?.poke(transaction.token);
     },
-    lost: () => {
+    lost: (upTo) => {
       declared.caches.flush({ reason: "a commit can't be told of", instance });
+      changes?.allChanged(instance, upTo);
       streamer.disconnect("a commit can't be told of; connect again");
     },
     leaseLost: () => leaseKeeper.lose(),
@@ -168,6 +176,13 @@ export function assembleWriter<Database>(
     publisher,
     calls,
     endpoint,
+    changes,
+    readChanges: async () => {
+      if (changes === undefined) return;
+      const filler = new ChangeFiller(engine.session, changes);
+      const begin = await filler.read(instance, recorder.position);
+      begin();
+    },
     unobserve: observeWriter({
       instance,
       counts: () => ({ ...streamer.stats, ...runner.stats }),
@@ -176,6 +191,20 @@ export function assembleWriter<Database>(
       caches: () => declared.caches.cacheStats(),
     }),
   };
+}
+
+/** Ends them all: says good-bye to readers, and gives the name free. */
+export async function closeWriter<Database>(
+  parts: WriterParts<Database>,
+): Promise<void> {
+  parts.unobserve();
+  await parts.listeners.close();
+  await parts.endpoint.close();
+  await parts.retentionKeeper?.close();
+  await parts.runner.drain();
+  await parts.leaseKeeper.release();
+  parts.voice.streamer.close("server closing");
+  await parts.poker?.close();
 }
 
 function createRunner<Database>(

@@ -191,8 +191,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      'else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, "the log was rewound");',
-      'else if (false) {\n                await this.#reset(instance, token, "the log was rewound");',
+      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
     ]],
   },
   {
@@ -291,7 +291,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 1,
     patches: [[
       "writer/recorder.js",
-      "if (floor > after)\n                        lost();",
+      "if (floor > after)\n                        lost(floor);",
       "",
     ], [
       "writer/recorder.js",
@@ -320,6 +320,33 @@ export const MUTATIONS: readonly Mutation[] = [
       "replication/stream_subscription.js",
       "this.#queue.push({ batch, attempts: 0, error: undefined, done: undefined });",
       "",
+    ]],
+  },
+  {
+    name: "pass over what a catch-up has changed",
+    breaks: 3,
+    patches: [[
+      APPLIER,
+      "for (const each of transactions)\n            markChanges(this.#changes, each);",
+      "",
+    ]],
+  },
+  {
+    name: "know the changes of a stream that retention has deleted",
+    breaks: 6,
+    patches: [[
+      "replication/change_filler.js",
+      "Math.max(earliestKnown, floor)",
+      "earliestKnown",
+    ]],
+  },
+  {
+    name: "know on what changed before a reset",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "() => changes?.restart(instance, token, reached);",
+      "() => {};",
     ]],
   },
 ];

@@ -29,6 +29,9 @@ export interface RegistryStats {
   readonly flushes: number;
 }
 
+/** What depends on an entry, or on a whole cache. */
+export type Dependents = NonNullable<CachedOptions["onInvalidate"]>;
+
 /** Why every cache is cleared. */
 export interface FlushCause {
   /** Why, for people. */
@@ -47,6 +50,7 @@ export class CacheRegistry {
   loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
+  readonly #dependents = new Map<KeyedCache, Dependents>();
   readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -110,7 +114,7 @@ export class CacheRegistry {
     const { loads } = this;
     const cache = new KeyedCache({ ...options, name, clock, logger, loads });
     if (onInvalidate !== undefined) {
-      cache.dependents = onInvalidate;
+      this.#dependents.set(cache, onInvalidate);
       cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
     }
     this.register(cache);
@@ -205,6 +209,13 @@ export class CacheRegistry {
     return this.#caches.get(name) ?? [];
   }
 
+  /** What depends on the caches of a name. */
+  dependentsOf(name: string): readonly Dependents[] {
+    return this.named(name).flatMap((cache) =>
+      this.#dependents.get(cache) ?? []
+    );
+  }
+
   /** Every cache. */
   get all(): readonly KeyedCache[] {
     return [...this.#caches.values()].flat();
@@ -265,7 +276,7 @@ export class CacheRegistry {
   #cascade(
     name: string,
     key: readonly KeyPart[] | null,
-    onInvalidate: NonNullable<CachedOptions["onInvalidate"]>,
+    onInvalidate: Dependents,
   ): void {
     const id = JSON.stringify([name, key]);
     if (this.#cascading.has(id)) return;

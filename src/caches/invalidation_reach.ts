@@ -61,8 +61,8 @@ function withDependents(
     seen.add(id);
     all.push(next);
     const [name, key] = next.key;
-    for (const { dependents } of registry.named(name)) {
-      for (const [cache, parts] of dependents?.(key) ?? []) {
+    for (const dependentsOf of registry.dependentsOf(name)) {
+      for (const [cache, parts] of dependentsOf(key)) {
         const dependent = parts && wireKeyOf(cache, parts);
         pending.push({
           key: [cacheNameOf(cache), dependent],

@@ -22,7 +22,6 @@ import {
   tellMiss,
 } from "./cache_events.ts";
 import type { CacheStats } from "./cache_stats.ts";
-import type { CachedOptions } from "./cached_options.ts";
 import { partsOf } from "./entry_parts.ts";
 import { type EntryKey, EntryTable, type TableBounds } from "./entry_table.ts";
 import { type Expiring, ExpiryQueue } from "./expiry_queue.ts";
@@ -68,8 +67,6 @@ export class KeyedCache {
   readonly name: string;
   /** Is told of each invalidation, once the entries are gone; `null` is the whole cache. */
   cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
-  /** What depends on an entry, as `cascade` has it. */
-  dependents: CachedOptions["onInvalidate"];
   readonly #options: KeyedCacheOptions;
   readonly #clock: Clock;
   readonly #times = new LoadTimes();

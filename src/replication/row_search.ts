@@ -111,7 +111,7 @@ export class RowSearch {
     let isWide = this.#isWide.get(name);
     if (isWide === undefined) {
       isWide = this.#caches.kindOf(name) === "group" ||
-        this.#caches.named(name).some(({ dependents }) => dependents);
+        this.#caches.dependentsOf(name).length > 0;
       this.#isWide.set(name, isWide);
     }
     return isWide;

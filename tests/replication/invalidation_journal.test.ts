@@ -56,6 +56,8 @@ t.test("the last row of a transaction that names it is told", (t) => {
   const { apply, last } = open();
   apply("c", "a", "b", ["a"]);
   t.match(last("a"), { by: "key", token: 1, atMs: 1_001 });
+  apply("c", ["t"], ["t", 1]);
+  t.match(last(["t", 1], true), { by: "key" });
   apply("broken", "x");
   t.match(last("a"), {
     by: "flush",

@@ -295,11 +295,14 @@ export class Follower implements Receiver {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
       caches.flush({ reason, instance, token });
+    }
+    // Promise 3: not between two handlers of a transaction, nor while one waits.
+    await applier.alone(() => {
       // Over another way it may have come further; only a rewound log goes back.
       if (reason !== REWOUND && position.contains(instance, token)) return;
-    }
-    position.reset(instance, token);
-    lag?.reset(instance, token);
+      position.reset(instance, token);
+      lag?.reset(instance, token);
+    });
   }
 
   /**

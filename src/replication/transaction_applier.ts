@@ -16,6 +16,7 @@ import type { Token } from "../tokens/token.ts";
 import { markChanges } from "./change_filler.ts";
 import type { InvalidationJournal } from "./invalidation_journal.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import type { VisibilityGate } from "./replica_gate.ts";
 import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
@@ -30,13 +31,6 @@ import {
   type LoggedStep,
   type LoggedTransaction,
 } from "./transaction.ts";
-
-/** Resolves once what a transaction wrote can be read. */
-export type VisibilityGate = (
-  instance: string,
-  token: Token,
-  isRewound?: boolean,
-) => Promise<void>;
 
 /** Tells the registry which names of those that it has not got are groups'. */
 export type GroupJudge = () => Promise<void>;
@@ -231,6 +225,12 @@ export class TransactionApplier {
       return this.#busy.then(again, again);
     }
     return this.#occupy(this.#applyStep(step));
+  }
+
+  /** Resolves, in the turn in which nothing is being applied, to what is done then. */
+  async alone<Result>(work: () => Result): Promise<Result> {
+    while (this.#busy !== undefined) await this.#busy.catch(() => {});
+    return work();
   }
 
   #occupy<Result>(applied: Promise<Result>): Promise<Result> {

@@ -10,6 +10,7 @@ import type { InvalidationJournal } from "../replication/invalidation_journal.ts
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
+import type { VisibilityGate } from "../replication/replica_gate.ts";
 import {
   CACHES_STREAM,
   type LoggedStep,
@@ -18,7 +19,6 @@ import {
 import {
   type GroupJudge,
   TransactionApplier,
-  type VisibilityGate,
 } from "../replication/transaction_applier.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { applications } from "../telemetry/channels.ts";

@@ -102,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 4,
     patches: [[
       "caches/keyed_cache.js",
-      "loading.then(undefined, () => {",
-      "loading.then(() => void this.#entries.set(single ?? this.#trie.use(kept), loading), () => {",
+      "else\n                this.#fenced += 1;",
+      "else\n                this.#entries.set(this.#entries.use(parts), loading, bytes);",
     ]],
   },
   {
@@ -129,8 +129,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 5,
     patches: [[
       APPLIER,
-      "this.#invalidate(transaction);\n        let isHandled",
-      "queueMicrotask(() => this.#invalidate(transaction));\n        let isHandled",
+      "this.#invalidate(transaction);\n        return this.#caches.hasUnjudged",
+      "queueMicrotask(() => this.#invalidate(transaction));\n        return this.#caches.hasUnjudged",
     ]],
   },
   {
@@ -218,8 +218,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 9,
     patches: [[
       "replication/client.js",
-      "if (wasLive)\n                delayMs = minBackoffMs;",
-      "delayMs = minBackoffMs;",
+      "if (wasLive)\n                backoff.reset();",
+      "backoff.reset();",
     ]],
   },
   {
@@ -264,8 +264,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 8,
     patches: [[
       "log/lease.js",
-      "await session.rows(TERMINATE, [previous]);",
-      "",
+      "await endConnections(session, previous);\n    const deadlineMs",
+      "const deadlineMs",
     ], ["log/lease.js", "if (Number(row?.[0]) === 0)", "if (true)"]],
   },
   {

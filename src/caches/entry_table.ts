@@ -96,9 +96,9 @@ export class EntryTable {
     return this.#entries.peek(key);
   }
 
-  /** The keys, those used last first. Entries may come and go meanwhile. */
-  keys(): IterableIterator<EntryKey> {
-    return this.#entries.keys();
+  /** The keys, in the order of their use. Entries may come and go meanwhile. */
+  keys(isOldestFirst: boolean): IterableIterator<EntryKey> {
+    return isOldestFirst ? this.#entries.rkeys() : this.#entries.keys();
   }
 
   /** Whether this very promise is the entry. */

@@ -195,9 +195,20 @@ export class KeyedCache {
     return key === undefined ? undefined : this.#entries.peek(key);
   }
 
-  /** The argument lists of its entries, those used last first. It may change meanwhile. */
-  *keys(): Generator<readonly KeyArgument[], void> {
-    for (const key of this.#entries.keys()) yield partsOf(key);
+  /**
+   * Goes over its entries, in the order of their use. If it changes meanwhile,
+   * some may be left out, or met twice.
+   *
+   * @param isWanted Is asked at each entry.
+   * @returns Argument lists; `undefined` for those that aren't wanted.
+   */
+  *keys(
+    isOldestFirst: boolean,
+    isWanted: () => boolean,
+  ): Generator<readonly KeyArgument[] | undefined, void> {
+    for (const key of this.#entries.keys(isOldestFirst)) {
+      yield isWanted() ? partsOf(key) : undefined;
+    }
   }
 
   /** Drops a load that nobody waits for any more, if it is still an entry. */

@@ -34,6 +34,7 @@ export class SlavedCaches<Database> extends SlavedCommands {
   readonly #of: SlavedCachesParts<Database>;
   readonly #attached = new Map<object, StoreClass<Database, Store<Database>>>();
   #audit: Auditor | undefined;
+  #isClosed = false;
 
   /** Constructs the part of a slaved store that has caches. */
   constructor(reads: EventReadsOptions, of: SlavedCachesParts<Database>) {
@@ -96,10 +97,16 @@ export class SlavedCaches<Database> extends SlavedCommands {
    * @param options How much, and which.
    * @returns The audit: its counts, and how to end it. It ends with the store.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for an option that can't be, or if
-   *   one is going on already; `NOT_CACHED`.
+   *   one is going on already; `NOT_CACHED`; `CLOSED`.
    */
   audit(options: AuditOptions = {}): Audit {
     requireBounds("audit", options);
+    if (this.#isClosed) {
+      throw new HeadwaterError(
+        "CLOSED",
+        "Cannot audit: the slaved store is closed; connect another",
+      );
+    }
     if (this.#audit?.isClosed === false) {
       throw new HeadwaterError(
         "INVALID_ARGUMENT",
@@ -126,8 +133,9 @@ export class SlavedCaches<Database> extends SlavedCommands {
     return this.#audit?.stats;
   }
 
-  /** Ends the audit that is going on. */
+  /** Ends the audit that is going on; there is no other. */
   protected async endAudit(): Promise<void> {
+    this.#isClosed = true;
     await this.#audit?.close();
   }
 

@@ -16,11 +16,14 @@ import { ReaderPosition } from "../../src/replication/reader_position.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { Auditor } from "../../src/slaved/auditor.ts";
 import type { Audit, AuditDifference } from "../../src/slaved/mod.ts";
+import { EntrySampler } from "../../src/slaved/entry_sampler.ts";
 import { Reloader } from "../../src/slaved/reloader.ts";
 import { onTelemetry } from "../../src/telemetry/mod.ts";
 import { manualClock } from "../support/manual_clock.ts";
+import { keyedCache } from "../support/caches.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
+import { seeded } from "../support/seeded.ts";
 import {
   createUsers,
   saveUser,
@@ -293,6 +296,38 @@ t.test("audit: options that can't be are refused, and it ends when told", async 
   t.doesNotThrow(() => slaved.audit(FAST), "another one, which ends with it");
   await slaved.close();
   t.equal(audit.stats.checked, checked);
+  t.throws(() => slaved.audit(), { code: "CLOSED" });
+});
+
+t.test("audit: every entry is chosen, in a small cache and in a large one", (t) => {
+  const chance = seeded(5);
+  const random = {
+    fraction: () => chance.below(1_000) / 1_000,
+    id: () => "",
+    uuid: () => "",
+  };
+  const caches = [10, 50_000, 5].map((count) => {
+    const cache = keyedCache(`c${count}`, { maxEntries: count });
+    for (let key = 0; key < count; key += 1) {
+      cache.load([key], () => Promise.resolve(key));
+    }
+    return cache;
+  });
+  const sampler = new EntrySampler(() => caches, random, 0.2);
+  const seen = new Map(caches.map((cache) => [cache, new Set<unknown>()]));
+  for (let turn = 0; turn < 100_000; turn += 1) {
+    const entry = sampler.next();
+    if (entry === undefined) continue;
+    seen.get(entry.cache)?.add(entry.key[0]);
+    // Others use entries at the front meanwhile.
+    caches[1]?.get([49_000 + chance.below(1_000)]);
+  }
+  const [small, large, least] = caches.map((cache) => seen.get(cache)?.size);
+  t.same([small, least], [10, 5]);
+  t.ok(Number(large) > 20_000, `${large} of 50,000`);
+  for (const cache of caches) cache.clear();
+  t.equal(sampler.next(), undefined);
+  t.end();
 });
 
 t.test("audit: no more reads than its budget, one at a time, on its clock", async (t) => {

@@ -158,8 +158,11 @@ t.test("audit: a right writer is never suspected, while it writes", async (t) =>
   const writes = (async () => {
     for (let version = 1; !isDone; version += 1) {
       await saveUser(writer, user(String(version % 20), version));
-      // The turn of this process's own sockets, and of the audit.
-      await new Promise((resolve) => setImmediate(resolve));
+      const { checked } = audit.stats;
+      await until(
+        "some are checked meanwhile",
+        () => isDone || audit.stats.checked >= checked + 15,
+      );
     }
   })();
   const reads = (async () => {

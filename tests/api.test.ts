@@ -94,6 +94,7 @@ t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
 
 t.test("headwater/caches", (t) => {
   t.same(Object.keys(caches).sort(), [
+    "CacheMemory",
     "ChangeCache",
     "DictionaryCache",
     "ResponseCache",

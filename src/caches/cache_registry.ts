@@ -10,11 +10,13 @@ import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
+import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
+import type { StaleEntries } from "./stale_entries.ts";
 import { UnknownNames } from "./unknown_names.ts";
 
 /** What became of the invalidations that a registry was given. */
@@ -54,6 +56,9 @@ export class CacheRegistry {
   readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #sizes: CacheSizes;
+  /** Those that may serve what is old. */
+  readonly #stale: StaleEntries[] = [];
   /** Invalidations that are being cascaded, against those that come back to themselves. */
   readonly #cascading = new Set<string>();
   #applied = 0;
@@ -67,15 +72,18 @@ export class CacheRegistry {
    * @param groups The groups that it expands.
    * @param logger Hears of groups that can't be expanded.
    * @param clock Times loads, and the lives of entries.
+   * @param sizes How much the caches may hold.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if two groups have one name.
    */
   constructor(
     groups: readonly CacheGroup[],
     logger: Logger,
     clock: Clock = systemClock,
+    sizes: CacheSizes = new CacheSizes({}),
   ) {
     this.#logger = logger;
     this.#clock = clock;
+    this.#sizes = sizes;
     for (const group of groups) {
       if (this.#groups.has(group.name)) {
         throw new HeadwaterError(
@@ -112,7 +120,10 @@ export class CacheRegistry {
     const { onInvalidate } = options;
     const [clock, logger] = [this.#clock, this.#logger];
     const { loads } = this;
-    const cache = new KeyedCache({ ...options, name, clock, logger, loads });
+    const { memory, random } = this.#sizes;
+    const factor = this.#sizes.factors.of(name);
+    const made = { name, clock, logger, loads, memory, random, factor };
+    const cache = new KeyedCache({ ...options, ...made });
     if (onInvalidate !== undefined) {
       this.#dependents.set(cache, onInvalidate);
       cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
@@ -137,6 +148,30 @@ export class CacheRegistry {
     const known = this.#caches.get(cache.name);
     if (known === undefined) this.#caches.set(cache.name, [cache]);
     else known.push(cache);
+    if (cache.stale !== undefined) this.#stale.push(cache.stale);
+  }
+
+  /**
+   * Changes how much the caches may hold, now; what there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resize(changes: ResizeCachesOptions): void {
+    this.#sizes.resize(changes, [...this.#caches.values()].flat());
+  }
+
+  /** Serves nothing old any more: somebody has waited for something newer. */
+  dropStale(): void {
+    for (let index = 0; index < this.#stale.length; index += 1) {
+      (this.#stale[index] as StaleEntries).drop();
+    }
+  }
+
+  /** Drops every entry; memory that is shared with others is theirs. */
+  close(): void {
+    for (const cache of [...this.#caches.values()].flat()) cache.close();
   }
 
   /**

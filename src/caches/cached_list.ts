@@ -176,26 +176,47 @@ async function loadList<
   for (const item of list) checkKey(cache.name, keyOf(item));
   const entries = new Map<Key, Promise<Value | undefined>>();
   const missing = new Map<Key, Deferred<Value | undefined>>();
+  const old: Key[] = [];
   for (const item of list) {
     if (entries.has(item)) continue;
     const key = keyOf(item);
     let entry = cache.get(key) as Promise<Value | undefined> | undefined;
     if (entry === undefined) {
+      entry = cache.stale?.get(key) as typeof entry;
+      if (entry !== undefined) old.push(item);
+    }
+    if (entry === undefined) {
       const loading = deferred<Value | undefined>();
-      entry = cache.load(key, () => loading.promise);
+      entry = cache.keep(key, () => loading.promise);
       missing.set(item, loading);
     }
     entries.set(item, entry);
   }
-  const items = [...missing.keys()];
-  for (let from = 0; from < items.length; from += maxKeys) {
-    const some = items.slice(from, from + maxKeys);
-    const given: readonly unknown[] = args.map((argument, position) => {
-      if (position === at) return some;
-      // Others may wait for any of the keys: one caller's signal ends its wait.
-      return isSignal(argument, position) ? NEVER_ABORTS : argument;
+  const begin = (wanted: ReadonlyMap<Key, Deferred<Value | undefined>>) => {
+    const items = [...wanted.keys()];
+    for (let from = 0; from < items.length; from += maxKeys) {
+      const some = items.slice(from, from + maxKeys);
+      const given: readonly unknown[] = args.map((argument, position) => {
+        if (position === at) return some;
+        // Others may wait for any of the keys: one caller's signal ends its wait.
+        return isSignal(argument, position) ? NEVER_ABORTS : argument;
+      });
+      const loadSome = () => cache.run(() => load(...given as Args));
+      void settle(cache.name, loadSome, some, wanted);
+    }
+  };
+  begin(missing);
+  if (old.length > 0) {
+    cache.stale?.revalidate(old.map(keyOf), (indices) => {
+      const due = new Map(
+        indices.map((index) => [
+          old[index] as Key,
+          deferred<Value | undefined>(),
+        ]),
+      );
+      begin(due);
+      return Array.from(due.values(), ({ promise }) => promise);
     });
-    void settle(cache.name, () => load(...given as Args), some, missing);
   }
   return await abortable(collect(entries), signal);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EntryKey } from "./entry_table.ts";
+import type { EntryKey, EntryTable } from "./entry_table.ts";
 import type { KeyArgument } from "./key_parts.ts";
 import type { TrieKey } from "./key_trie.ts";
 
@@ -18,4 +18,30 @@ export function partsOf(key: EntryKey): KeyArgument[] {
     node = node.parent;
   }
   return parts;
+}
+
+/** The entry of an argument list, which is not thereby used or counted. */
+export function peekEntry(
+  entries: EntryTable,
+  parts: readonly KeyArgument[],
+): Promise<unknown> | undefined {
+  const key = entries.find(parts);
+  return key === undefined ? undefined : entries.peek(key);
+}
+
+/**
+ * Goes over entries, in the order of their use. If they change meanwhile, some
+ * may be left out, or met twice.
+ *
+ * @param isWanted Is asked at each entry.
+ * @returns Argument lists; `undefined` for those that aren't wanted.
+ */
+export function* walkEntries(
+  entries: EntryTable,
+  isOldestFirst: boolean,
+  isWanted: () => boolean,
+): Generator<readonly KeyArgument[] | undefined, void> {
+  for (const key of entries.keys(isOldestFirst)) {
+    yield isWanted() ? partsOf(key) : undefined;
+  }
 }

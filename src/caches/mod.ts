@@ -7,6 +7,7 @@
 
 export { cached } from "./cached.ts";
 export { cachedFunction } from "./cached_function.ts";
+export { CacheMemory } from "./cache_memory.ts";
 export { cachedList, cachedListFunction } from "./cached_list.ts";
 export { ChangeCache } from "./change_cache.ts";
 export { defineCacheGroup } from "./cache_groups.ts";
@@ -25,7 +26,14 @@ export type { CachedFunctionOwner } from "./cached_function.ts";
 export type { CachedListOptions } from "./cached_list.ts";
 export type { CachedMethod, KeyArguments, KeyPrefix } from "./cached_method.ts";
 export type { CacheGroup, Invalidation } from "./cache_groups.ts";
-export type { CacheBound, CacheLimits } from "./cache_options.ts";
+export type {
+  CacheBound,
+  CacheLimits,
+  ResizableLimits,
+} from "./cache_options.ts";
+export type { CacheFactorOptions } from "./cache_factors.ts";
+export type { CacheMemoryOptions, CacheMemoryStats } from "./cache_memory.ts";
+export type { CacheSizeOptions, ResizeCachesOptions } from "./cache_sizes.ts";
 export type { CacheStats } from "./cache_stats.ts";
 export type {
   ChangeCacheDeclaration,

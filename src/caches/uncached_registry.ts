@@ -50,4 +50,11 @@ class UncachedCache extends KeyedCache {
     checkKey(this.name, parts);
     return start();
   }
+
+  override keep<Value>(
+    _parts: readonly KeyArgument[],
+    start: () => Promise<Value>,
+  ): Promise<Value> {
+    return start();
+  }
 }

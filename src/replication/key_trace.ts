@@ -11,6 +11,7 @@ import {
   cacheNameOf,
 } from "../caches/cached_method.ts";
 import { checkKey, type KeyArgument, toWireKey } from "../caches/key_parts.ts";
+import { peekEntry } from "../caches/entry_parts.ts";
 import type { KeyedCache } from "../caches/keyed_cache.ts";
 import { LoadLog, type LoadRecord } from "../caches/load_log.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -167,7 +168,9 @@ export class Tracer {
     return new KeyTrace({
       cache: name,
       key,
-      isCached: caches.some((cache) => cache.peek(parts) !== undefined),
+      isCached: caches.some((cache) =>
+        peekEntry(cache.entries, parts) !== undefined
+      ),
       loaded: this.#loads.last(name, key),
       invalidated: this.journal.find(name, key, isTree),
       sinceMs: this.journal.sinceMs,

@@ -334,11 +334,10 @@ export class TransactionApplier {
   }
 
   #invalidate(transaction: LoggedTransaction): void {
-    const { records, invalidations = [] } = transaction;
-    for (const { name, keys } of invalidations) {
+    for (const { name, keys } of transaction.invalidations ?? []) {
       this.#caches.applyAll(name, keys);
     }
-    for (const { stream, rows } of records) {
+    for (const { stream, rows } of transaction.records) {
       if (stream !== CACHES_STREAM) continue;
       for (const row of rows) {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
@@ -374,6 +373,7 @@ export class TransactionApplier {
     for (const { stream, rows } of cachesFirst(records)) {
       add(stream, () => rows.map(parseRow));
     }
+    if (calls.length > 0) this.#caches.dropStale(); // promise 3
     let waiting: Promise<void> | undefined;
     for (const [subscription, batch] of calls) {
       waiting = waiting === undefined

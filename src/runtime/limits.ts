@@ -339,6 +339,26 @@ export const MAX_DICTIONARY_ENTRIES: number = 10_000;
 export const MAX_LIST_KEYS: number = 10_000;
 
 /**
+ * Loads of one cache that wait for one of its `maxConcurrentLoads` to end.
+ * Beyond, a call is refused: it would wait for longer than its caller does.
+ */
+export const MAX_QUEUED_LOADS: number = 10_000;
+
+/**
+ * The longest time, in ms, by which a load is put off whose callers are served
+ * an old entry meanwhile; half of the time that they may be, if that is less.
+ * It keeps processes that were cleared together from loading together.
+ */
+export const REVALIDATE_JITTER_MS: number = 1_000;
+
+/**
+ * The part of an equal share of `cacheMemory` that a cache keeps though its
+ * entries are the oldest: a tenth costs others little, and a cache that is used
+ * once an hour still has something then.
+ */
+export const CACHE_MIN_SHARE: number = 0.1;
+
+/**
  * Names in the `caches` stream that a process has neither as a cache nor as a
  * group, and remembers to be no groups.
  */

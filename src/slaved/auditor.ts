@@ -9,6 +9,7 @@ import { inspect, isDeepStrictEqual } from "node:util";
 import { cacheNameOf } from "../caches/cached_method.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheSource } from "../caches/cache_sources.ts";
+import { peekEntry } from "../caches/entry_parts.ts";
 import type { KeyedCache } from "../caches/keyed_cache.ts";
 import type { Session } from "../database/engine.ts";
 import { readEnds } from "../log/instances.ts";
@@ -194,7 +195,7 @@ export class Auditor implements Audit {
       { signal, timeoutMs },
     );
     this.#checked += 1;
-    if (cache.peek(key) !== promise) this.#behind += 1;
+    if (peekEntry(cache.entries, key) !== promise) this.#behind += 1;
     else this.#report(entry, [cached, database], reached.position);
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { KeyArgument } from "../caches/key_parts.ts";
+import { peekEntry, walkEntries } from "../caches/entry_parts.ts";
 import type { KeyedCache } from "../caches/keyed_cache.ts";
 import type { Random } from "../runtime/random.ts";
 
@@ -71,7 +72,7 @@ export class EntrySampler {
       if (place.chosen.length === 0) this.#choose(cache, place);
       while (place.chosen.length > 0) {
         const key = place.chosen.pop() ?? [];
-        const promise = cache.peek(key);
+        const promise = peekEntry(cache.entries, key);
         if (promise !== undefined) return { cache, key, promise };
       }
     }
@@ -83,7 +84,7 @@ export class EntrySampler {
     place.isOldestFirst = !isOldestFirst;
     const walk = isOldestFirst && place.walk !== undefined
       ? place.walk
-      : cache.keys(isOldestFirst, this.#isChosen);
+      : walkEntries(cache.entries, isOldestFirst, this.#isChosen);
     if (isOldestFirst) place.walk = walk;
     for (let step = 0; step < MAX_STEPS; step += 1) {
       const { value, done } = walk.next();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { ReadEngine } from "../database/engine.ts";
@@ -169,6 +170,18 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   }
 
   /**
+   * Changes how much the caches of the attached stores may hold, at once: what
+   * there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#parts.caches.resize(changes);
+  }
+
+  /**
    * What has changed in a stream since a position: what this process has applied.
    *
    * @param definition What `defineChangeCache` gave, and the option `changeCaches`
@@ -222,11 +235,10 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
       streams: this.#streams,
       clock: this.#clock,
     };
-    return await waitForPosition(
-      parts,
-      this.#parts.identity.parse(target),
-      options,
-    );
+    const wanted = this.#parts.identity.parse(target);
+    const outcome = await waitForPosition(parts, wanted, options);
+    this.#parts.caches.dropStale();
+    return outcome;
   }
 
   /**
@@ -336,6 +348,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     this.#unobserve();
     await this.endAudit();
     await closeSlaved(this.#parts, this.#watch);
+    this.#parts.caches.close();
     await this.#engine.close();
   }
 }

@@ -6,6 +6,13 @@
 
 import type { CacheGroup } from "../caches/cache_groups.ts";
 import { CacheRegistry } from "../caches/cache_registry.ts";
+import { type CacheSizeOptions, CacheSizes } from "../caches/cache_sizes.ts";
+import {
+  environmentOf,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
+import { environmentVariables } from "../runtime/environment_variables.ts";
+import { FACTOR_VARIABLE } from "../caches/cache_factors.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Changes, ParsePosition } from "../caches/changes.ts";
@@ -15,7 +22,7 @@ import { StreamRegistry } from "../streams/stream_registry.ts";
 import { createWireNames, type WireNames } from "../streams/wire_names.ts";
 
 /** What an application adds to the log: the same in every process. */
-export interface DeclarationOptions {
+export interface DeclarationOptions extends CacheSizeOptions {
   /** Streams of your own. */
   readonly streams?: readonly Stream[] | undefined;
 
@@ -60,16 +67,21 @@ export interface Declarations {
  * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't
  *   be; `STREAM_UNKNOWN` for a change cache of a stream that isn't declared.
  */
-export function declare(options: DeclarationOptions): Declarations {
+export function declare(
+  options: DeclarationOptions & EnvironmentOptions,
+): Declarations {
   const { streams = [], groups = [], changeCaches = [] } = options;
   const { logger = silentLogger } = options;
+  const { clock, random } = environmentOf(options);
+  const variables = environmentVariables(FACTOR_VARIABLE);
+  const sizes = new CacheSizes(options, variables, random);
   const names = new Set(streams.map(({ name }) => name));
   const registry = new StreamRegistry(streams);
   for (const { stream } of changeCaches) registry.requireDurable(stream.name);
   return {
     streams: registry,
     wireNames: createWireNames(options.streamPrefix ?? "", names),
-    caches: new CacheRegistry(groups, logger),
+    caches: new CacheRegistry(groups, logger, clock, sizes),
     changes: changeCaches.length === 0
       ? undefined
       : new ChangeRegistry(changeCaches, logger),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
@@ -196,6 +197,7 @@ export function assembleWriter<Database>(
 /** Ends them all: says good-bye to readers, and gives the name free. */
 export async function closeWriter<Database>(
   parts: WriterParts<Database>,
+  caches: CacheRegistry,
 ): Promise<void> {
   parts.unobserve();
   await parts.listeners.close();
@@ -205,6 +207,7 @@ export async function closeWriter<Database>(
   await parts.leaseKeeper.release();
   parts.voice.streamer.close("server closing");
   await parts.poker?.close();
+  caches.close();
 }
 
 function createRunner<Database>(
@@ -241,6 +244,8 @@ function createRunner<Database>(
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
       for (const { name, keys } of invalidations) caches.applyAll(name, keys);
+      // Whoever wrote reads what was written.
+      caches.dropStale();
     },
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,

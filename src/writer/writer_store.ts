@@ -6,6 +6,7 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { Engine } from "../database/engine.ts";
@@ -190,6 +191,14 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   /**
+   * Changes how much the caches may hold, at once; what there is no room for goes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT`; then nothing has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#caches.resize(changes);
+  }
+
+  /**
    * What has changed in a stream since a position: what this process has written;
    * it is not told what other instances write.
    *
@@ -330,6 +339,7 @@ export class WriterStore<Database> extends WriterCaches {
       this.#parts.identity.parse(target),
       options,
     );
+    this.#caches.dropStale();
     return await Promise.resolve(reached);
   }
 
@@ -378,7 +388,7 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   async #close(): Promise<void> {
-    await closeWriter(this.#parts);
+    await closeWriter(this.#parts, this.#caches);
     await this.#engine.close();
   }
 }

@@ -7,6 +7,7 @@
 import { HeadwaterError } from "../runtime/errors.ts";
 import { abortable } from "../runtime/waiting.ts";
 import { bindCache } from "./cached_method.ts";
+import { argumentsOf, bindSource } from "./cache_sources.ts";
 import type { KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
 import { SharedLoads } from "./shared_loads.ts";
@@ -43,6 +44,18 @@ export function bindCached<Args extends readonly unknown[], Value>(
   const bound = keyOf === undefined
     ? bindPlain(loader, cache)
     : bindShaped(loader, cache, shape, keyOf, loads);
+  const { owner, method } = loader;
+  bindSource(cache, {
+    owner,
+    load: shape.keyOf !== undefined
+      ? undefined
+      : async (key) =>
+        await Reflect.apply(
+          method,
+          owner,
+          argumentsOf(key, shape.uncachedArgs) as unknown as Args,
+        ),
+  });
   bindCache(bound, {
     name: cache.name,
     isTree: cache.isTree,

@@ -8,12 +8,14 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import type { Token } from "../tokens/token.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
 import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
+import type { LoadLog } from "./load_log.ts";
 import type { StaleEntries } from "./stale_entries.ts";
 import { UnknownNames } from "./unknown_names.ts";
 
@@ -29,10 +31,28 @@ export interface RegistryStats {
   readonly flushes: number;
 }
 
+/** What depends on an entry, or on a whole cache. */
+export type Dependents = NonNullable<CachedOptions["onInvalidate"]>;
+
+/** Why every cache is cleared. */
+export interface FlushCause {
+  /** Why, for people. */
+  readonly reason: string;
+  /** Whose log it was about. */
+  readonly instance?: string | undefined;
+  /** Where it goes on in that log. */
+  readonly token?: Token | undefined;
+}
+
 /** Finds the caches that an invalidation means. */
 export class CacheRegistry {
+  /** Is told of each time that every cache is cleared. */
+  flushed: ((cause: FlushCause) => void) | undefined;
+  /** Takes in the loads of caches that are created from now on. */
+  loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
+  readonly #dependents = new Map<KeyedCache, Dependents>();
   readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -87,7 +107,7 @@ export class CacheRegistry {
 
   /** Every cache's own figures. */
   cacheStats(): CacheStats[] {
-    return [...this.#caches.values()].flat().map((cache) => cache.stats);
+    return this.all.map((cache) => cache.stats);
   }
 
   /**
@@ -99,11 +119,13 @@ export class CacheRegistry {
   create(name: string, options: CachedOptions): KeyedCache {
     const { onInvalidate } = options;
     const [clock, logger] = [this.#clock, this.#logger];
+    const { loads } = this;
     const { memory, random } = this.#sizes;
     const factor = this.#sizes.factors.of(name);
-    const made = { name, clock, logger, memory, random, factor };
+    const made = { name, clock, logger, loads, memory, random, factor };
     const cache = new KeyedCache({ ...options, ...made });
     if (onInvalidate !== undefined) {
+      this.#dependents.set(cache, onInvalidate);
       cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
     }
     this.register(cache);
@@ -217,6 +239,23 @@ export class CacheRegistry {
     }
   }
 
+  /** The caches of a name; several if several stores have it. */
+  named(name: string): readonly KeyedCache[] {
+    return this.#caches.get(name) ?? [];
+  }
+
+  /** What depends on the caches of a name. */
+  dependentsOf(name: string): readonly Dependents[] {
+    return this.named(name).flatMap((cache) =>
+      this.#dependents.get(cache) ?? []
+    );
+  }
+
+  /** Every cache. */
+  get all(): readonly KeyedCache[] {
+    return [...this.#caches.values()].flat();
+  }
+
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";
@@ -255,9 +294,14 @@ export class CacheRegistry {
     this.#unknown += unknown;
   }
 
-  /** Clears every cache, as what they should hold can't be known. */
-  flush(): void {
+  /**
+   * Clears every cache, as what they should hold can't be known.
+   *
+   * @param cause Why.
+   */
+  flush(cause: FlushCause = { reason: "it was asked for" }): void {
     this.#flushes += 1;
+    this.flushed?.(cause);
     for (const caches of this.#caches.values()) {
       for (const cache of caches) cache.flush();
     }
@@ -267,7 +311,7 @@ export class CacheRegistry {
   #cascade(
     name: string,
     key: readonly KeyPart[] | null,
-    onInvalidate: NonNullable<CachedOptions["onInvalidate"]>,
+    onInvalidate: Dependents,
   ): void {
     const id = JSON.stringify([name, key]);
     if (this.#cascading.has(id)) return;
@@ -284,7 +328,7 @@ export class CacheRegistry {
         cache: name,
         error: messageOf(error),
       });
-      this.flush();
+      this.flush({ reason: `what depends on cache "${name}" is not known` });
     } finally {
       this.#cascading.delete(id);
     }
@@ -308,7 +352,7 @@ export class CacheRegistry {
     this.#logger("warn", "cache group is not declared here: all cleared", {
       group,
     });
-    this.flush();
+    this.flush({ reason: `cache group "${group}" is not declared here` });
   }
 
   #applyGroup(group: CacheGroup, key: readonly KeyPart[] | null): void {
@@ -325,7 +369,8 @@ export class CacheRegistry {
         group: group.name,
         error: messageOf(error),
       });
-      this.flush();
+      const reason = `cache group "${group.name}" could not be expanded`;
+      this.flush({ reason });
       return;
     }
     for (const [name, parts] of expanded) this.#invalidate(name, parts);

@@ -29,7 +29,7 @@ export interface TableBounds {
 /** What a table tells its cache, and asks it. */
 export interface TableOwner {
   /** An entry went for lack of room. */
-  readonly evicted: () => void;
+  readonly evicted: (key: EntryKey) => void;
   /** How often the cache has had what it was asked for. */
   readonly hits: () => number;
 }
@@ -151,6 +151,13 @@ export class EntryTable implements MemoryMember {
     return this.#at(key)?.promise;
   }
 
+  /** The keys, in the order of their use. Entries may come and go meanwhile. */
+  *keys(isOldestFirst: boolean): Generator<EntryKey, void> {
+    for (const { key } of this.#recency.walk(isOldestFirst)) {
+      if (!(key instanceof EpochMark)) yield key;
+    }
+  }
+
   /** Whether this very promise is the entry. */
   holds(key: EntryKey, promise: Promise<unknown>): boolean {
     return this.#at(key)?.promise === promise;
@@ -165,7 +172,7 @@ export class EntryTable implements MemoryMember {
     if (this.#memory !== undefined && this.#size === 0) this.#restartMarks();
     const before = this.#at(key);
     if (!this.#canHold(bytes)) {
-      this.#owner.evicted();
+      this.#owner.evicted(key);
       if (before !== undefined) this.#remove(before);
       else if (isTrieKey(key)) this.#trie.drop(key);
     } else if (before === undefined) {
@@ -306,7 +313,7 @@ export class EntryTable implements MemoryMember {
       return;
     }
     this.#remove(oldest);
-    this.#owner.evicted();
+    this.#owner.evicted(oldest.key);
   }
 
   #removeMark(mark: EpochMark): void {

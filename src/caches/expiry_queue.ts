@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { CheckedLimits } from "./cache_options.ts";
+
 /** One entry, and until when it may be served. */
 export interface Expiring<Key> {
   readonly key: Key;
@@ -23,6 +25,13 @@ export interface Expiring<Key> {
 export class ExpiryQueue<Key> {
   #items: Expiring<Key>[] = [];
   #head = 0;
+
+  /** The queue of a cache; `undefined` if its entries have no time. */
+  static of<Key>(
+    { ttlMs, negativeTtlMs }: CheckedLimits,
+  ): ExpiryQueue<Key> | undefined {
+    return ttlMs ?? negativeTtlMs ? new ExpiryQueue() : undefined;
+  }
 
   /** How many there are. */
   get size(): number {

@@ -5,29 +5,22 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import { type Random, systemRandom } from "../runtime/random.ts";
+import { systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { type BoundsOptions, CacheBounds } from "./cache_bounds.ts";
+import { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits, ResizableLimits } from "./cache_options.ts";
+import * as told from "./cache_events.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { EntryKey } from "./entry.ts";
 import { EntryTable } from "./entry_table.ts";
 import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
+import type { KeyedCacheOptions } from "./keyed_cache_options.ts";
 import { LoadGate } from "./load_gate.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOfLoad, measure } from "./size_of.ts";
+import { statsOf } from "./stats_of.ts";
 import { type BackgroundLoad, StaleEntries } from "./stale_entries.ts";
-
-/** What a cache works with. */
-export interface KeyedCacheOptions extends BoundsOptions {
-  readonly clock: Clock;
-  /** Says by how much background loads are put off. */
-  readonly random?: Random | undefined;
-  /** Hears of entries whose size can't be known, and of background loads that fail. */
-  readonly logger: Logger;
-}
 
 /**
  * Keeps what a method has loaded, by the method's arguments.
@@ -82,13 +75,9 @@ export class KeyedCache {
     this.name = options.name;
     this.#clock = options.clock;
     this.#bounds = new CacheBounds(options);
-    const { maxConcurrentLoads, maxQueuedLoads, staleMs } = this.#limits;
-    if (maxConcurrentLoads !== undefined) {
-      const { name } = options;
-      this.#gate = new LoadGate({ name, maxConcurrentLoads, maxQueuedLoads });
-    }
-    if (staleMs > 0) this.stale = this.#createStale();
-    this.#expiry = this.#createExpiry();
+    this.#gate = LoadGate.of(options.name, this.#limits);
+    if (this.#limits.staleMs > 0) this.stale = this.#createStale();
+    this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
   }
 
@@ -105,15 +94,8 @@ export class KeyedCache {
   /** What it has done so far. */
   get stats(): CacheStats {
     this.#expire();
-    const { maxEntries, maxBytes } = this.#bounds.scaled;
-    return {
+    return statsOf({
       name: this.name,
-      entries: this.#entries.size,
-      maxEntries,
-      bytes: this.#entries.countsBytes
-        ? this.#entries.bytes + (this.stale?.bytes ?? 0)
-        : undefined,
-      maxBytes,
       hits: this.#hits,
       misses: this.#misses,
       evictions: this.#evictions,
@@ -122,12 +104,13 @@ export class KeyedCache {
       fenced: this.#fenced,
       failures: this.#failures,
       loading: this.#loading,
-      queued: this.#gate?.queued ?? 0,
-      stale: this.stale?.size ?? 0,
-      staleHits: this.stale?.hits ?? 0,
-      loadMsP50: this.#times.quantile(0.5),
-      loadMsP99: this.#times.quantile(0.99),
-    };
+    }, {
+      entries: this.#entries,
+      bounds: this.#bounds,
+      stale: this.stale,
+      gate: this.#gate,
+      times: this.#times,
+    });
   }
 
   /** The entry of an argument list, or `undefined`; then call {@linkcode load}. */
@@ -135,13 +118,23 @@ export class KeyedCache {
     if (this.#expiry !== undefined) this.#expire();
     const key = this.#entries.find(parts);
     if (key === undefined) return undefined;
-    return this.#count(this.#entries.get(key));
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) {
+      this.#hits += 1;
+      told.tellHit(this.name, parts);
+    }
+    return entry;
   }
 
   /** {@linkcode get} of a single argument, without a list to hold it. */
   getOne(part: KeyArgument): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
-    return this.#count(this.#entries.getOne(part));
+    const entry = this.#entries.getOne(part);
+    if (entry !== undefined) {
+      this.#hits += 1;
+      if (told.isHitHeard()) told.tellHit(this.name, [part]);
+    }
+    return entry;
   }
 
   /** {@linkcode get} of two arguments, without a list to hold them. */
@@ -150,7 +143,12 @@ export class KeyedCache {
     second: KeyArgument,
   ): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
-    return this.#count(this.#entries.getTwo(first, second));
+    const entry = this.#entries.getTwo(first, second);
+    if (entry !== undefined) {
+      this.#hits += 1;
+      if (told.isHitHeard()) told.tellHit(this.name, [first, second]);
+    }
+    return entry;
   }
 
   /**
@@ -181,17 +179,24 @@ export class KeyedCache {
     return this.#gate === undefined ? start() : this.#gate.run(start);
   }
 
-  /** {@linkcode load} of a checked key, where there is no old entry; at once. */
+  /** {@linkcode load} of a checked key, where there is no old entry. */
   keep<Value>(
     parts: readonly KeyArgument[],
     start: () => Promise<Value>,
   ): Promise<Value> {
     this.#misses += 1;
+    told.tellMiss(this.name, parts);
     const beganMs = this.#clock.monotonicMs();
     const loading = start();
     this.#adopt(parts, loading);
     this.#follow(loading, parts, beganMs);
     return loading;
+  }
+
+  /** Its entries as they are now, to be looked at. */
+  get entries(): EntryTable {
+    this.#expire();
+    return this.#entries;
   }
 
   /** Gives back the memory that it shares with others. */
@@ -202,10 +207,8 @@ export class KeyedCache {
 
   /** Drops a load that nobody waits for any more, if it is still an entry. */
   abandon(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
-    const key = this.#entries.find(parts);
-    if (key !== undefined && this.#entries.holds(key, loading)) {
-      this.#entries.delete(key);
-    }
+    const key = this.#keyOf(parts, loading);
+    if (key !== undefined) this.#entries.delete(key);
   }
 
   /**
@@ -213,12 +216,12 @@ export class KeyedCache {
    * a tree all entries whose arguments begin so.
    */
   invalidate(parts: readonly KeyPart[]): void {
+    let dropped = this.stale?.invalidate(parts) ?? 0;
     for (const key of this.#entries.named(parts)) {
-      if (this.#entries.delete(key)) this.#invalidations += 1;
+      if (this.#entries.delete(key)) dropped += 1;
     }
-    if (this.stale !== undefined) {
-      this.#invalidations += this.stale.invalidate(parts);
-    }
+    this.#invalidations += dropped;
+    told.tellInvalidation(this.name, parts, dropped);
     this.cascade?.(parts);
   }
 
@@ -228,7 +231,10 @@ export class KeyedCache {
       part === null || this.cascade !== undefined ||
       this.stale?.isEmpty === false || !this.#entries.isPlain
     ) this.invalidate([part]);
-    else if (this.#entries.deleteOne(part)) this.#invalidations += 1;
+    else if (this.#entries.deleteOne(part)) {
+      this.#invalidations += 1;
+      told.tellInvalidation(this.name, part, 1);
+    }
   }
 
   /** Drops every entry. */
@@ -243,6 +249,7 @@ export class KeyedCache {
     this.stale?.cleared();
     if (size === 0) return;
     this.#invalidations += size;
+    told.tellInvalidation(this.name, null, size);
     // Of two clearings, one after the other, the larger part is served.
     if (this.stale === undefined || this.stale.size > size) {
       this.#entries.clear();
@@ -250,7 +257,7 @@ export class KeyedCache {
       return;
     }
     const [entries, expiry] = [this.#entries, this.#expiry];
-    this.#expiry = this.#createExpiry();
+    this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
     this.stale.serve(entries, expiry);
   }
@@ -270,20 +277,9 @@ export class KeyedCache {
   prepareResize(bounds: ResizableLimits): (factor?: number) => void {
     const change = this.#bounds.prepare(bounds);
     return (factor) => {
-      const before = this.#bounds.table;
       change(factor);
-      const { table } = this.#bounds;
-      const isSame = before.maxEntries === table.maxEntries &&
-        before.maxBytes === table.maxBytes;
-      if (!isSame) this.#entries.resize(table);
+      this.#entries.resize(this.#bounds.table);
     };
-  }
-
-  #count(
-    entry: Promise<unknown> | undefined,
-  ): Promise<unknown> | undefined {
-    if (entry !== undefined) this.#hits += 1;
-    return entry;
   }
 
   get #limits(): CheckedLimits {
@@ -292,15 +288,13 @@ export class KeyedCache {
 
   #createEntries(): EntryTable {
     const owner = {
-      evicted: () => void (this.#evictions += 1),
+      evicted: (key: EntryKey) => {
+        this.#evictions += 1;
+        told.tellEviction(this.name, key);
+      },
       hits: () => this.#hits,
     };
     return new EntryTable(this.#bounds.table, owner, this.#options.memory);
-  }
-
-  #createExpiry(): ExpiryQueue<EntryKey> | undefined {
-    const { ttlMs, negativeTtlMs } = this.#limits;
-    return ttlMs ?? negativeTtlMs ? new ExpiryQueue() : undefined;
   }
 
   #createStale(): StaleEntries {
@@ -342,23 +336,23 @@ export class KeyedCache {
     background?: BackgroundLoad,
   ): void {
     this.#loading += 1;
+    this.#options.loads?.began(this.name, parts);
     this.stale?.began(loading);
     loading.then((value) => {
-      this.#ended(loading, beganMs);
+      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), true);
       if (background?.loaded()) this.#adopt(parts, loading);
       const key = this.#keyOf(parts, loading);
       if (key !== undefined) {
-        this.#loaded(key, loading, parts, value, beganMs);
-        return;
+        return this.#loaded(key, loading, parts, value, beganMs);
       }
       this.#fenced += 1;
+      told.tellFenced(this.name, parts);
       this.stale?.discard(parts, loading);
     }, (error) => {
-      this.#ended(loading, beganMs);
+      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), false);
       this.#failures += 1;
       background?.failed(error);
-      const key = this.#keyOf(parts, loading);
-      if (key !== undefined) this.#entries.delete(key);
+      this.abandon(parts, loading);
       this.stale?.discard(parts, loading);
     });
   }
@@ -386,15 +380,16 @@ export class KeyedCache {
     if (lifeMs === undefined || this.#expiry === undefined) return;
     const isKept = (item: Expiring<EntryKey>) =>
       this.#entries.holds(item.key, item.promise);
-    const atMs = beganMs + lifeMs;
-    const item = { key, promise: loading, atMs };
+    const item = { key, promise: loading, atMs: beganMs + lifeMs };
     this.#expiry.add(item, isKept, this.#entries.size);
   }
 
-  #ended(loading: Promise<unknown>, beganMs: number): void {
+  #ended(loading: Promise<unknown>, beganMs: number): number {
+    const ms = this.#clock.monotonicMs() - beganMs;
     this.#loading -= 1;
     this.stale?.ended(loading);
-    this.#times.add(this.#clock.monotonicMs() - beganMs);
+    this.#times.add(ms);
+    return ms;
   }
 
   #expire(): void {

@@ -7,6 +7,8 @@
 import { HeadwaterError } from "../runtime/errors.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
 
+import type { CheckedLimits } from "./cache_options.ts";
+
 /** Options of {@linkcode LoadGate}. */
 export interface LoadGateOptions {
   /** The cache's name, for the error. */
@@ -31,6 +33,14 @@ export class LoadGate {
   /** Constructs a gate that nobody is at. */
   constructor(options: LoadGateOptions) {
     this.#options = options;
+  }
+
+  /** The gate of a cache; `undefined` if it has no limit. */
+  static of(name: string, limits: CheckedLimits): LoadGate | undefined {
+    const { maxConcurrentLoads, maxQueuedLoads } = limits;
+    return maxConcurrentLoads === undefined
+      ? undefined
+      : new LoadGate({ name, maxConcurrentLoads, maxQueuedLoads });
   }
 
   /** How many loads wait. */

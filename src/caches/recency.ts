@@ -55,6 +55,16 @@ export class Recency<Node extends Linked<Node>> {
     this.add(node);
   }
 
+  /** All of them, in their order as it is when each is come to. */
+  *walk(isOldestFirst: boolean): Generator<Node, void> {
+    const next = (node: Node) => isOldestFirst ? node.newer : node.older;
+    let node = next(this.#anchor);
+    while (node !== this.#anchor) {
+      yield node;
+      node = next(node);
+    }
+  }
+
   /** Takes all out. */
   clear(): void {
     this.#anchor.newer = this.#anchor;

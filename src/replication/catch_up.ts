@@ -133,7 +133,10 @@ function toStep(
     ...step,
     instance,
     rows,
-    invalidate: () => coalescer.apply(joined),
+    invalidate: () => {
+      const cleared = coalescer.apply(joined);
+      return { after: page.after, joined, cleared };
+    },
     isWhole: () => reachesBackTo(session, page.after),
     read: async (streams) => {
       const place = { instance, after: page.after, upTo: page.upTo };

@@ -53,9 +53,11 @@ export class Coalescer {
    * Invalidates what rows of the `caches` stream say.
    *
    * @param rows The rows, joined by newlines.
+   * @returns The caches that were cleared for their keys were too many.
    * @throws {HeadwaterError} `LINE_INVALID` if a row is none of the stream's.
    */
-  apply(rows: string): void {
+  apply(rows: string): readonly string[] {
+    const cleared: string[] = [];
     let seen: Seen | undefined;
     let start = 0;
     while (start < rows.length) {
@@ -65,19 +67,23 @@ export class Coalescer {
         seen = this.#find(rows, start, end);
       }
       if (seen?.isDone) this.#skip(seen);
-      else this.#take(seen, rows, start, end);
+      else if (this.#take(seen, rows, start, end)) {
+        cleared.push((seen as Seen).name);
+      }
       start = end + 1;
     }
     this.#caches.contained(this.#contained.rows, this.#contained.unknown);
     this.#contained = { ...NO_ROWS };
+    return cleared;
   }
 
+  /** Says whether it has cleared the cache for want of a bound on its keys. */
   #take(
     seen: Seen | undefined,
     rows: string,
     start: number,
     end: number,
-  ): void {
+  ): boolean {
     const key = seen && keyText(rows, start + seen.prefix.length, end);
     if (seen === undefined || key === undefined) {
       this.#invalidate(rows.slice(start, end));
@@ -86,6 +92,7 @@ export class Coalescer {
     } else if (seen.kind === "cache" && seen.keys.size >= this.#maxKeys) {
       this.#caches.apply(seen.name, null);
       this.#finish(seen);
+      return true;
     } else {
       this.#invalidate(rows.slice(start, end));
       if (seen.kind === "cache" && key === "null") this.#finish(seen);
@@ -95,6 +102,7 @@ export class Coalescer {
         seen.keys.add(ownText(key));
       }
     }
+    return false;
   }
 
   #finish(seen: Seen): void {

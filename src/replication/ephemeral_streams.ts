@@ -171,7 +171,9 @@ export class EphemeralStreams {
         instance,
         reason,
       });
-      if (this.#streams.get(stream)?.touchesCaches) caches.flush();
+      if (this.#streams.get(stream)?.touchesCaches) {
+        caches.flush({ reason: `stream "${stream}": ${reason}`, instance });
+      }
       const told = this.#each(
         this.#subscribersOf(stream).map(({ onReset }) => () =>
           onReset?.({ stream, instance, reason })

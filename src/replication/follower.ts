@@ -289,12 +289,12 @@ export class Follower implements Receiver {
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
     begin();
-    caches.flush();
+    caches.flush({ reason, instance, token });
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
-      caches.flush();
+      caches.flush({ reason, instance, token });
     }
     // Promise 3: not between two handlers of a transaction, nor while one waits.
     await applier.alone(() => {

@@ -79,7 +79,7 @@ export class ReaderPosition {
   readonly #tokens = new Map<string, Token>();
   readonly #waiters = new Map<string, TokenWaiters>();
   #closed: HeadwaterError | undefined;
-  /** A copy that many who stop waiting together share. */
+  /** A copy that many share. */
   #copy: Position | undefined;
 
   /** Constructs a position that contains nothing. */
@@ -90,6 +90,12 @@ export class ReaderPosition {
   /** A copy, as it is now. */
   get current(): Position {
     return new Map(this.#tokens);
+  }
+
+  /** The same for all who ask before it moves: a copy, too. */
+  get shared(): Position {
+    this.#copy ??= this.current;
+    return this.#copy;
   }
 
   /** How many wait. */
@@ -145,11 +151,11 @@ export class ReaderPosition {
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       await this.#waitersOf(instance).wait(
         token,
-        () => new WaitTimeoutError(instance, token, this.#shared(), timeoutMs),
+        () => new WaitTimeoutError(instance, token, this.shared, timeoutMs),
         { signal, timeoutMs: leftMs },
       );
     }
-    return { outcome: "reached", position: this.#shared() };
+    return { outcome: "reached", position: this.shared };
   }
 
   /** Ends every wait, and every later one, with an error. */
@@ -161,11 +167,6 @@ export class ReaderPosition {
   /** Throws what {@linkcode close} was given, if it was called. */
   requireOpen(): void {
     if (this.#closed !== undefined) throw this.#closed;
-  }
-
-  #shared(): Position {
-    this.#copy ??= this.current;
-    return this.#copy;
   }
 
   #waitersOf(instance: string): TokenWaiters {

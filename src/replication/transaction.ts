@@ -38,6 +38,16 @@ function rank(stream: string): number {
   return stream === CACHES_STREAM ? 0 : 1;
 }
 
+/** What a step invalidates. */
+export interface StepRows {
+  /** The token before its first. */
+  readonly after: Token;
+  /** The rows of `caches`, as JSON with newlines between them. */
+  readonly joined: string;
+  /** Caches that were cleared instead of invalidating one key after another. */
+  readonly cleared: readonly string[];
+}
+
 /**
  * Several transactions of one instance that are applied as one: none of its
  * others lies between them.
@@ -51,8 +61,8 @@ export interface LoggedStep {
   readonly transactions: number;
   /** Rows by stream. */
   readonly rowsByStream: ReadonlyMap<string, number>;
-  /** Does all that they invalidate. */
-  readonly invalidate: () => void;
+  /** Does all that they invalidate; gives what it was. */
+  readonly invalidate: () => StepRows;
   /** Fetches what some streams have, token by token. */
   readonly read: (
     streams: readonly string[],

@@ -14,6 +14,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import { markChanges } from "./change_filler.ts";
+import type { InvalidationJournal } from "./invalidation_journal.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import type { VisibilityGate } from "./replica_gate.ts";
 import { invalidRow, parseRow } from "./row_errors.ts";
@@ -60,6 +61,7 @@ export class TransactionApplier {
   readonly #visible: VisibilityGate | undefined;
   readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
+  readonly #journal: InvalidationJournal | undefined;
   readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
@@ -76,6 +78,7 @@ export class TransactionApplier {
    * @param clock Tells when handlers are called again.
    * @param judge Looks up names that may be those of groups.
    * @param changes Is told what changes, with the invalidations.
+   * @param journal Remembers what was invalidated.
    */
   constructor(
     caches: CacheRegistry,
@@ -85,6 +88,7 @@ export class TransactionApplier {
     clock: Clock = systemClock,
     judge?: GroupJudge,
     changes?: ChangeRegistry,
+    journal?: InvalidationJournal,
   ) {
     this.#caches = caches;
     this.#position = position;
@@ -93,6 +97,7 @@ export class TransactionApplier {
     this.#clock = clock;
     this.#judge = judge;
     this.#changes = changes;
+    this.#journal = journal;
   }
 
   /** What has been taken in so far. */
@@ -113,11 +118,9 @@ export class TransactionApplier {
 
   /** The streams that somebody handles. */
   get handledStreams(): readonly string[] {
-    const handled: string[] = [];
-    for (const [stream, { subscriptions }] of this.#streams) {
-      if (subscriptions.length > 0) handled.push(stream);
-    }
-    return handled;
+    return [...this.#streams].flatMap(([stream, { subscriptions }]) =>
+      subscriptions.length > 0 ? [stream] : []
+    );
   }
 
   /** Whether something is being applied, which what comes now waits for. */
@@ -243,8 +246,9 @@ export class TransactionApplier {
     if (this.#position.contains(instance, upTo)) return true;
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
-    step.invalidate();
+    const invalidated = step.invalidate();
     if (this.#caches.hasUnjudged) await this.#judge?.();
+    this.#journal?.steppedTo(instance, upTo, invalidated);
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
@@ -324,27 +328,23 @@ export class TransactionApplier {
     isHandled: boolean,
   ): void | Promise<void> {
     const { instance, token } = transaction;
-    if (!isHandled) {
-      this.#finish(instance, token);
-      return;
-    }
-    const handled = this.#handle(transaction);
+    const handled = isHandled ? this.#handle(transaction) : undefined;
     if (handled === undefined) this.#finish(instance, token);
     else return handled.then(() => this.#finish(instance, token));
   }
 
   #invalidate(transaction: LoggedTransaction): void {
-    const { records, invalidations = [] } = transaction;
-    for (const { name, keys } of invalidations) {
+    for (const { name, keys } of transaction.invalidations ?? []) {
       this.#caches.applyAll(name, keys);
     }
-    for (const { stream, rows } of records) {
+    for (const { stream, rows } of transaction.records) {
       if (stream !== CACHES_STREAM) continue;
       for (const row of rows) {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
     markChanges(this.#changes, transaction);
+    this.#journal?.applied(transaction);
   }
 
   #finish(instance: string, token: Token): void {

@@ -294,6 +294,24 @@ export const NOTIFY_INTERVAL_MS: number = 10;
 export const LISTEN_CHECK_INTERVAL_MS: number = 5_000;
 
 /**
+ * Transactions whose invalidations a store remembers for `why`. Beyond, the
+ * oldest are forgotten: some seconds at full load, hours at a usual one.
+ */
+export const MAX_JOURNAL_TRANSACTIONS: number = 10_000;
+
+/** Bytes that these invalidations take, about: 100,000 keys. Beyond, the oldest are forgotten. */
+export const MAX_JOURNAL_BYTES: number = 8 * MEBIBYTE;
+
+/** Loads that a store remembers for `why`: about 2 MB. Beyond, the oldest are forgotten. */
+export const MAX_JOURNAL_LOADS: number = 10_000;
+
+/** Entries that an audit reads anew in a second, unless told otherwise. */
+export const AUDIT_BUDGET_PER_SECOND: number = 10;
+
+/** The share of a cache's entries that an audit reads anew each time it goes through it. */
+export const AUDIT_SAMPLE_RATE: number = 0.1;
+
+/**
  * Tokens whose changes a change cache remembers. Beyond, the lowest is forgotten:
  * whoever asks about one before it is told that everything may have changed.
  */

@@ -18,6 +18,21 @@ export type {
 export type { SlavedPresence } from "../replication/presence_reporter.ts";
 export { openRelay } from "./open_relay.ts";
 export type { Relay, RelayOptions } from "./open_relay.ts";
+export type {
+  Audit,
+  AuditDifference,
+  AuditOptions,
+  AuditStats,
+} from "./audit_options.ts";
+export type { JournalOptions } from "../replication/invalidation_journal.ts";
+export type { KeyTrace } from "../replication/key_trace.ts";
+export type {
+  InvalidatedBy,
+  InvalidationTrace,
+} from "../replication/row_search.ts";
+export type { LoadRecord } from "../caches/load_log.ts";
+export type { ReachedKey } from "../caches/invalidation_reach.ts";
+export type { CachesRow } from "../streams/builtin_streams.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedState, SlavedStats } from "./slaved_stats.ts";
 export type {

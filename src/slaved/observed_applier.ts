@@ -6,6 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
+import type { InvalidationJournal } from "../replication/invalidation_journal.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
@@ -37,6 +38,7 @@ export interface ApplierParts {
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
   readonly judge: GroupJudge;
+  readonly journal: InvalidationJournal;
 }
 
 /** Makes the applier that the options ask for. */
@@ -58,10 +60,20 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, changes, position, logger, visible, judge }: ApplierParts,
+    { caches, changes, position, logger, visible, judge, journal }:
+      ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible, undefined, judge, changes);
+    super(
+      caches,
+      position,
+      logger,
+      visible,
+      undefined,
+      judge,
+      changes,
+      journal,
+    );
     this.#position = position;
     this.#spans = spans;
   }

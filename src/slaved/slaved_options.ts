@@ -8,6 +8,7 @@ import type { DatabaseOptions } from "../database/open_database.ts";
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
 import type { EnvironmentOptions } from "../runtime/environment.ts";
+import type { JournalOptions } from "../replication/invalidation_journal.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
 import type { WriterHttpOptions } from "./writer_calls.ts";
@@ -19,6 +20,7 @@ export interface SlavedStoreOptions
     KeepAliveOptions,
     DeclarationOptions,
     WriterHttpOptions,
+    JournalOptions,
     EnvironmentOptions {
   /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;

@@ -13,6 +13,7 @@ import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower } from "../replication/follower.ts";
 import { HistoryMarks } from "../replication/history_marks.ts";
+import { Tracer } from "../replication/key_trace.ts";
 import { LagMeter } from "../replication/lag_meter.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyListener } from "../replication/notify_listener.ts";
@@ -37,6 +38,8 @@ import { WriterCalls } from "./writer_calls.ts";
 /** The parts, each of which knows those that it works with. */
 export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
+  /** Knows what has become of the caches' entries. */
+  readonly tracer: Tracer;
   readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
@@ -71,6 +74,10 @@ export function assembleSlaved<Database>(
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
+  const tracer = new Tracer(caches, () => position.shared, {
+    ...options,
+    clock,
+  });
   const applier = createApplier(
     {
       caches,
@@ -79,6 +86,7 @@ export function assembleSlaved<Database>(
       logger,
       visible: replica && replica.visible,
       judge: async () => caches.judge(await readGroups(session)),
+      journal: tracer.journal,
     },
     options,
     identity,
@@ -91,7 +99,7 @@ export function assembleSlaved<Database>(
     const isReplaced = engine.reopenIfReplaced();
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
-      caches.flush();
+      caches.flush({ reason: "the database was replaced" });
       changes?.forget(position.current);
       replacements += 1;
     }
@@ -123,6 +131,7 @@ export function assembleSlaved<Database>(
   });
   return {
     caches,
+    tracer,
     changes,
     position,
     lag,

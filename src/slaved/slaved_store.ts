@@ -5,7 +5,6 @@
  */
 
 import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
-import type { CacheStats } from "../caches/cache_stats.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { ReadEngine } from "../database/engine.ts";
@@ -37,7 +36,6 @@ import {
   type Declarations,
   declare,
 } from "../store/declarations.ts";
-import type { Store, StoreClass } from "../store/store.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { Unobserve } from "../telemetry/instruments.ts";
@@ -47,7 +45,7 @@ import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { openWhenThere, untilLive } from "./open_when_there.ts";
 import { requireSources } from "./links.ts";
 import { requireReplica } from "./replica.ts";
-import { SlavedCommands } from "./slaved_commands.ts";
+import { SlavedCaches } from "./slaved_caches.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 import {
   assembleSlaved,
@@ -81,7 +79,7 @@ import type { CallOptions, CallResult } from "./writer_calls.ts";
  * await users.getUserById("@bob:example.com");
  * ```
  */
-export class SlavedStore<Database> extends SlavedCommands {
+export class SlavedStore<Database> extends SlavedCaches<Database> {
   readonly #clock: Clock;
   readonly #engine: ReadEngine<Database>;
   readonly #streams: StreamRegistry;
@@ -100,7 +98,7 @@ export class SlavedStore<Database> extends SlavedCommands {
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock }),
-    }, parts.voice);
+    }, { options, engine, parts });
     this.#clock = clock;
     this.#engine = engine;
     this.#streams = declared.streams;
@@ -109,6 +107,8 @@ export class SlavedStore<Database> extends SlavedCommands {
       name: options.name ?? "slaved",
       counts: () => this.stats,
       position: () => parts.position.current,
+      caches: () => this.caches(),
+      audit: () => this.auditStats,
     });
   }
 
@@ -169,11 +169,6 @@ export class SlavedStore<Database> extends SlavedCommands {
     return readStats(this.#parts, isHearing, this.#closing !== undefined);
   }
 
-  /** What the caches of the attached stores have done so far. */
-  caches(): CacheStats[] {
-    return this.#parts.caches.cacheStats();
-  }
-
   /**
    * Changes how much the caches of the attached stores may hold, at once: what
    * there is no room for goes.
@@ -198,16 +193,6 @@ export class SlavedStore<Database> extends SlavedCommands {
   ): Changes<Entity> {
     const { changes, identity } = this.#parts;
     return changesOf(changes, definition, (since) => identity.parse(since));
-  }
-
-  /**
-   * Makes a store of reads on this database.
-   *
-   * @param storeClass A subclass of `Store`.
-   */
-  attach<S extends Store<Database>>(storeClass: StoreClass<Database, S>): S {
-    const { db } = this.#parts.replica?.engine ?? this.#engine;
-    return new storeClass({ db, caches: this.#parts.caches });
   }
 
   /**
@@ -361,6 +346,7 @@ export class SlavedStore<Database> extends SlavedCommands {
 
   async #close(): Promise<void> {
     this.#unobserve();
+    await this.endAudit();
     await closeSlaved(this.#parts, this.#watch);
     this.#parts.caches.close();
     await this.#engine.close();

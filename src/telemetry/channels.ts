@@ -66,6 +66,33 @@ export const disconnections: EventChannel<
 export const laggards: EventChannel<TelemetryEvents["headwater:laggard"]> =
   open("headwater:laggard");
 
+/** Where hits of caches are told. */
+export const cacheHits: EventChannel<TelemetryEvents["headwater:cache-hit"]> =
+  open("headwater:cache-hit");
+/** Where misses of caches are told. */
+export const cacheMisses: EventChannel<
+  TelemetryEvents["headwater:cache-miss"]
+> = open("headwater:cache-miss");
+/** Where the ends of loads are told. */
+export const cacheLoads: EventChannel<TelemetryEvents["headwater:cache-load"]> =
+  open("headwater:cache-load");
+/** Where it is told of entries that go for lack of room. */
+export const cacheEvictions: EventChannel<
+  TelemetryEvents["headwater:cache-evict"]
+> = open("headwater:cache-evict");
+/** Where it is told of entries that go as wrong. */
+export const cacheInvalidations: EventChannel<
+  TelemetryEvents["headwater:cache-invalidate"]
+> = open("headwater:cache-invalidate");
+/** Where loads that are not kept are told. */
+export const fencedLoads: EventChannel<
+  TelemetryEvents["headwater:cache-fenced"]
+> = open("headwater:cache-fenced");
+/** Where it is told of entries that differ from the database. */
+export const auditDifferences: EventChannel<
+  TelemetryEvents["headwater:audit-difference"]
+> = open("headwater:audit-difference");
+
 /**
  * Calls a listener with every event of a channel, in the moment it happens: keep
  * it short. What it throws is an uncaught exception of the process.

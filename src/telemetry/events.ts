@@ -101,6 +101,47 @@ export interface LaggardEvent {
   readonly queuedBytes: number;
 }
 
+/** A part of a cache's key. */
+export type CacheKeyPart =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined;
+
+/** Something happened to one entry of a cache. */
+export interface CacheEntryEvent {
+  /** The cache's name. */
+  readonly cache: string;
+  /** The entry's arguments. */
+  readonly key: readonly CacheKeyPart[];
+}
+
+/** A load of a cache's entry has ended. */
+export interface CacheLoadEvent extends CacheEntryEvent {
+  /** How long it took, in ms. */
+  readonly ms: number;
+  /** Whether there is a value; else it failed. */
+  readonly isLoaded: boolean;
+}
+
+/** Entries of a cache have gone because they may be wrong. */
+export interface CacheInvalidateEvent {
+  /** The cache's name. */
+  readonly cache: string;
+  /** What named them: a key, the beginning of keys, or `null` for the whole cache. */
+  readonly key: readonly CacheKeyPart[] | null;
+  /** How many there were; at least one. */
+  readonly entries: number;
+}
+
+/** An auditor has found an entry that differs from the database. */
+export interface AuditDifferenceEvent extends CacheEntryEvent {
+  /** What is known of the entry, for people: when it was loaded, and last invalidated. */
+  readonly trace: string;
+}
+
 /** What is told, by the channel. */
 export interface TelemetryEvents {
   /** A transaction is durable. */
@@ -117,4 +158,18 @@ export interface TelemetryEvents {
   readonly "headwater:disconnected": DisconnectedEvent;
   /** A reader could not keep up. */
   readonly "headwater:laggard": LaggardEvent;
+  /** A cache had what was asked for. */
+  readonly "headwater:cache-hit": CacheEntryEvent;
+  /** A cache did not, and loads it. */
+  readonly "headwater:cache-miss": CacheEntryEvent;
+  /** A load has ended. */
+  readonly "headwater:cache-load": CacheLoadEvent;
+  /** An entry has gone for lack of room. */
+  readonly "headwater:cache-evict": CacheEntryEvent;
+  /** Entries have gone because they may be wrong. */
+  readonly "headwater:cache-invalidate": CacheInvalidateEvent;
+  /** A load has ended after its entry had gone, and was not kept. */
+  readonly "headwater:cache-fenced": CacheEntryEvent;
+  /** An auditor has found an entry that differs from the database. */
+  readonly "headwater:audit-difference": AuditDifferenceEvent;
 }

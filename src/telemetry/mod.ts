@@ -9,6 +9,11 @@ export { onTelemetry } from "./channels.ts";
 export type { TelemetryEventName } from "./channels.ts";
 export type {
   AppliedEvent,
+  AuditDifferenceEvent,
+  CacheEntryEvent,
+  CacheInvalidateEvent,
+  CacheKeyPart,
+  CacheLoadEvent,
   CatchUpEvent,
   CommitEvent,
   ConnectedEvent,

@@ -6,6 +6,14 @@
 
 import type { Position } from "../tokens/position.ts";
 import {
+  AUDIT_INSTRUMENTS,
+  type AuditCounts,
+  CACHE_INSTRUMENTS,
+  type CacheCounts,
+  observeAudit,
+  observeCaches,
+} from "./cache_metrics.ts";
+import {
   type Instruments,
   observe,
   releaseStoreName,
@@ -40,6 +48,8 @@ export interface ReaderReadings {
   readonly name: string;
   readonly counts: () => ReaderCounts;
   readonly position: () => Position;
+  readonly caches: () => readonly CacheCounts[];
+  readonly audit: () => AuditCounts | undefined;
 }
 
 type Name =
@@ -144,13 +154,21 @@ export const READER_INSTRUMENTS: Instruments<Name> = {
   },
 };
 
+const ALL_INSTRUMENTS = {
+  ...READER_INSTRUMENTS,
+  ...CACHE_INSTRUMENTS,
+  ...AUDIT_INSTRUMENTS,
+};
+
 /** Observes a slaved store until it is told to end. */
 export function observeReader(
-  { name, counts, position }: ReaderReadings,
+  { name, counts, position, caches, audit }: ReaderReadings,
 ): Unobserve {
   const store = takeStoreName(name);
   const common = { store, side: "reader" };
-  const end = observe(READER_INSTRUMENTS, common, (observed) => {
+  const end = observe(ALL_INSTRUMENTS, common, (observed) => {
+    observeCaches(observed, caches());
+    observeAudit(observed, audit());
     const now = counts();
     observed("headwater.transactions.applied", now.transactions);
     for (const [stream, rows] of now.rowsByStream) {

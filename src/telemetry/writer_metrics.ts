@@ -6,6 +6,11 @@
 
 import type { Token } from "../tokens/token.ts";
 import {
+  CACHE_INSTRUMENTS,
+  type CacheCounts,
+  observeCaches,
+} from "./cache_metrics.ts";
+import {
   type Instruments,
   observe,
   releaseStoreName,
@@ -32,6 +37,7 @@ export interface WriterReadings {
   readonly position: () => Token;
   /** Sessions of users that are present. */
   readonly present: () => number;
+  readonly caches: () => readonly CacheCounts[];
 }
 
 type Name =
@@ -95,13 +101,16 @@ export const WRITER_INSTRUMENTS: Instruments<Name> = {
   },
 };
 
+const ALL_INSTRUMENTS = { ...WRITER_INSTRUMENTS, ...CACHE_INSTRUMENTS };
+
 /** Observes a writer store until it is told to end. */
 export function observeWriter(
-  { instance, counts, position, present }: WriterReadings,
+  { instance, counts, position, present, caches }: WriterReadings,
 ): Unobserve {
   const store = takeStoreName(instance);
   const common = { store, side: "writer" };
-  const end = observe(WRITER_INSTRUMENTS, common, (observed) => {
+  const end = observe(ALL_INSTRUMENTS, common, (observed) => {
+    observeCaches(observed, caches());
     const now = counts();
     const outcomes = { committed: now.commits, rolled_back: now.rollbacks };
     for (const [outcome, count] of Object.entries(outcomes)) {

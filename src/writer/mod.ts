@@ -5,6 +5,15 @@
  */
 
 export { WriterStore } from "./writer_store.ts";
+export type { JournalOptions } from "../replication/invalidation_journal.ts";
+export type { KeyTrace } from "../replication/key_trace.ts";
+export type {
+  InvalidatedBy,
+  InvalidationTrace,
+} from "../replication/row_search.ts";
+export type { LoadRecord } from "../caches/load_log.ts";
+export type { ReachedKey } from "../caches/invalidation_reach.ts";
+export type { CachesRow } from "../streams/builtin_streams.ts";
 export type { WriterStats } from "./writer_stats.ts";
 export type { WriterStoreOptions } from "./writer_options.ts";
 export { VersionConflictError } from "../events/version_conflict.ts";

@@ -6,6 +6,7 @@
 
 import type { DatabaseOptions } from "../database/open_database.ts";
 import type { DeclarationOptions } from "../store/declarations.ts";
+import type { JournalOptions } from "../replication/invalidation_journal.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { EndpointOptions } from "./endpoint_options.ts";
 import type { EnvironmentOptions } from "../runtime/environment.ts";
@@ -22,6 +23,7 @@ export interface WriterStoreOptions
     KeepAliveOptions,
     DeclarationOptions,
     EndpointOptions,
+    JournalOptions,
     EnvironmentOptions {
   /** `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`. */
   readonly database: string;

@@ -10,6 +10,7 @@ import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
 import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
+import { Tracer } from "../replication/key_trace.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { environmentOf } from "../runtime/environment.ts";
@@ -54,6 +55,8 @@ export interface WriterAssembly<Database> {
 /** The parts, each of which knows those that it works with. */
 export interface WriterParts<Database> {
   readonly voice: WriterVoice;
+  /** Knows what has become of the caches' entries. */
+  readonly tracer: Tracer;
   readonly listeners: Listeners;
   readonly poker: NotifyPoker | undefined;
   readonly recorder: Recorder;
@@ -94,23 +97,29 @@ export function assembleWriter<Database>(
     clock,
     durable: changes && ((transaction) => markChanges(changes, transaction)),
     publish: (transaction) => {
+      tracer.journal.applied(transaction);
       streamer.publish(transaction);
       poker?.poke(transaction.token);
     },
     lost: (upTo) => {
-      declared.caches.flush();
+      declared.caches.flush({ reason: "a commit can't be told of", instance });
       changes?.allChanged(instance, upTo);
       streamer.disconnect("a commit can't be told of; connect again");
     },
     leaseLost: () => leaseKeeper.lose(),
   });
+  const tracer = new Tracer(
+    declared.caches,
+    () => new Map([[instance, recorder.position]]),
+    { ...options, clock },
+  );
   const runner = createRunner(assembly, recorder);
   const identity = new LogIdentity(engine.session);
-  const tracer = findTracer();
+  const spans = findTracer();
   const transactions = new ObservedTransactions(
     runner,
     instance,
-    tracer && new SpanMaker({ tracer, logId: () => identity.id }),
+    spans && new SpanMaker({ tracer: spans, logId: () => identity.id }),
   );
   const leaseKeeper: LeaseKeeper = new LeaseKeeper({
     transact: (name, work) => engine.transaction(name, work),
@@ -156,6 +165,7 @@ export function assembleWriter<Database>(
   const retentionKeeper = keepRetained(engine, options);
   return {
     voice,
+    tracer,
     listeners,
     poker,
     recorder,
@@ -179,6 +189,7 @@ export function assembleWriter<Database>(
       counts: () => ({ ...streamer.stats, ...runner.stats }),
       position: () => recorder.position,
       present: () => voice.presence.size,
+      caches: () => declared.caches.cacheStats(),
     }),
   };
 }

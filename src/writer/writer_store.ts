@@ -7,7 +7,6 @@
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
-import type { CacheStats } from "../caches/cache_stats.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { Engine } from "../database/engine.ts";
@@ -42,7 +41,7 @@ import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
 import { requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
-import { WriterCommands } from "./writer_commands.ts";
+import { WriterCaches } from "./writer_caches.ts";
 import {
   assembleWriter,
   closeWriter,
@@ -76,7 +75,7 @@ import type { WriterStats } from "./writer_stats.ts";
  * equal(commit.token, 1);
  * ```
  */
-export class WriterStore<Database> extends WriterCommands {
+export class WriterStore<Database> extends WriterCaches {
   readonly #clock: Clock;
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
@@ -103,7 +102,7 @@ export class WriterStore<Database> extends WriterCommands {
           "snapshot",
           (session) => writeSnapshot(session, key, snapshot),
         ),
-    }, parts.voice);
+    }, { ...parts, caches: declared.caches });
     this.#clock = clock;
     this.#engine = engine;
     this.#lease = lease;
@@ -189,11 +188,6 @@ export class WriterStore<Database> extends WriterCommands {
       ...this.#parts.voice.streamer.stats,
       ...this.#parts.runner.stats,
     };
-  }
-
-  /** What the caches of the attached stores have done so far. */
-  caches(): CacheStats[] {
-    return this.#caches.cacheStats();
   }
 
   /**

@@ -31,6 +31,11 @@ t.test("a slaved store on a replica that lags", async (t) => {
   });
   t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
+  const audit = slaved.audit({
+    sampleRate: 1,
+    budgetPerSecond: 1_000,
+    onDifference: ({ trace }) => t.fail(String(trace)),
+  });
   const nameOf = async (id: string) => (await users.getUserById(id))?.name;
   const invalidated = (count: number) =>
     until("it has heard of it", () => slaved.stats.invalidations >= count);
@@ -86,6 +91,12 @@ t.test("a slaved store on a replica that lags", async (t) => {
     await replica.start();
     await slaved.waitFor(commit);
     t.equal(await nameOf("1"), "later");
+  });
+
+  await t.test("an audit suspects nothing of it", async (t) => {
+    const { checked } = audit.stats;
+    await until("more are checked", () => audit.stats.checked > checked);
+    t.equal(audit.stats.differing, 0);
   });
 });
 

@@ -1,10 +1,8 @@
 // Caches by themselves.
 
 import type { CacheLimits } from "../../src/caches/cache_options.ts";
-import {
-  KeyedCache,
-  type KeyedCacheOptions,
-} from "../../src/caches/keyed_cache.ts";
+import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import type { KeyedCacheOptions } from "../../src/caches/keyed_cache_options.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 

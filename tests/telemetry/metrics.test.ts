@@ -5,6 +5,10 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { z } from "zod";
 import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
+import {
+  AUDIT_INSTRUMENTS,
+  CACHE_INSTRUMENTS,
+} from "../../src/telemetry/cache_metrics.ts";
 import { READER_INSTRUMENTS } from "../../src/telemetry/reader_metrics.ts";
 import { WRITER_INSTRUMENTS } from "../../src/telemetry/writer_metrics.ts";
 import { until } from "../support/conditions.ts";
@@ -187,7 +191,12 @@ t.test("every instrument is made as it is documented", async (t) => {
     streams,
   });
   await slaved.close();
-  const all = { ...WRITER_INSTRUMENTS, ...READER_INSTRUMENTS };
+  const all = {
+    ...WRITER_INSTRUMENTS,
+    ...READER_INSTRUMENTS,
+    ...CACHE_INSTRUMENTS,
+    ...AUDIT_INSTRUMENTS,
+  };
   t.same([...meter.made.keys()].sort(), Object.keys(all).sort());
   const text = readFileSync(documentation(), "utf8");
   const kinds = {

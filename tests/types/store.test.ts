@@ -186,6 +186,37 @@ function invalidate(txn: WriterTransaction<Database>, users: Users): void {
   txn.invalidateGroup(room, []);
 }
 
+function explain(
+  stores: readonly (SlavedStore<Database> | WriterStore<Database>)[],
+  users: Users,
+): void {
+  for (const store of stores) {
+    store.why(users.getUser, ["bob", 1]).invalidated?.token;
+    store.why(users.findIn, ["!room", 1n]).loaded?.position;
+    store.why(users.findOf, [{ id: "bob" }]).isCached;
+    store.why("any name", ["bob", 1, null, true]).toString();
+    // @ts-expect-error -- a part too few
+    store.why(users.getUser, ["bob"]);
+    // @ts-expect-error -- the wrong type
+    store.why(users.getUser, ["bob", "1"]);
+    // @ts-expect-error -- the signal is no part of the key
+    store.why(users.findIn, ["!room", "signal", 1n]);
+    // @ts-expect-error -- a method that gives no promise has no cache
+    store.why(users.getPlain, ["bob"]);
+    // @ts-expect-error -- an object is no part of a key
+    store.why("any name", [{}]);
+  }
+}
+
+function audit(slaved: SlavedStore<Database>, users: Users): void {
+  const { stats } = slaved.audit({ except: [users.getUser, "any name"] });
+  stats.nines.toFixed(1);
+  // @ts-expect-error -- not a method that can have a cache
+  slaved.audit({ caches: [users.getPlain] });
+  // @ts-expect-error -- it only tells
+  stats.differing = 0;
+}
+
 function write(txn: WriterTransaction<Database>): void {
   txn.write(orders, { id: "a", cents: 5 });
   // @ts-expect-error -- a member is missing
@@ -244,11 +275,7 @@ t.test("what compiles also runs", async (t) => {
     return Promise.resolve();
   });
   t.equal(token, 1);
-  t.same([invalidate, write, read, attach].map((each) => typeof each), [
-    "function",
-    "function",
-    "function",
-    "function",
-  ]);
+  const functions = [invalidate, explain, audit, write, read, attach];
+  t.ok(functions.every((each) => typeof each === "function"));
   t.same(wrongRow, { id: 5, cents: 5 });
 });

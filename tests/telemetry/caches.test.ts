@@ -1,0 +1,200 @@
+// What is told and measured of caches.
+
+import t, { type Test } from "tap";
+import { cached, SlavedStore, Store, WriterStore } from "../../mod.ts";
+import {
+  onTelemetry,
+  type TelemetryEventName,
+  type TelemetryEvents,
+} from "../../src/telemetry/mod.ts";
+import { temporaryDatabase } from "../support/folders.ts";
+import type { TestDatabase } from "../support/stores.ts";
+import { installMeter } from "../support/telemetry.ts";
+
+class Names extends Store<TestDatabase> {
+  load: (id: string) => Promise<string> = (id) => Promise.resolve(`n${id}`);
+
+  @cached({ maxEntries: 777, maxBytes: "1MiB" })
+  getName(id: string): Promise<string> {
+    return this.load(id);
+  }
+
+  @cached({ maxEntries: 2, tree: true })
+  getPair(a: string, b: number): Promise<string> {
+    return this.load(`${a}${b}`);
+  }
+}
+
+async function openBoth(t: Test) {
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+  });
+  t.teardown(() => writer.close());
+  const connect = async () => {
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database,
+      replicate: String(writer.url),
+    });
+    t.teardown(() => slaved.close());
+    return slaved;
+  };
+  return { writer, connect };
+}
+
+/** Invalidates nothing that is there, or what it is told to. */
+function commit(
+  writer: WriterStore<TestDatabase>,
+  work: (txn: Parameters<Parameters<typeof writer.transaction>[1]>[0]) => void,
+) {
+  return writer.transaction("w", (txn) => {
+    work(txn);
+    return Promise.resolve();
+  });
+}
+
+t.test("A270 a cache's size and bound are measured with its name, 0 -> 1 of 777", async (t) => {
+  const meter = installMeter(t);
+  const { writer, connect } = await openBoth(t);
+  const slaved = await connect();
+  const stores = [
+    [writer, { store: "master", side: "writer" }],
+    [slaved, { store: "slaved", side: "reader" }],
+  ] as const;
+  for (const [store, common] of stores) {
+    const names = store.attach(Names);
+    const read = (name: string, more = {}) =>
+      meter.value(`headwater.cache.${name}`, {
+        ...common,
+        cache: "getName",
+        ...more,
+      });
+    t.equal(read("entries"), 0);
+    t.equal(read("entries.max"), 777);
+    t.equal(read("load.time", { quantile: "0.5" }), undefined);
+    await names.getName("a");
+    await names.getName("a");
+    t.equal(read("entries"), 1);
+    t.equal(read("hits"), 1);
+    t.equal(read("misses"), 1);
+    t.ok(Number(read("size")) > 0);
+    t.equal(read("size.max"), 1024 * 1024);
+    t.type(read("load.time", { quantile: "0.99" }), "number");
+    t.equal(
+      meter.value("headwater.cache.size", { ...common, cache: "getPair" }),
+      undefined,
+      "its bytes are not counted",
+    );
+    const listed = store.caches().find(({ name }) => name === "getName");
+    t.match(listed, {
+      name: "getName",
+      entries: 1,
+      bytes: read("size") as number,
+      hits: 1,
+      misses: 1,
+      evictions: 0,
+      invalidations: 0,
+      loading: 0,
+      loadMsP50: Number,
+      loadMsP99: Number,
+    });
+
+    const twin = store.attach(Names);
+    await twin.getName("a");
+    t.equal(read("entries"), 2, "those of one name are counted as one");
+  }
+});
+
+t.test("A271 two stores of a process are measured apart", async (t) => {
+  const meter = installMeter(t);
+  const { connect } = await openBoth(t);
+  const [one, two] = [await connect(), await connect()];
+  const names = one.attach(Names);
+  two.attach(Names);
+  await names.getName("a");
+  const entries = (store: string) =>
+    meter.value("headwater.cache.entries", { store, cache: "getName" });
+  t.equal(entries("slaved"), 1);
+  t.equal(entries("slaved#2"), 0);
+});
+
+t.test("a listener hears of hits, misses, loads, fences, evictions and invalidations", async (t) => {
+  const { writer, connect } = await openBoth(t);
+  const slaved = await connect();
+  const names = slaved.attach(Names);
+  const heard: unknown[] = [];
+  const listen = <Name extends TelemetryEventName>(name: Name) =>
+    onTelemetry(name, (event: TelemetryEvents[Name]) => {
+      heard.push([name.slice("headwater:cache-".length), event]);
+    });
+  await names.getName("quiet");
+  const stops = [
+    listen("headwater:cache-hit"),
+    listen("headwater:cache-miss"),
+    listen("headwater:cache-load"),
+    listen("headwater:cache-fenced"),
+    listen("headwater:cache-evict"),
+    listen("headwater:cache-invalidate"),
+  ];
+  t.teardown(() => stops.forEach((stop) => stop()));
+  const take = () => heard.splice(0);
+  const entry = { cache: "getName", key: ["a"] };
+
+  await names.getName("a");
+  await names.getName("a");
+  t.match(take(), [
+    ["miss", entry],
+    ["load", { ...entry, ms: Number, isLoaded: true }],
+    ["hit", entry],
+  ]);
+
+  await slaved.waitFor(
+    await commit(writer, (txn) => {
+      txn.invalidate("getName", ["a"]);
+      txn.invalidate("getName", ["not there"]);
+      txn.invalidateAll("getName");
+      txn.invalidateAll("getPair");
+    }),
+  );
+  t.same(take(), [
+    ["invalidate", { ...entry, entries: 1 }],
+    ["invalidate", { cache: "getName", key: null, entries: 1 }],
+  ], "those that were there");
+
+  const held = Promise.withResolvers<string>();
+  names.load = () => held.promise;
+  const loading = names.getName("a");
+  await slaved.waitFor(
+    await commit(writer, (txn) => txn.invalidate("getName", ["a"])),
+  );
+  held.resolve("late");
+  t.equal(await loading, "late");
+  t.match(take(), [
+    ["miss", entry],
+    ["invalidate", entry],
+    ["load", entry],
+    ["fenced", entry],
+  ]);
+
+  names.load = () => Promise.reject(new Error("no"));
+  await t.rejects(names.getName("a"), { message: "no" });
+  t.match(take(), [["miss", entry], ["load", { ...entry, isLoaded: false }]]);
+
+  names.load = (id) => Promise.resolve(id);
+  for (const b of [1, 2, 3]) await names.getPair("x", b);
+  const evictions = take().filter((each) =>
+    Array.isArray(each) && each[0] === "evict"
+  );
+  t.same(evictions, [["evict", { cache: "getPair", key: ["x", 1] }]]);
+  await slaved.waitFor(
+    await commit(writer, (txn) => txn.invalidatePrefix("getPair", ["x"])),
+  );
+  t.same(take(), [
+    ["invalidate", { cache: "getPair", key: ["x"], entries: 2 }],
+  ]);
+
+  for (const stop of stops) stop();
+  await names.getName("a");
+  t.same(take(), [], "nobody listens");
+});

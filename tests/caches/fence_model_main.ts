@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     stride: { type: "string", default: "1" },
+    offset: { type: "string", default: "0" },
     chance: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
     small: { type: "boolean", default: false },
@@ -35,6 +36,7 @@ for (const shape of SHAPES) {
     shape,
     values.small ? SMALL : FULL,
     Number(values.stride),
+    Number(values.offset),
   );
   run += outcome.run;
   schedules += outcome.schedules;

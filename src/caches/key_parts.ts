@@ -43,7 +43,9 @@ export function otherMeaning(part: KeyPart): KeyArgument | typeof NO_OTHER {
 /** A part that stands for itself alone. */
 export const NO_OTHER: unique symbol = Symbol("no other");
 
+/** The bigints that texts from the wire may stand for; longer ones are no keys. */
 const INTEGER = /^(?:0|-?[1-9]\d{0,999})$/;
+const BIGINT_LIMIT = 10n ** 1_000n;
 
 /**
  * A text of one piece. One made by slicing or joining keeps its sources alive
@@ -84,9 +86,10 @@ function isKeyArgument(part: unknown): boolean {
   switch (typeof part) {
     case "string":
     case "boolean":
-    case "bigint":
     case "undefined":
       return true;
+    case "bigint":
+      return part < BIGINT_LIMIT && part > -BIGINT_LIMIT;
     case "number":
       return Number.isFinite(part);
     default:
@@ -96,5 +99,6 @@ function isKeyArgument(part: unknown): boolean {
 
 function show(part: unknown): string {
   if (typeof part === "object") return "an object";
+  if (typeof part === "bigint") return "a bigint of more than 1,000 digits";
   return typeof part === "function" ? "a function" : String(part);
 }

@@ -102,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 4,
     patches: [[
       "caches/keyed_cache.js",
-      "loading.then(undefined, () => {",
-      "loading.then(() => void this.#entries.set(single ?? this.#trie.use(kept), loading), () => {",
+      "loading.then((value) => {",
+      "loading.then((value) => {\n            this.#entries.set(this.#entries.use(parts), loading, 1);",
     ]],
   },
   {

@@ -1,100 +1,182 @@
 /**
- * (b) A cached hit, beside `lru-cache` by itself.
+ * (b) A cached hit, beside `lru-cache` by itself: of one argument and of two,
+ * at ten thousand keys and at a million.
  *
  * @module
  */
 
 import { WriterStore } from "headwater";
 import { LRUCache } from "lru-cache";
-import { compete, type Figure } from "./support/measure.ts";
-import { type Database, keyOf, Names } from "./support/store.ts";
+import {
+  MAX_ENTRIES,
+  Members,
+  roomOf,
+  shuffle,
+  userOf,
+} from "./support/cached_store.ts";
+import { awaitedTimer, type Call, hitTimer } from "./support/loops.ts";
+import { compete, type Figure, type Subject } from "./support/measure.ts";
+import type { Database } from "./support/store.ts";
 import type { Size } from "./main.ts";
 
-const KEYS = 10_000;
+/** How much is asked of a cache of so many keys. */
+interface Scale {
+  readonly keys: number;
+  readonly rounds: number;
+  readonly hits: number;
+}
 
 /** Ns a hit: the promise returned, and the promise awaited. */
 export async function benchCachedHit(size: Size): Promise<Figure[]> {
-  await using writer = await WriterStore.open<Database>({
-    database: "sqlite::memory:",
-  });
-  const names = writer.attach(Names);
-  const raw = new LRUCache<string, Promise<string>>({ max: 200_000 });
-  const keys = Array.from({ length: KEYS }, (_, key) => keyOf(key));
-  for (const key of keys) {
-    raw.set(key, names.getName(key));
-    await names.getName(key);
+  const scales: Scale[] = size.isShort
+    ? [
+      { keys: 10_000, rounds: 5, hits: 200_000 },
+      { keys: 90_000, rounds: 3, hits: 200_000 },
+    ]
+    : [
+      { keys: 10_000, rounds: 15, hits: 1_000_000 },
+      { keys: 1_000_000, rounds: 7, hits: 300_000 },
+    ];
+  const figures: Figure[] = [];
+  for (const scale of scales) {
+    figures.push(...await benchOneArgument(scale));
+    figures.push(...await benchTwoArguments(scale));
+  }
+  return figures;
+}
+
+type Hit = Promise<string> | undefined;
+
+async function benchOneArgument(scale: Scale): Promise<Figure[]> {
+  await using writer = await openWriter();
+  const members = writer.attach(Members);
+  const raw = new LRUCache<string, Promise<string>>({ max: MAX_ENTRIES });
+  for (let key = 0; key < scale.keys; key += 1) {
+    const kept = userOf(key);
+    raw.set(kept, Promise.resolve(kept));
+    await members.getUser(kept);
   }
   // Others' strings than those stored, as they come with requests.
-  const asked = shuffle(keys.map((_, key) => keyOf(key)));
-  const hits = size.isShort ? 200_000 : 2_000_000;
-  const rounds = size.isShort ? 5 : 15;
-  const [timeOurs, timeRaw] = [hitTimer(), hitTimer()];
-  const [awaitOurs, awaitRaw] = [awaitedTimer(), awaitedTimer()];
+  const lists: [string[]] = [
+    shuffle(Array.from({ length: scale.keys }, (_, key) => userOf(key))),
+  ];
+  const ours = (key: string): Hit => members.getUser(key);
+  const get = (key: string): Hit => raw.get(key);
   return [
-    await compete({
+    await race(scale, lists, ours, get, {
       name: "cached hit, before the await",
-      unit: "ns",
       against: "lru-cache get",
-      rounds,
-      ours: () => timeOurs(hits, asked, (key) => names.getName(key)),
-      baseline: () => timeRaw(hits, asked, (key) => raw.get(key)),
+      goal: "≤ 1.25",
     }),
-    await compete({
+    await raceAwaited(scale, lists, ours, get, {
       name: "cached hit, awaited",
-      unit: "ns",
       against: "lru-cache get of a promise, awaited",
-      rounds,
-      ours: () => awaitOurs(hits / 4, asked, (key) => names.getName(key)),
-      baseline: () => awaitRaw(hits / 4, asked, (key) => raw.get(key)),
+      goal: "≤ 1.1",
     }),
   ];
 }
 
-type Get = (key: string) => Promise<string> | undefined;
-
-type Timer<Result> = (
-  hits: number,
-  keys: readonly string[],
-  get: Get,
-) => Result;
-
-const LOOP = (found: string) =>
-  `{
-  let found = 0;
-  const began = performance.now();
-  for (let hit = 0, key = 0; hit < hits; hit += 1, key += 1) {
-    if (key === keys.length) key = 0;
-    if (${found} !== undefined) found += 1;
+async function benchTwoArguments(scale: Scale): Promise<Figure[]> {
+  await using writer = await openWriter();
+  const members = writer.attach(Members);
+  const json = new LRUCache<string, Promise<string>>({ max: MAX_ENTRIES });
+  const nested = new Map<string, Map<string, Promise<string>>>();
+  const side = Math.sqrt(scale.keys);
+  const rooms = Array.from({ length: side }, (_, room) => roomOf(room));
+  const users = Array.from({ length: side }, (_, user) => userOf(user));
+  for (const room of rooms) {
+    const inner = new Map<string, Promise<string>>();
+    nested.set(room, inner);
+    for (const user of users) {
+      json.set(jsonKey(room, user), Promise.resolve(user));
+      inner.set(user, Promise.resolve(user));
+      await members.getMember(room, user);
+    }
   }
-  const ms = performance.now() - began;
-  if (found !== hits) throw new Error("a miss");
-  return ms * 1e6 / hits;
-}`;
-
-/**
- * A function of its own for each that is measured, so that no call site serves
- * two caches and pays for both shapes.
- */
-function hitTimer(): Timer<number> {
-  return compile(`(hits, keys, get) => ${LOOP("get(keys[key])")}`);
+  const pairs = shuffle(
+    Array.from({ length: side * side }, (_, at) =>
+      [
+        roomOf(Math.floor(at / side)),
+        userOf(at % side),
+      ] as const),
+  );
+  const lists: [string[], string[]] = [
+    pairs.map(([room]) => room),
+    pairs.map(([, user]) => user),
+  ];
+  const ours = (room: string, user: string): Hit =>
+    members.getMember(room, user);
+  return [
+    await race(
+      scale,
+      lists,
+      ours,
+      (room: string, user: string): Hit => json.get(jsonKey(room, user)),
+      {
+        name: "cached hit of two arguments",
+        against: "lru-cache get by a JSON key",
+        goal: "≤ 0.5",
+      },
+    ),
+    await race(
+      scale,
+      lists,
+      ours,
+      (room: string, user: string): Hit => nested.get(room)?.get(user),
+      {
+        name: "cached hit of two arguments",
+        against: "maps in a map, without a bound",
+      },
+    ),
+  ];
 }
 
-function awaitedTimer(): Timer<Promise<number>> {
-  return compile(`async (hits, keys, get) => ${LOOP("await get(keys[key])")}`);
+type Lists<Keys extends readonly unknown[]> = Parameters<
+  ReturnType<typeof hitTimer<Keys>>
+>[1];
+
+function race<Keys extends readonly string[]>(
+  scale: Scale,
+  lists: Lists<Keys>,
+  ours: Call<Keys, Hit>,
+  baseline: Call<Keys, Hit>,
+  subject: Omit<Subject, "unit">,
+): Promise<Figure> {
+  const [timeOurs, timeBaseline] = [hitTimer(ours), hitTimer(baseline)];
+  return compete({
+    ...named(subject, scale),
+    rounds: scale.rounds,
+    ours: () => timeOurs(scale.hits, lists, ours),
+    baseline: () => timeBaseline(scale.hits, lists, baseline),
+  });
 }
 
-function compile<F>(source: string): F {
-  return new Function(`return ${source}`)() as F;
+function raceAwaited<Keys extends readonly string[]>(
+  scale: Scale,
+  lists: Lists<Keys>,
+  ours: Call<Keys, Hit>,
+  baseline: Call<Keys, Hit>,
+  subject: Omit<Subject, "unit">,
+): Promise<Figure> {
+  const [timeOurs, timeBaseline] = [awaitedTimer(ours), awaitedTimer(baseline)];
+  const hits = Math.ceil(scale.hits / 2);
+  return compete({
+    ...named(subject, scale),
+    rounds: scale.rounds,
+    ours: () => timeOurs(hits, lists, ours),
+    baseline: () => timeBaseline(hits, lists, baseline),
+  });
 }
 
-function shuffle<Item>(items: readonly Item[]): Item[] {
-  const shuffled = [...items];
-  for (let index = shuffled.length - 1; index > 0; index -= 1) {
-    const other = Math.floor(Math.random() * (index + 1));
-    [shuffled[index], shuffled[other]] = [
-      shuffled[other] as Item,
-      shuffled[index] as Item,
-    ];
-  }
-  return shuffled;
+function named(subject: Omit<Subject, "unit">, scale: Scale): Subject {
+  const keys = scale.keys.toLocaleString("en-US");
+  return { ...subject, name: `${subject.name}, ${keys} keys`, unit: "ns" };
+}
+
+function openWriter(): Promise<WriterStore<Database>> {
+  return WriterStore.open<Database>({ database: "sqlite::memory:" });
+}
+
+function jsonKey(...args: readonly string[]): string {
+  return JSON.stringify(args);
 }

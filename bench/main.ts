@@ -11,6 +11,9 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { benchAppends } from "./appends.ts";
 import { benchCachedHit } from "./cached_hit.ts";
+import { benchCachedInvalidation } from "./cached_invalidation.ts";
+import { benchCachedMemory } from "./cached_memory.ts";
+import { benchCachedPrefix } from "./cached_prefix.ts";
 import { benchCatchUp } from "./catch_up.ts";
 import { benchCommitted } from "./committed.ts";
 import { benchConcurrency } from "./concurrency.ts";
@@ -41,6 +44,9 @@ const BENCHMARKS: Readonly<Record<string, (size: Size) => Promise<Figure[]>>> =
     invalidations: benchInvalidations,
     committed: benchCommitted,
     hit: benchCachedHit,
+    drop: benchCachedInvalidation,
+    prefix: benchCachedPrefix,
+    memory: benchCachedMemory,
     fan_out: benchFanOut,
     transactions: benchTransactions,
     latency: benchLatency,

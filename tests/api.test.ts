@@ -94,11 +94,17 @@ t.test("headwater/events, headwater/projections and headwater/admin", (t) => {
 
 t.test("headwater/caches", (t) => {
   t.same(Object.keys(caches).sort(), [
+    "CacheMemory",
+    "ChangeCache",
+    "DictionaryCache",
+    "ResponseCache",
+    "TtlCache",
     "cached",
     "cachedFunction",
     "cachedList",
     "cachedListFunction",
     "defineCacheGroup",
+    "defineChangeCache",
   ]);
   t.end();
 });

@@ -46,6 +46,7 @@ export function bindCached<Args extends readonly unknown[], Value>(
     isTree: cache.isTree,
     cache,
     keyOf: shape.keyOf === undefined ? undefined : keyOf,
+    uncachedArgs: shape.uncachedArgs,
   });
   return bound;
 }
@@ -125,10 +126,11 @@ function bindShaped<Args extends readonly unknown[], Value>(
       const given = args.map((argument, position) =>
         position === at ? signal : argument
       );
-      return cache.load(
-        key,
-        () => Promise.resolve(Reflect.apply(method, owner, given)),
-      );
+      return cache.load(key, () => {
+        // It may have waited for longer than anybody has for it.
+        signal.throwIfAborted();
+        return Promise.resolve(Reflect.apply(method, owner, given));
+      });
     }, (loading) => cache.abandon(key, loading));
   return (...args) => {
     try {

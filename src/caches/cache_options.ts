@@ -4,8 +4,10 @@
  * @module
  */
 
+import { requireBounds } from "../runtime/bounds.ts";
 import { type ByteSize, toBytes } from "../runtime/bytes.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
+import { MAX_QUEUED_LOADS, REVALIDATE_JITTER_MS } from "../runtime/limits.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
 /** How much a cache may hold, and for how long. */
@@ -56,7 +58,56 @@ export interface CacheLimits {
    * @default {false}
    */
   readonly tree?: boolean | undefined;
+
+  /**
+   * How many loads of this cache may run at a time; more wait, in order. A load
+   * must not call its own cache then: it could wait for itself.
+   *
+   * @default {no limit: what limits them is what they load from}
+   */
+  readonly maxConcurrentLoads?: number | undefined;
+
+  /**
+   * How many loads may wait, where they are limited. Beyond, a call is refused:
+   * `OVERLOADED`.
+   *
+   * @default {10_000}
+   */
+  readonly maxQueuedLoads?: number | undefined;
+
+  /**
+   * How long, in ms, an entry may still be served after the whole cache was
+   * cleared, by `invalidateAll` or because rows were missed, while it is loaded
+   * anew in the background. Until it is, what is returned may be older than the
+   * process's position; never after a `waitFor`, a transaction of this process,
+   * or a call of a stream's handler, nor once the key is invalidated itself.
+   *
+   * The background load may run when its caller's call is over: don't give the
+   * method arguments that end with it, such as a transaction.
+   *
+   * @default {not at all}
+   */
+  readonly staleWhileRevalidateMs?: number | undefined;
+
+  /**
+   * By how much a background load is put off at most, at random, in ms, so that
+   * processes that were cleared together don't load together.
+   *
+   * @default {half of staleWhileRevalidateMs, 1000 at most}
+   */
+  readonly revalidateJitterMs?: number | undefined;
+
+  /**
+   * Whether the bounds are meant as they are written: no `cacheFactor` changes
+   * them.
+   *
+   * @default {false}
+   */
+  readonly fixedSize?: boolean | undefined;
 }
+
+/** What can be changed of a cache that is in use. */
+export type ResizableLimits = Pick<CacheLimits, "maxEntries" | "maxBytes">;
 
 /** A cache has a bound: of entries, of bytes, or both. */
 export type CacheBound =
@@ -72,6 +123,12 @@ export interface CheckedLimits {
   /** `undefined`: as long as any other; 0: not at all. */
   readonly negativeTtlMs: number | undefined;
   readonly isTree: boolean;
+  readonly maxConcurrentLoads: number | undefined;
+  readonly maxQueuedLoads: number;
+  /** 0: nothing old is served. */
+  readonly staleMs: number;
+  readonly jitterMs: number;
+  readonly isFixed: boolean;
 }
 
 /**
@@ -106,6 +163,13 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
       "give a positive number of ms, or negative: false",
     );
   }
+  requireBounds(`create cache "${name}"`, {
+    maxConcurrentLoads: limits.maxConcurrentLoads,
+    maxQueuedLoads: limits.maxQueuedLoads,
+    staleWhileRevalidateMs: limits.staleWhileRevalidateMs,
+    revalidateJitterMs: limits.revalidateJitterMs,
+  });
+  const { staleWhileRevalidateMs: staleMs = 0 } = limits;
   return {
     maxEntries,
     maxBytes: maxBytes === undefined
@@ -115,6 +179,12 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     ttlMs,
     negativeTtlMs,
     isTree: limits.tree ?? false,
+    maxConcurrentLoads: limits.maxConcurrentLoads,
+    maxQueuedLoads: limits.maxQueuedLoads ?? MAX_QUEUED_LOADS,
+    staleMs,
+    jitterMs: limits.revalidateJitterMs ??
+      Math.min(REVALIDATE_JITTER_MS, staleMs / 2),
+    isFixed: limits.fixedSize ?? false,
   };
 }
 

@@ -9,10 +9,13 @@ import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
+import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
+import type { StaleEntries } from "./stale_entries.ts";
+import { UnknownNames } from "./unknown_names.ts";
 
 /** What became of the invalidations that a registry was given. */
 export interface RegistryStats {
@@ -20,7 +23,7 @@ export interface RegistryStats {
   readonly applied: number;
   /** Rows, and invalidations of groups, whose name no cache here has. */
   readonly unknown: number;
-  /** Rows whose group could not be expanded, so that every cache was cleared. */
+  /** Rows whose group is not known here, or could not be expanded, so that every cache was cleared. */
   readonly unexpandable: number;
   /** Times that every cache was cleared. */
   readonly flushes: number;
@@ -30,8 +33,12 @@ export interface RegistryStats {
 export class CacheRegistry {
   readonly #caches = new Map<string, KeyedCache[]>();
   readonly #groups = new Map<string, CacheGroup>();
+  readonly #unknownNames = new UnknownNames();
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #sizes: CacheSizes;
+  /** Those that may serve what is old. */
+  readonly #stale: StaleEntries[] = [];
   /** Invalidations that are being cascaded, against those that come back to themselves. */
   readonly #cascading = new Set<string>();
   #applied = 0;
@@ -45,15 +52,18 @@ export class CacheRegistry {
    * @param groups The groups that it expands.
    * @param logger Hears of groups that can't be expanded.
    * @param clock Times loads, and the lives of entries.
+   * @param sizes How much the caches may hold.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if two groups have one name.
    */
   constructor(
     groups: readonly CacheGroup[],
     logger: Logger,
     clock: Clock = systemClock,
+    sizes: CacheSizes = new CacheSizes({}),
   ) {
     this.#logger = logger;
     this.#clock = clock;
+    this.#sizes = sizes;
     for (const group of groups) {
       if (this.#groups.has(group.name)) {
         throw new HeadwaterError(
@@ -89,7 +99,10 @@ export class CacheRegistry {
   create(name: string, options: CachedOptions): KeyedCache {
     const { onInvalidate } = options;
     const [clock, logger] = [this.#clock, this.#logger];
-    const cache = new KeyedCache({ ...options, name, clock, logger });
+    const { memory, random } = this.#sizes;
+    const factor = this.#sizes.factors.of(name);
+    const made = { name, clock, logger, memory, random, factor };
+    const cache = new KeyedCache({ ...options, ...made });
     if (onInvalidate !== undefined) {
       cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
     }
@@ -113,6 +126,30 @@ export class CacheRegistry {
     const known = this.#caches.get(cache.name);
     if (known === undefined) this.#caches.set(cache.name, [cache]);
     else known.push(cache);
+    if (cache.stale !== undefined) this.#stale.push(cache.stale);
+  }
+
+  /**
+   * Changes how much the caches may hold, now; what there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resize(changes: ResizeCachesOptions): void {
+    this.#sizes.resize(changes, [...this.#caches.values()].flat());
+  }
+
+  /** Serves nothing old any more: somebody has waited for something newer. */
+  dropStale(): void {
+    for (let index = 0; index < this.#stale.length; index += 1) {
+      (this.#stale[index] as StaleEntries).drop();
+    }
+  }
+
+  /** Drops every entry; memory that is shared with others is theirs. */
+  close(): void {
+    for (const cache of [...this.#caches.values()].flat()) cache.close();
   }
 
   /**
@@ -183,7 +220,33 @@ export class CacheRegistry {
   /** What a name on the wire stands for here. */
   kindOf(name: string): "cache" | "group" | "unknown" {
     if (this.#groups.has(name)) return "group";
-    return this.#caches.has(name) ? "cache" : "unknown";
+    if (this.#caches.has(name)) return "cache";
+    return this.#unknownNames.isGroup(name) ? "group" : "unknown";
+  }
+
+  /** The names of the groups that it expands. */
+  get groupNames(): readonly string[] {
+    return [...this.#groups.keys()];
+  }
+
+  /** Whether it was given names of which it can't tell whether they are groups'. */
+  get hasUnjudged(): boolean {
+    return this.#unknownNames.isPending;
+  }
+
+  /**
+   * Learns which names are groups'. What one stands for that isn't known here
+   * can't be told, so that every cache is cleared.
+   */
+  judge(groups: ReadonlySet<string>): void {
+    for (const group of this.#unknownNames.judge(groups)) {
+      this.#clearFor(group);
+    }
+  }
+
+  /** Names that were no groups' may be by now. */
+  forgetJudged(): void {
+    this.#unknownNames.forget();
   }
 
   /** Counts rows that ask for nothing beyond what has been applied. */
@@ -232,12 +295,21 @@ export class CacheRegistry {
     const caches = this.#caches.get(name);
     if (caches === undefined) {
       this.#unknown += 1;
+      if (this.#unknownNames.isGroup(name)) this.#clearFor(name);
       return;
     }
     for (const cache of caches) {
       if (key === null) cache.clear();
       else cache.invalidate(key);
     }
+  }
+
+  #clearFor(group: string): void {
+    this.#unexpandable += 1;
+    this.#logger("warn", "cache group is not declared here: all cleared", {
+      group,
+    });
+    this.flush();
   }
 
   #applyGroup(group: CacheGroup, key: readonly KeyPart[] | null): void {

@@ -30,8 +30,14 @@ export interface CacheStats {
   readonly fenced: number;
   /** Loads that failed. */
   readonly failures: number;
-  /** Loads that run now. */
+  /** Loads that run or wait now. */
   readonly loading: number;
+  /** Loads that wait, where `maxConcurrentLoads` run. */
+  readonly queued: number;
+  /** Entries of before it was cleared that may still be served. */
+  readonly stale: number;
+  /** Calls that were served one of those. */
+  readonly staleHits: number;
   /** How long loads took, in ms: half of them at most; `undefined` before the first. */
   readonly loadMsP50: number | undefined;
   /** How long loads took, in ms: 99 of 100 at most. */

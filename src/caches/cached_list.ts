@@ -6,7 +6,7 @@
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
-import { type Deferred, deferred } from "../runtime/waiting.ts";
+import { abortable, type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
 import { cacheBindingOf, type CachedMethod } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
@@ -26,13 +26,10 @@ export interface CachedListOptions {
   readonly maxKeys?: number | undefined;
 }
 
-/** A list's argument: the one that there are many of. */
-type KeyList = readonly KeyArgument[];
-
 /** A method with one list among its arguments, whose result says what it found. */
 type ListMethod<
   This,
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 > = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
@@ -47,6 +44,9 @@ type ListMethod<
  * - The method returns what it found by item; what it leaves out is kept as
  *   `undefined`: it says that there is nothing.
  * - Entries are kept, invalidated and fenced one by one.
+ * - Arguments that are no part of the single method's keys (`uncachedArgs`)
+ *   stand at the same positions here. A signal among them ends its caller's
+ *   wait, and not the load: others may wait for any of its keys.
  *
  * @param options The single method.
  * @returns A standard (TC39) method decorator.
@@ -77,7 +77,7 @@ type ListMethod<
  */
 export function cachedList(options: CachedListOptions): <
   This extends CachesOwner,
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
@@ -112,7 +112,7 @@ export function cachedList(options: CachedListOptions): <
  * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache.
  */
 export function cachedListFunction<
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
@@ -120,17 +120,27 @@ export function cachedListFunction<
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
-  const cache = cacheOf(single, single.name);
-  return (...args) => loadList(cache, load, args, maxKeys);
+  const binding = bindingOf(single, single.name);
+  return (...args) => loadList(binding, load, args, maxKeys);
 }
 
-function singleOf(owner: object, property: string): KeyedCache {
-  return cacheOf(Reflect.get(owner, property), property);
+/** The cache of a single method, and which of the arguments are no part of its key. */
+interface Single {
+  readonly cache: KeyedCache;
+  readonly isBeside: (position: number) => boolean;
 }
 
-function cacheOf(method: unknown, name: string): KeyedCache {
-  const { cache, keyOf } = cacheBindingOf(method as CachedMethod);
-  if (cache !== undefined && keyOf === undefined) return cache;
+function singleOf(owner: object, property: string): Single {
+  return bindingOf(Reflect.get(owner, property), property);
+}
+
+function bindingOf(method: unknown, name: string): Single {
+  const { cache, keyOf, uncachedArgs = [] } = cacheBindingOf(
+    method as CachedMethod,
+  );
+  if (cache !== undefined && keyOf === undefined) {
+    return { cache, isBeside: (position) => uncachedArgs.includes(position) };
+  }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
     `Cannot load a list of ${quote(name)}: ` +
@@ -141,45 +151,74 @@ function cacheOf(method: unknown, name: string): KeyedCache {
 }
 
 async function loadList<
-  Args extends readonly (KeyArgument | KeyList)[],
+  Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
-  cache: KeyedCache,
+  { cache, isBeside }: Single,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   args: Args,
   maxKeys: number,
 ): Promise<ReadonlyMap<Key, Value>> {
-  const at = args.findIndex((argument) => Array.isArray(argument));
+  const at = args.findIndex((argument, position) =>
+    Array.isArray(argument) && !isBeside(position)
+  );
   if (at < 0) throw noList(cache.name);
+  const isSignal = (argument: unknown, position: number) =>
+    argument instanceof AbortSignal && isBeside(position);
+  const signal = args.find(isSignal) as AbortSignal | undefined;
+  signal?.throwIfAborted();
   const keyOf = (item: unknown) =>
-    args.map((argument, index) => index === at ? item : argument) as KeyList;
+    args.map((argument, index) => index === at ? item : argument)
+      .filter((_, position) => !isBeside(position)) as KeyArgument[];
   const list = args[at] as unknown as readonly Key[];
   // Before the first load: what is begun must come to an end.
   for (const item of list) checkKey(cache.name, keyOf(item));
   const entries = new Map<Key, Promise<Value | undefined>>();
   const missing = new Map<Key, Deferred<Value | undefined>>();
+  const old: Key[] = [];
   for (const item of list) {
     if (entries.has(item)) continue;
     const key = keyOf(item);
     let entry = cache.get(key) as Promise<Value | undefined> | undefined;
     if (entry === undefined) {
+      entry = cache.stale?.get(key) as typeof entry;
+      if (entry !== undefined) old.push(item);
+    }
+    if (entry === undefined) {
       const loading = deferred<Value | undefined>();
-      entry = cache.load(key, () => loading.promise);
+      entry = cache.keep(key, () => loading.promise);
       missing.set(item, loading);
     }
     entries.set(item, entry);
   }
-  const items = [...missing.keys()];
-  for (let from = 0; from < items.length; from += maxKeys) {
-    const some = items.slice(from, from + maxKeys);
-    const given = args.with(
-      at,
-      some as unknown as KeyList,
-    ) as readonly unknown[];
-    void settle(cache.name, () => load(...given as Args), some, missing);
+  const begin = (wanted: ReadonlyMap<Key, Deferred<Value | undefined>>) => {
+    const items = [...wanted.keys()];
+    for (let from = 0; from < items.length; from += maxKeys) {
+      const some = items.slice(from, from + maxKeys);
+      const given: readonly unknown[] = args.map((argument, position) => {
+        if (position === at) return some;
+        // Others may wait for any of the keys: one caller's signal ends its wait.
+        return isSignal(argument, position) ? NEVER_ABORTS : argument;
+      });
+      const loadSome = () => cache.run(() => load(...given as Args));
+      void settle(cache.name, loadSome, some, wanted);
+    }
+  };
+  begin(missing);
+  if (old.length > 0) {
+    cache.stale?.revalidate(old.map(keyOf), (indices) => {
+      const due = new Map(
+        indices.map((index) => [
+          old[index] as Key,
+          deferred<Value | undefined>(),
+        ]),
+      );
+      begin(due);
+      return Array.from(due.values(), ({ promise }) => promise);
+    });
   }
-  return await collect(entries);
+  return await abortable(collect(entries), signal);
 }
 
 /** Loads some entries, and ends the loads that wait for them. */
@@ -211,6 +250,8 @@ async function collect<Key, Value>(
   }
   return found;
 }
+
+const NEVER_ABORTS = new AbortController().signal;
 
 function noList(name: string): HeadwaterError {
   return new HeadwaterError(

@@ -49,6 +49,8 @@ export interface CacheBinding {
   readonly keyOf?:
     | ((...args: unknown[]) => readonly KeyArgument[])
     | undefined;
+  /** The positions of arguments that don't belong to the key. */
+  readonly uncachedArgs?: readonly number[] | undefined;
   /** The cache itself, of a method of an attached store. */
   readonly cache?: KeyedCache | undefined;
 }

@@ -71,3 +71,25 @@ export class ExpiryQueue<Key> {
     this.#head = 0;
   }
 }
+
+/** Where the entries are. */
+interface Expirable<Key> {
+  holds(key: Key, promise: Promise<unknown>): boolean;
+  delete(key: Key): boolean;
+}
+
+/** Drops the entries whose time is over; says how many. */
+export function dropExpired<Key>(
+  queue: ExpiryQueue<Key>,
+  entries: Expirable<Key>,
+  nowMs: number,
+): number {
+  let dropped = 0;
+  for (;;) {
+    const item = queue.take(nowMs);
+    if (item === undefined) return dropped;
+    if (!entries.holds(item.key, item.promise)) continue;
+    entries.delete(item.key);
+    dropped += 1;
+  }
+}

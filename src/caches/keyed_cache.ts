@@ -7,27 +7,25 @@
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { type Random, systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import {
-  type CacheLimits,
-  type CheckedLimits,
-  checkLimits,
-} from "./cache_options.ts";
+import { type BoundsOptions, CacheBounds } from "./cache_bounds.ts";
+import type { CheckedLimits, ResizableLimits } from "./cache_options.ts";
 import type { CacheStats } from "./cache_stats.ts";
-import { type EntryKey, EntryTable, type TableBounds } from "./entry_table.ts";
-import { type Expiring, ExpiryQueue } from "./expiry_queue.ts";
+import { type EntryKey, EntryTable } from "./entry_table.ts";
+import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
+import { LoadGate } from "./load_gate.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOf, bytesOfLoad } from "./size_of.ts";
+import { type BackgroundLoad, StaleEntries } from "./stale_entries.ts";
 
 /** What a cache works with. */
-export interface KeyedCacheOptions extends CacheLimits {
-  /** Its name on the wire. */
-  readonly name: string;
-  /** Whether its bytes are counted, though it has no bound of its own. */
-  readonly countsBytes?: boolean | undefined;
+export interface KeyedCacheOptions extends BoundsOptions {
   readonly clock: Clock;
-  /** Hears of entries whose size can't be known. */
+  /** Says by how much background loads are put off. */
+  readonly random?: Random | undefined;
+  /** Hears of entries whose size can't be known, and of background loads that fail. */
   readonly logger: Logger;
 }
 
@@ -55,12 +53,15 @@ export class KeyedCache {
   readonly name: string;
   /** Is told of each invalidation, once the entries are gone; `null` is the whole cache. */
   cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
+  /** What was there before it was cleared, if that may be served at all. */
+  readonly stale: StaleEntries | undefined;
   readonly #options: KeyedCacheOptions;
   readonly #clock: Clock;
   readonly #times = new LoadTimes();
-  readonly #expiry: ExpiryQueue<EntryKey> | undefined;
-  readonly #entries: EntryTable;
-  #limits: CheckedLimits;
+  readonly #bounds: CacheBounds;
+  readonly #gate: LoadGate | undefined;
+  #expiry: ExpiryQueue<EntryKey> | undefined;
+  #entries: EntryTable;
   #hits = 0;
   #misses = 0;
   #evictions = 0;
@@ -80,13 +81,15 @@ export class KeyedCache {
     this.#options = options;
     this.name = options.name;
     this.#clock = options.clock;
-    this.#limits = checkLimits(options.name, options);
-    const { ttlMs, negativeTtlMs } = this.#limits;
-    if (ttlMs !== undefined || negativeTtlMs !== undefined) {
-      this.#expiry = new ExpiryQueue();
+    this.#bounds = new CacheBounds(options);
+    const { maxConcurrentLoads, maxQueuedLoads, staleMs } = this.#limits;
+    if (maxConcurrentLoads !== undefined) {
+      const { name } = options;
+      this.#gate = new LoadGate({ name, maxConcurrentLoads, maxQueuedLoads });
     }
-    const evicted = () => void (this.#evictions += 1);
-    this.#entries = new EntryTable(this.#bounds, evicted);
+    if (staleMs > 0) this.stale = this.#createStale();
+    this.#expiry = this.#createExpiry();
+    this.#entries = this.#createEntries();
   }
 
   /** Whether its entries can be invalidated by prefix. */
@@ -97,12 +100,15 @@ export class KeyedCache {
   /** What it has done so far. */
   get stats(): CacheStats {
     this.#expire();
+    const { maxEntries, maxBytes } = this.#bounds.scaled;
     return {
       name: this.name,
       entries: this.#entries.size,
-      maxEntries: this.#limits.maxEntries,
-      bytes: this.#entries.bytes,
-      maxBytes: this.#limits.maxBytes,
+      maxEntries,
+      bytes: this.#entries.countsBytes
+        ? this.#entries.bytes + (this.stale?.bytes ?? 0)
+        : undefined,
+      maxBytes,
       hits: this.#hits,
       misses: this.#misses,
       evictions: this.#evictions,
@@ -111,6 +117,9 @@ export class KeyedCache {
       fenced: this.#fenced,
       failures: this.#failures,
       loading: this.#loading,
+      queued: this.#gate?.queued ?? 0,
+      stale: this.stale?.size ?? 0,
+      staleHits: this.stale?.hits ?? 0,
       loadMsP50: this.#times.quantile(0.5),
       loadMsP99: this.#times.quantile(0.99),
     };
@@ -135,33 +144,47 @@ export class KeyedCache {
    * Loads an entry that {@linkcode get} did not find, and keeps the load.
    *
    * @param parts The arguments.
-   * @param start Begins the load.
-   * @returns The load's promise. A load that fails is not kept.
-   * @throws {HeadwaterError} `KEY_INVALID` if an argument can't be part of a key.
+   * @param start Begins the load; not at once, if too many run.
+   * @returns The load's promise. A load that fails is not kept. While an old
+   *   entry may be served, that; the load then runs in the background.
+   * @throws {HeadwaterError} `KEY_INVALID` if an argument can't be part of a
+   *   key; `OVERLOADED` if too many loads wait.
    */
   load<Value>(
     parts: readonly KeyArgument[],
     start: () => Promise<Value>,
   ): Promise<Value> {
     checkKey(this.name, parts);
+    const stale = this.stale?.get(parts);
+    if (stale !== undefined) {
+      this.stale?.revalidate([parts], () => [this.run(start)]);
+      return stale as Promise<Value>;
+    }
+    return this.keep(parts, () => this.run(start));
+  }
+
+  /** Begins a load, at once if few enough run. */
+  run<Value>(start: () => Promise<Value>): Promise<Value> {
+    return this.#gate === undefined ? start() : this.#gate.run(start);
+  }
+
+  /** {@linkcode load} of a checked key, where there is no old entry; at once. */
+  keep<Value>(
+    parts: readonly KeyArgument[],
+    start: () => Promise<Value>,
+  ): Promise<Value> {
     this.#misses += 1;
     const beganMs = this.#clock.monotonicMs();
     const loading = start();
-    const key = this.#entries.use(parts);
-    const bytes = this.#countsBytes ? bytesOfLoad(this.#limits, parts) : 1;
-    this.#entries.set(key, loading, bytes);
-    this.#loading += 1;
-    loading.then((value) => {
-      this.#ended(beganMs);
-      if (this.#entries.holds(key, loading)) {
-        this.#loaded(key, loading, parts, value, beganMs);
-      } else this.#fenced += 1;
-    }, () => {
-      this.#ended(beganMs);
-      this.#failures += 1;
-      if (this.#entries.holds(key, loading)) this.#entries.delete(key);
-    });
+    this.#adopt(parts, loading);
+    this.#follow(loading, parts, beganMs);
     return loading;
+  }
+
+  /** Gives back the memory that it shares with others. */
+  close(): void {
+    this.stale?.drop();
+    this.#entries.close();
   }
 
   /** Drops a load that nobody waits for any more, if it is still an entry. */
@@ -180,13 +203,17 @@ export class KeyedCache {
     for (const key of this.#entries.named(parts)) {
       if (this.#entries.delete(key)) this.#invalidations += 1;
     }
+    if (this.stale !== undefined) {
+      this.#invalidations += this.stale.invalidate(parts);
+    }
     this.cascade?.(parts);
   }
 
   /** {@linkcode invalidate} for a single argument, without a list to hold it. */
   invalidateOne(part: KeyPart): void {
     if (
-      part === null || this.cascade !== undefined || !this.#entries.isPlain
+      part === null || this.cascade !== undefined ||
+      this.stale?.isEmpty === false || !this.#entries.isPlain
     ) this.invalidate([part]);
     else if (this.#entries.delete(part)) this.#invalidations += 1;
   }
@@ -200,10 +227,19 @@ export class KeyedCache {
   /** {@linkcode clear}, where every other cache is cleared too. */
   flush(): void {
     const { size } = this.#entries;
+    this.stale?.cleared();
     if (size === 0) return;
     this.#invalidations += size;
-    this.#entries.clear();
-    this.#expiry?.clear();
+    // Of two clearings, one after the other, the larger part is served.
+    if (this.stale === undefined || this.stale.size > size) {
+      this.#entries.clear();
+      this.#expiry?.clear();
+      return;
+    }
+    const [entries, expiry] = [this.#entries, this.#expiry];
+    this.#expiry = this.#createExpiry();
+    this.#entries = this.#createEntries();
+    this.stale.serve(entries, expiry);
   }
 
   /**
@@ -213,23 +249,98 @@ export class KeyedCache {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if one is none, or bytes are to
    *   be bounded that have not been counted so far.
    */
-  resize(bounds: Pick<CacheLimits, "maxEntries" | "maxBytes">): void {
-    const changed = { ...this.#options, ...this.#limits, ...bounds };
-    const { maxEntries, maxBytes } = checkLimits(this.name, changed);
-    this.#limits = { ...this.#limits, maxEntries, maxBytes };
-    this.#entries.resize(this.#bounds);
+  resize(bounds: ResizableLimits): void {
+    this.prepareResize(bounds)();
   }
 
-  get #countsBytes(): boolean {
-    return this.#entries.bytes !== undefined;
+  /** {@linkcode resize}, in two steps; the second can't fail any more. */
+  prepareResize(bounds: ResizableLimits): (factor?: number) => void {
+    const change = this.#bounds.prepare(bounds);
+    return (factor) => {
+      const before = this.#bounds.table;
+      change(factor);
+      const { table } = this.#bounds;
+      const isSame = before.maxEntries === table.maxEntries &&
+        before.maxBytes === table.maxBytes;
+      if (!isSame) this.#entries.resize(table);
+    };
   }
 
-  get #bounds(): TableBounds {
-    const { maxEntries, maxBytes, isTree } = this.#limits;
-    const uncounted = this.#options.countsBytes
-      ? Number.MAX_SAFE_INTEGER
-      : undefined;
-    return { maxEntries, maxBytes: maxBytes ?? uncounted, isTree };
+  get #limits(): CheckedLimits {
+    return this.#bounds.limits;
+  }
+
+  #createEntries(): EntryTable {
+    const owner = {
+      evicted: () => void (this.#evictions += 1),
+      hits: () => this.#hits,
+    };
+    return new EntryTable(this.#bounds.table, owner, this.#options.memory);
+  }
+
+  #createExpiry(): ExpiryQueue<EntryKey> | undefined {
+    const { ttlMs, negativeTtlMs } = this.#limits;
+    return ttlMs ?? negativeTtlMs ? new ExpiryQueue() : undefined;
+  }
+
+  #createStale(): StaleEntries {
+    const { random = systemRandom } = this.#options;
+    return new StaleEntries({
+      ...this.#options,
+      random,
+      limits: this.#limits,
+      adopt: (parts, loading) => this.#adopt(parts, loading),
+      follow: (load) =>
+        this.#follow(load.loading, load.parts, load.beganMs, load),
+    });
+  }
+
+  /** Makes a load an entry. */
+  #adopt(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
+    const key = this.#entries.use(parts);
+    const bytes = this.#entries.countsBytes
+      ? bytesOfLoad(this.#limits, parts)
+      : 1;
+    this.#entries.set(key, loading, bytes);
+  }
+
+  /** The key of a load, as long as it is the entry. */
+  #keyOf(
+    parts: readonly KeyArgument[],
+    loading: Promise<unknown>,
+  ): EntryKey | undefined {
+    const key = this.#entries.find(parts);
+    if (key === undefined || !this.#entries.holds(key, loading)) return;
+    return key;
+  }
+
+  /** Does what is to be done when a load ends, if it is the entry then. */
+  #follow(
+    loading: Promise<unknown>,
+    parts: readonly KeyArgument[],
+    beganMs: number,
+    background?: BackgroundLoad,
+  ): void {
+    this.#loading += 1;
+    this.stale?.began(loading);
+    loading.then((value) => {
+      this.#ended(loading, beganMs);
+      if (background?.loaded()) this.#adopt(parts, loading);
+      const key = this.#keyOf(parts, loading);
+      if (key !== undefined) {
+        this.#loaded(key, loading, parts, value, beganMs);
+        return;
+      }
+      this.#fenced += 1;
+      this.stale?.discard(parts, loading);
+    }, (error) => {
+      this.#ended(loading, beganMs);
+      this.#failures += 1;
+      background?.failed(error);
+      const key = this.#keyOf(parts, loading);
+      if (key !== undefined) this.#entries.delete(key);
+      this.stale?.discard(parts, loading);
+    });
   }
 
   /** Its size can be known now, and how long it may stay. */
@@ -246,7 +357,7 @@ export class KeyedCache {
       this.#entries.delete(key);
       return;
     }
-    const promise = this.#countsBytes
+    const promise = this.#entries.countsBytes
       ? this.#measure(key, parts, value)
       : loading;
     const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
@@ -275,20 +386,15 @@ export class KeyedCache {
     return promise;
   }
 
-  #ended(beganMs: number): void {
+  #ended(loading: Promise<unknown>, beganMs: number): void {
     this.#loading -= 1;
+    this.stale?.ended(loading);
     this.#times.add(this.#clock.monotonicMs() - beganMs);
   }
 
   #expire(): void {
     if (this.#expiry === undefined) return;
-    const now = this.#clock.monotonicMs();
-    for (;;) {
-      const item = this.#expiry.take(now);
-      if (item === undefined) return;
-      if (!this.#entries.holds(item.key, item.promise)) continue;
-      this.#entries.delete(item.key);
-      this.#expirations += 1;
-    }
+    const nowMs = this.#clock.monotonicMs();
+    this.#expirations += dropExpired(this.#expiry, this.#entries, nowMs);
   }
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { abortable } from "../runtime/waiting.ts";
+
 /** A load that runs, and who waits for it. */
 interface SharedLoad {
   readonly controller: AbortController;
@@ -63,24 +65,8 @@ export class SharedLoads {
       return loading;
     }
     load.waiting += 1;
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#leave(loading, load, signal.reason);
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      const stay = () => signal.removeEventListener("abort", leave);
-      loading.then(
-        (value) => {
-          stay();
-          resolve(value);
-        },
-        (error) => {
-          stay();
-          reject(error);
-        },
-      );
-    });
+    const leave = () => this.#leave(loading, load, signal.reason);
+    return abortable(loading, signal, leave);
   }
 
   #leave(loading: Promise<unknown>, load: SharedLoad, reason: unknown): void {

@@ -4,15 +4,11 @@
  * @module
  */
 
+import { Backoff } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
-import {
-  CALL_TRY_TIMEOUT_MS,
-  MAX_BACKOFF_MS,
-  MIN_BACKOFF_MS,
-} from "../runtime/limits.ts";
+import { CALL_TRY_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { Random } from "../runtime/random.ts";
-import { pause } from "../runtime/waiting.ts";
 import { CALL_PATH, type CallReply, readReply } from "./call_wire.ts";
 import type { HttpAnswer, HttpClient } from "./http_client.ts";
 
@@ -47,7 +43,7 @@ export async function sendCall(
   { name, id, body, timeoutMs, signal }: SentCall,
 ): Promise<CallReply> {
   const deadlineMs = clock.monotonicMs() + timeoutMs;
-  let delayMs = MIN_BACKOFF_MS;
+  const backoff = new Backoff({ clock, random });
   let last = "there was no time";
   while (true) {
     const leftMs = deadlineMs - clock.monotonicMs();
@@ -71,11 +67,9 @@ export async function sendCall(
       }
       last = `status ${answer.status}, ${quote(answer.text)}`;
     }
-    const jitteredMs = delayMs * (0.5 + random.fraction() / 2);
     const restMs = Math.max(0, deadlineMs - clock.monotonicMs());
-    await pause(clock, Math.min(jitteredMs, restMs), signal);
+    await backoff.pause(signal, restMs);
     signal?.throwIfAborted();
-    delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
   }
 }
 

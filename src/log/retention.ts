@@ -101,7 +101,7 @@ const READ_LOWEST_CHECKPOINT =
  * @throws The signal's reason, once it is aborted.
  */
 export async function retainStream<Database>(
-  engine: Engine<Database>,
+  engine: Pick<Engine<Database>, "session" | "transaction">,
   stream: string,
   policy: RetentionPolicy,
   { clock, signal }: RetainOptions,
@@ -157,7 +157,7 @@ export function requirePolicies(policies: RetentionPolicies): void {
 }
 
 async function deleteChunk<Database>(
-  engine: Engine<Database>,
+  engine: Pick<Engine<Database>, "session" | "transaction">,
   stream: string,
   after: Token,
   upTo: Token,

@@ -8,6 +8,8 @@ import { encodeJson } from "../runtime/json.ts";
 import type { Command, CommandKind, CommandMap, Dialect } from "./command.ts";
 import {
   invalidLine,
+  isField,
+  isNumber,
   parseJsonField,
   parseMsField,
   parseTokenField,
@@ -177,7 +179,7 @@ function parseUserSync(rest: string, line: string): CommandMap["USER_SYNC"] {
   const [state, ms] = fields.slice(-2);
   const isComplete = fields.length === 4 || hasDevice;
   if (
-    !isComplete || fields.includes("") || !instanceId || !userId || !ms
+    !isComplete || !fields.every(isField) || !instanceId || !userId || !ms
   ) throw invalidLine(line, "USER_SYNC has four or five fields");
   if (state !== "start" && state !== "end") {
     throw invalidLine(line, "a state is start or end");
@@ -216,7 +218,7 @@ function parseFederationAck(
   line: string,
 ): CommandMap["FEDERATION_ACK"] {
   const [instance, token, ...more] = rest.split(" ");
-  if (!instance || !token || more.length > 0) {
+  if (!instance || !isField(instance) || !token || more.length > 0) {
     throw invalidLine(line, "FEDERATION_ACK has two fields");
   }
   return {
@@ -228,7 +230,7 @@ function parseFederationAck(
 
 function parseUserIp(rest: string, line: string): CommandMap["USER_IP"] {
   const [userId, json] = splitFields(rest, 2);
-  if (!userId || json === undefined) {
+  if (!userId || !isField(userId) || json === undefined) {
     throw invalidLine(line, "USER_IP has two fields");
   }
   const list = parseJsonField(json, line, "the second field");
@@ -237,7 +239,7 @@ function parseUserIp(rest: string, line: string): CommandMap["USER_IP"] {
     : [];
   if (
     typeof accessToken !== "string" || typeof ip !== "string" ||
-    typeof userAgent !== "string" || typeof lastSeenMs !== "number" ||
+    typeof userAgent !== "string" || !isNumber(lastSeenMs) ||
     (typeof deviceId !== "string" && deviceId !== null)
   ) {
     throw invalidLine(
@@ -278,7 +280,7 @@ function parseLockReleased(
 
 function parseCommands(rest: string, line: string): CommandMap["COMMANDS"] {
   const [instanceId, json] = splitFields(rest, 2);
-  if (!instanceId || json === undefined) {
+  if (!instanceId || !isField(instanceId) || json === undefined) {
     throw invalidLine(line, "COMMANDS has two fields");
   }
   const names = parseJsonField(json, line, "the second field");
@@ -291,6 +293,6 @@ function parseCommands(rest: string, line: string): CommandMap["COMMANDS"] {
 }
 
 function onlyField(rest: string, line: string, name: string): string {
-  if (rest !== "" && !rest.includes(" ")) return rest;
+  if (isField(rest)) return rest;
   throw invalidLine(line, `${name} has one field`);
 }

@@ -7,7 +7,7 @@
 import type { ZodType } from "zod";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
-import { invalidLine, requireField, splitFields } from "./fields.ts";
+import { invalidLine, isField, requireField, splitFields } from "./fields.ts";
 
 /** How a value travels as text. */
 export interface CommandCodec<Value> {
@@ -132,7 +132,7 @@ export function parseCustomRest(
   line: string,
 ): CustomCommand {
   const [from, to, text] = splitFields(rest, 3);
-  if (!from || !to || text === undefined) {
+  if (!from || !isField(from) || !to || !isField(to) || text === undefined) {
     throw invalidLine(line, `${wireName} has three fields`);
   }
   return {

@@ -58,6 +58,14 @@ export function parseJsonField(
 }
 
 /**
+ * Whether a text can stand between two spaces. What is taken as a field can be
+ * sent on as one.
+ */
+export function isField(text: string): boolean {
+  return /^[^ \r\n]+$/.test(text);
+}
+
+/**
  * Refuses a text that can't stand between two spaces.
  *
  * @param text The text.
@@ -66,12 +74,17 @@ export function parseJsonField(
  * @throws {HeadwaterError} `LINE_INVALID` if it is empty, or holds a space or an end of line.
  */
 export function requireField(text: string, what: string): string {
-  if (/^[^ \r\n]+$/.test(text)) return text;
+  if (isField(text)) return text;
   throw new HeadwaterError(
     "LINE_INVALID",
     `Cannot send ${quote(String(text))} as ${what}: it is empty, or holds a ` +
       "space or a newline; fields stand between spaces",
   );
+}
+
+/** Whether a value is a number that JSON can carry: it reads 1e999 as Infinity. */
+export function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
 }
 
 /**

@@ -17,7 +17,12 @@ import type {
   InvalidatedKey,
   InvalidationRun,
 } from "./command.ts";
-import { invalidLine, parseJsonField, parseTokenField } from "./fields.ts";
+import {
+  invalidLine,
+  isNumber,
+  parseJsonField,
+  parseTokenField,
+} from "./fields.ts";
 import { BATCH } from "./rdata.ts";
 
 /** A key, as a run has it. */
@@ -143,7 +148,7 @@ function requireRuns(json: unknown, line: string): InvalidationRun[] {
     const name: unknown = json[index];
     const ms: unknown = json[index + 1];
     const keys: unknown = json[index + 2];
-    if (typeof name !== "string" || typeof ms !== "number" || !areKeys(keys)) {
+    if (typeof name !== "string" || !isNumber(ms) || !areKeys(keys)) {
       throw invalidLine(line, problem);
     }
     runs.push({ name, ms, keys });

@@ -5,9 +5,8 @@
  */
 
 import type { Command } from "../protocol/command.ts";
+import { Backoff } from "../runtime/backoff.ts";
 import { messageOf } from "../runtime/errors.ts";
-import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
-import { pause } from "../runtime/waiting.ts";
 import { connections, disconnections } from "../telemetry/channels.ts";
 import type { ConnectedEvent } from "../telemetry/events.ts";
 import type { Outgoing } from "./command_bus.ts";
@@ -68,11 +67,9 @@ export class ReplicationClient {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, receiver, logger } = this.#options;
-    const { minBackoffMs = MIN_BACKOFF_MS, maxBackoffMs = MAX_BACKOFF_MS } =
-      this.#options;
+    const { receiver, logger } = this.#options;
     const { signal } = this.#closing;
-    let delayMs = minBackoffMs;
+    const backoff = new Backoff(this.#options);
     while (!signal.aborted) {
       let wasLive = false;
       try {
@@ -100,10 +97,8 @@ export class ReplicationClient {
       }
       this.#link = undefined;
       receiver.disconnected();
-      if (wasLive) delayMs = minBackoffMs;
-      // Jitter keeps readers that were cut off together from coming back so.
-      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
-      delayMs = Math.min(maxBackoffMs, delayMs * Math.E);
+      if (wasLive) backoff.reset();
+      await backoff.pause(signal);
     }
   }
 }

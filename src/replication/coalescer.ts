@@ -7,7 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { invalidRow } from "./row_errors.ts";
 
 /** What has been done to what a name stands for. */
 interface Seen {
@@ -109,10 +109,7 @@ export class Coalescer {
 
   #invalidate(row: string): void {
     if (readCachesRow(row, this.#caches)) return;
-    throw new HeadwaterError(
-      "LINE_INVALID",
-      `failed to parse row (${quote(row)})`,
-    );
+    throw invalidRow(row);
   }
 
   /** What a row's name stands for; `undefined` if its name has an escape. */

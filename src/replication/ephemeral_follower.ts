@@ -4,17 +4,15 @@
  * @module
  */
 
+import { Backoff } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
-  MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
-  MIN_BACKOFF_MS,
 } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
-import { pause } from "../runtime/waiting.ts";
 import { parseRow } from "../streams/rows.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import type { Channel, EphemeralStreams } from "./ephemeral_streams.ts";
@@ -182,8 +180,8 @@ export class EphemeralFollower {
     inbox: Inbox,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, random, logger } = this.#options;
-    let delayMs = MIN_BACKOFF_MS;
+    const { logger } = this.#options;
+    const backoff = new Backoff(this.#options);
     while (!signal.aborted) {
       try {
         await this.#fetchAll(inbox, signal);
@@ -197,8 +195,7 @@ export class EphemeralFollower {
           error: messageOf(error),
         });
       }
-      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
-      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+      await backoff.pause(signal);
     }
   }
 
@@ -208,6 +205,7 @@ export class EphemeralFollower {
   ): Promise<void> {
     const { channel } = inbox;
     const { stream, instance } = channel;
+    let hasStartedOver = false;
     while (inbox.isCatchingUp) {
       const { target } = inbox;
       const page = await this.#options.fetch(
@@ -219,7 +217,11 @@ export class EphemeralFollower {
       );
       signal.throwIfAborted();
       const reached = channel.token;
-      if (!await this.#take(channel, page, target, signal)) continue;
+      if (!await this.#take(channel, page, target, signal)) {
+        if (hasStartedOver) throw turnsError(channel);
+        hasStartedOver = true;
+        continue;
+      }
       signal.throwIfAborted();
       if (page.isLimited && channel.token === reached) {
         throw stuckError(channel);
@@ -284,6 +286,15 @@ function stuckError({ stream, instance, token }: Channel): HeadwaterError {
     "CALL_FAILED",
     `Cannot go on after token ${token} of stream "${stream}" of instance ` +
       `"${instance}": the answer has no rows, and says that there are more`,
+  );
+}
+
+/** Each answer would undo the one before, for as long as it is asked. */
+function turnsError({ stream, instance }: Channel): HeadwaterError {
+  return new HeadwaterError(
+    "CALL_FAILED",
+    `Cannot take in stream "${stream}" of instance "${instance}": ` +
+      "two writers answer in turn; give the address of the one that has the name",
   );
 }
 

@@ -4,11 +4,8 @@
  * @module
  */
 
-import type { CacheRegistry } from "../caches/cache_registry.ts";
-import type { Session } from "../database/engine.ts";
 import { readLastToken } from "../log/instances.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_ADOPTION_TRIES,
@@ -17,7 +14,6 @@ import {
   MAX_TRANSACTION_BYTES,
   MIN_BACKOFF_MS,
 } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import { resets } from "../telemetry/channels.ts";
 import type { Token } from "../tokens/token.ts";
@@ -25,44 +21,9 @@ import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
 import type { CatchUpProgress } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
-import type { EphemeralFollower } from "./ephemeral_follower.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { HistoryMarks } from "./history_marks.ts";
-import type { LagMeter } from "./lag_meter.ts";
-import type { ReaderPosition } from "./reader_position.ts";
+import type { FollowerOptions } from "./follower_options.ts";
 import { ToldPositions } from "./told_positions.ts";
-import type { TransactionApplier } from "./transaction_applier.ts";
-
-/** What a follower works with. */
-export interface FollowerOptions {
-  /** Reads the log. */
-  readonly session: Session;
-  /** Clears the caches, and has the database opened anew, if it has been replaced. */
-  readonly refresh: () => void | Promise<void>;
-  readonly applier: TransactionApplier;
-  readonly caches: CacheRegistry;
-  readonly position: ReaderPosition;
-  readonly history: HistoryMarks;
-  /** Takes what belongs to streams that are in no log; if any are declared. */
-  readonly ephemeral?: EphemeralFollower | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Called when the first position is adopted, on each connection. */
-  readonly live: () => void;
-  /**
-   * Names that this process itself writes under, whose echoes are ignored: only
-   * where the writes themselves keep these very caches right. None by default.
-   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
-   * which only the echoes keep right: it has no such option.
-   */
-  readonly ownInstances?: readonly string[] | undefined;
-  /** Is told what is announced. */
-  readonly lag?: LagMeter | undefined;
-  /** Keys of one cache beyond which a catch-up clears it; 10,000 by default. */
-  readonly maxCatchUpKeys?: number | undefined;
-  /** Is told how a catch-up comes along, page by page. */
-  readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
-}
 
 /** What a follower had to do besides applying what it was sent. */
 export interface FollowerStats {
@@ -290,18 +251,21 @@ export class Follower implements Receiver {
     base: Token | undefined,
     upTo: Token,
   ): Promise<void> {
-    const { session, position, history, lag } = this.#options;
+    const { session, position, history, lag, changes } = this.#options;
     const holder = await history.holderOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
+    // A writer that nobody tells of may be a new one.
+    this.#options.caches.forgetJudged();
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
       await this.#reset(instance, last, "first position of the instance");
     } else if (reached === undefined) {
-      if (last > (base ?? last)) {
-        await this.#catchUp({ instance, after: base as Token, upTo: last });
-      }
+      const after = base === undefined || base > last ? last : base;
+      const begin = changes && await changes.read(instance, after);
+      begin?.();
+      if (last > after) await this.#catchUp({ instance, after, upTo: last });
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
       await this.#reset(instance, last, REWOUND);
@@ -316,21 +280,29 @@ export class Follower implements Receiver {
     token: Token,
     reason: string,
   ): Promise<void> {
-    const { applier, caches, position, logger, lag } = this.#options;
+    const { applier, caches, position, logger, lag, changes } = this.#options;
+    const reached = position.get(instance);
+    const begin = reached === undefined && changes !== undefined
+      ? await changes.read(instance, token)
+      : () => changes?.restart(instance, token, reached);
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
+    begin();
     caches.flush();
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
       caches.flush();
+    }
+    // Promise 3: not between two handlers of a transaction, nor while one waits.
+    await applier.alone(() => {
       // Over another way it may have come further; only a rewound log goes back.
       if (reason !== REWOUND && position.contains(instance, token)) return;
-    }
-    position.reset(instance, token);
-    lag?.reset(instance, token);
+      position.reset(instance, token);
+      lag?.reset(instance, token);
+    });
   }
 
   /**

@@ -5,13 +5,10 @@
  */
 
 import type { ListenClient } from "../database/postgres_notify.ts";
+import { Backoff } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
-import {
-  LISTEN_CHECK_INTERVAL_MS,
-  MAX_BACKOFF_MS,
-  MIN_BACKOFF_MS,
-} from "../runtime/limits.ts";
+import { LISTEN_CHECK_INTERVAL_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { type Deferred, deferred, pause } from "../runtime/waiting.ts";
@@ -62,20 +59,19 @@ export class NotifyListener {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, logger } = this.#options;
+    const { logger } = this.#options;
     const { signal } = this.#closing;
-    let delayMs = MIN_BACKOFF_MS;
+    const backoff = new Backoff(this.#options);
     while (!signal.aborted) {
       try {
-        await this.#listen(() => delayMs = MIN_BACKOFF_MS);
+        await this.#listen(() => backoff.reset());
       } catch (error) {
         logger("warn", "cannot listen for NOTIFY, trying again", {
           error: messageOf(error),
         });
       }
       this.#isListening = false;
-      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
-      delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
+      await backoff.pause(signal);
     }
   }
 

@@ -6,12 +6,11 @@
 
 import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
+import { Backoff } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
-import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
-import { pause } from "../runtime/waiting.ts";
 import type {
   Connection,
   ConnectionHandler,
@@ -121,20 +120,16 @@ export class Relay {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, logger } = this.#options;
-    const { minBackoffMs = MIN_BACKOFF_MS, maxBackoffMs = MAX_BACKOFF_MS } =
-      this.#options;
+    const { logger } = this.#options;
     const { signal } = this.#closing;
-    let delayMs = minBackoffMs;
+    const backoff = new Backoff(this.#options);
     while (!signal.aborted) {
       try {
-        if (await this.#follow(signal)) delayMs = minBackoffMs;
+        if (await this.#follow(signal)) backoff.reset();
       } catch (error) {
         logger("debug", "cannot connect", { error: messageOf(error) });
       }
-      // Jitter keeps relays that were cut off together from coming back so.
-      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
-      delayMs = Math.min(maxBackoffMs, delayMs * Math.E);
+      await backoff.pause(signal);
     }
   }
 

@@ -24,6 +24,13 @@ const READ_SEEN = `SELECT token FROM headwater_log
 const READ_WRITTEN = "SELECT pg_current_wal_lsn()::text";
 const READ_REPLAYED = "SELECT pg_last_wal_replay_lsn()::text";
 
+/** Resolves once what a transaction wrote can be read. */
+export type VisibilityGate = (
+  instance: string,
+  token: Token,
+  isRewound?: boolean,
+) => Promise<void>;
+
 /** What {@linkcode ReplicaGate} works with. */
 export interface ReplicaGateOptions {
   /** A session of the replica. */

@@ -5,15 +5,18 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
+import { markChanges } from "./change_filler.ts";
 import type { ReaderPosition } from "./reader_position.ts";
+import type { VisibilityGate } from "./replica_gate.ts";
+import { invalidRow, parseRow } from "./row_errors.ts";
 import {
   type Batch,
   type StreamHandler,
@@ -28,12 +31,8 @@ import {
   type LoggedTransaction,
 } from "./transaction.ts";
 
-/** Resolves once what a transaction wrote can be read. */
-export type VisibilityGate = (
-  instance: string,
-  token: Token,
-  isRewound?: boolean,
-) => Promise<void>;
+/** Tells the registry which names of those that it has not got are groups'. */
+export type GroupJudge = () => Promise<void>;
 
 /** What is known of one stream. */
 interface StreamState {
@@ -59,7 +58,9 @@ export class TransactionApplier {
   readonly #position: ReaderPosition;
   readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
+  readonly #judge: GroupJudge | undefined;
   readonly #clock: Clock;
+  readonly #changes: ChangeRegistry | undefined;
   readonly #streams = new Map<string, StreamState>();
   /** Of streams beyond those that are counted apart. */
   readonly #others: StreamState = { subscriptions: [], rows: 0 };
@@ -73,6 +74,8 @@ export class TransactionApplier {
    *
    * @param visible What to wait for where reads come from a replica.
    * @param clock Tells when handlers are called again.
+   * @param judge Looks up names that may be those of groups.
+   * @param changes Is told what changes, with the invalidations.
    */
   constructor(
     caches: CacheRegistry,
@@ -80,12 +83,16 @@ export class TransactionApplier {
     logger: Logger,
     visible?: VisibilityGate,
     clock: Clock = systemClock,
+    judge?: GroupJudge,
+    changes?: ChangeRegistry,
   ) {
     this.#caches = caches;
     this.#position = position;
     this.#logger = logger;
     this.#visible = visible;
     this.#clock = clock;
+    this.#judge = judge;
+    this.#changes = changes;
   }
 
   /** What has been taken in so far. */
@@ -217,6 +224,12 @@ export class TransactionApplier {
     return this.#occupy(this.#applyStep(step));
   }
 
+  /** Resolves, in the turn in which nothing is being applied, to what is done then. */
+  async alone<Result>(work: () => Result): Promise<Result> {
+    while (this.#busy !== undefined) await this.#busy.catch(() => {});
+    return work();
+  }
+
   #occupy<Result>(applied: Promise<Result>): Promise<Result> {
     const busy = applied.finally(() => {
       if (this.#busy === busy) this.#busy = undefined;
@@ -231,11 +244,13 @@ export class TransactionApplier {
     const transactions = await this.#readHandled(step);
     if (transactions === undefined) return false;
     step.invalidate();
+    if (this.#caches.hasUnjudged) await this.#judge?.();
     for (const [stream, rows] of step.rowsByStream) {
       this.#rows += rows;
       this.#stateOf(stream).rows += rows;
     }
     this.#transactions += step.transactions;
+    for (const each of transactions) markChanges(this.#changes, each);
     for (const transaction of transactions) {
       if (this.#position.contains(instance, transaction.token)) continue;
       const handled = this.#handle(transaction);
@@ -246,16 +261,16 @@ export class TransactionApplier {
   }
 
   /**
-   * What somebody handles, though he may have begun to while it was read;
-   * `undefined` if some of it is gone.
+   * What somebody handles, though he may have begun to while it was read, and
+   * what fills change caches; `undefined` if some of it is gone.
    */
   async #readHandled(
     step: LoggedStep,
   ): Promise<readonly LoggedTransaction[] | undefined> {
     while (true) {
-      const streams = this.handledStreams.filter((stream) =>
-        step.rowsByStream.has(stream)
-      );
+      const wanted = this.#changes?.streams ?? [];
+      const streams = [...new Set([...this.handledStreams, ...wanted])]
+        .filter((stream) => step.rowsByStream.has(stream));
       const read = streams.length === 0 ? [] : await step.read(streams);
       if (!await step.isWhole()) return undefined;
       if (
@@ -270,6 +285,13 @@ export class TransactionApplier {
     const { instance, token } = transaction;
     if (this.#position.contains(instance, token)) return;
     this.#invalidate(transaction);
+    return this.#caches.hasUnjudged && this.#judge !== undefined
+      ? this.#judge().then(() => this.#applyInvalidated(transaction))
+      : this.#applyInvalidated(transaction);
+  }
+
+  #applyInvalidated(transaction: LoggedTransaction): void | Promise<void> {
+    const { instance, token } = transaction;
     let isHandled = false;
     for (const { stream, rows } of transaction.records) {
       if (this.#count(stream, rows.length)) isHandled = true;
@@ -311,7 +333,8 @@ export class TransactionApplier {
     else return handled.then(() => this.#finish(instance, token));
   }
 
-  #invalidate({ records, invalidations = [] }: LoggedTransaction): void {
+  #invalidate(transaction: LoggedTransaction): void {
+    const { records, invalidations = [] } = transaction;
     for (const { name, keys } of invalidations) {
       this.#caches.applyAll(name, keys);
     }
@@ -321,6 +344,7 @@ export class TransactionApplier {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
+    markChanges(this.#changes, transaction);
   }
 
   #finish(instance: string, token: Token): void {
@@ -349,6 +373,7 @@ export class TransactionApplier {
     for (const { stream, rows } of cachesFirst(records)) {
       add(stream, () => rows.map(parseRow));
     }
+    if (calls.length > 0) this.#caches.dropStale(); // promise 3
     let waiting: Promise<void> | undefined;
     for (const [subscription, batch] of calls) {
       waiting = waiting === undefined
@@ -372,19 +397,4 @@ export class TransactionApplier {
       subscriptions
     );
   }
-}
-
-function parseRow(row: string): unknown {
-  try {
-    return JSON.parse(row);
-  } catch {
-    throw invalidRow(row);
-  }
-}
-
-function invalidRow(row: string): HeadwaterError {
-  return new HeadwaterError(
-    "LINE_INVALID",
-    `failed to parse row (${quote(row)})`,
-  );
 }

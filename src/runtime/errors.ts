@@ -33,6 +33,7 @@ export type ErrorCode =
   | "LISTEN_FAILED"
   | "LOG_REWOUND"
   | "NOT_CACHED"
+  | "OVERLOADED"
   | "POSITION_FOREIGN"
   | "POSITION_INVALID"
   | "PROJECTION_UNKNOWN"

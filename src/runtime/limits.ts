@@ -293,5 +293,55 @@ export const NOTIFY_INTERVAL_MS: number = 10;
 /** How often, in ms, a reader makes sure that it still listens for NOTIFY; also how long that may take. */
 export const LISTEN_CHECK_INTERVAL_MS: number = 5_000;
 
+/**
+ * Tokens whose changes a change cache remembers. Beyond, the lowest is forgotten:
+ * whoever asks about one before it is told that everything may have changed.
+ */
+export const MAX_CHANGE_POSITIONS: number = 10_000;
+
+/** Entities of a change cache: about 15 MB. Beyond, the lowest tokens are forgotten. */
+export const MAX_CHANGED_ENTITIES: number = 100_000;
+
+/**
+ * Tokens back from its end that the log is searched for changes when a change
+ * cache is filled: some tens of ms where a stream has few rows among many.
+ */
+export const MAX_PREFILL_TOKENS: number = 100_000;
+
+/** Entries of a response cache, calls that run included. */
+export const MAX_RESPONSES: number = 10_000;
+
+/** Entries of a cache whose entries expire. Beyond, the oldest goes. */
+export const MAX_EXPIRING_ENTRIES: number = 10_000;
+
+/** Sub-keys, about, that a dictionary cache holds; the least recently used go. */
+export const MAX_DICTIONARY_ENTRIES: number = 10_000;
+
 /** Keys that one call of a list's method is given. */
 export const MAX_LIST_KEYS: number = 10_000;
+
+/**
+ * Loads of one cache that wait for one of its `maxConcurrentLoads` to end.
+ * Beyond, a call is refused: it would wait for longer than its caller does.
+ */
+export const MAX_QUEUED_LOADS: number = 10_000;
+
+/**
+ * The longest time, in ms, by which a load is put off whose callers are served
+ * an old entry meanwhile; half of the time that they may be, if that is less.
+ * It keeps processes that were cleared together from loading together.
+ */
+export const REVALIDATE_JITTER_MS: number = 1_000;
+
+/**
+ * The part of an equal share of `cacheMemory` that a cache keeps though its
+ * entries are the oldest: a tenth costs others little, and a cache that is used
+ * once an hour still has something then.
+ */
+export const CACHE_MIN_SHARE: number = 0.1;
+
+/**
+ * Names in the `caches` stream that a process has neither as a cache nor as a
+ * group, and remembers to be no groups.
+ */
+export const MAX_UNKNOWN_NAMES: number = 10_000;

@@ -18,6 +18,9 @@ export interface ProcessIdentity {
   readonly mark: string;
 }
 
+/** Whether this process is run by Deno. */
+export const isDeno: boolean = "deno" in process.versions;
+
 /** This process. */
 export function thisProcess(): ProcessIdentity {
   return { host: hostname(), pid: process.pid, mark: markOf(process.pid) };

@@ -47,6 +47,39 @@ export async function soon(
 }
 
 /**
+ * A promise that somebody may cease to wait for.
+ *
+ * @param promise What is waited for.
+ * @param signal Ends the wait, which then rejects with its reason.
+ * @param aborted Is called if it does.
+ */
+export function abortable<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal | undefined,
+  aborted: () => void = () => {},
+): Promise<Value> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      aborted();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const settle = () => signal.removeEventListener("abort", abort);
+    promise.then(
+      (value) => {
+        settle();
+        resolve(value);
+      },
+      (error) => {
+        settle();
+        reject(error);
+      },
+    );
+  });
+}
+
+/**
  * Waits until time has passed, or a signal says to stop.
  *
  * @param clock The clock that tells.

@@ -42,11 +42,13 @@ export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
   /**
    * Where the writer listens: `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:PATH`,
    * `memory:NAME`, a `MessagePort` that a writer or a relay serves, or a
-   * transport; several, where several write.
+   * transport; several, where several write. `redis://HOST:PORT` for writers
+   * that publish there: the channel is `serverName`, or what `?channel=NAME`
+   * says.
    */
   readonly replicate: Address | readonly Address[];
 
-  /** What `tls:` trusts, and how this process shows who it is. */
+  /** What `tls:` and `rediss:` trust, and how this process shows who it is. */
   readonly tls?: TlsOptions | undefined;
 
   /**
@@ -88,6 +90,14 @@ export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
    * @default {1048576}
    */
   readonly maxLineBytes?: number | undefined;
+
+  /**
+   * How often Redis is asked whether it is there, in ms, and how long it may
+   * take to answer. One that doesn't is connected to again.
+   *
+   * @default {30000}
+   */
+  readonly redisPingIntervalMs?: number | undefined;
 
   /**
    * The first pause before connecting again, in ms; each next is e times longer.
@@ -156,6 +166,7 @@ export function follow(options: FollowOptions): Following {
         maxLineBytes,
         tls,
         serverName: options.serverName,
+        redisPingIntervalMs: options.redisPingIntervalMs,
         logger,
       }),
       minBackoffMs: options.minBackoffMs,

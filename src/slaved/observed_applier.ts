@@ -5,17 +5,19 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import { countInvalidations } from "../protocol/invalidations.ts";
+import type { VisibilityGate } from "../replication/replica_gate.ts";
 import {
   CACHES_STREAM,
   type LoggedStep,
   type LoggedTransaction,
 } from "../replication/transaction.ts";
 import {
+  type GroupJudge,
   TransactionApplier,
-  type VisibilityGate,
 } from "../replication/transaction_applier.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { applications } from "../telemetry/channels.ts";
@@ -30,9 +32,11 @@ import type { SlavedStoreOptions } from "./slaved_options.ts";
 /** What an applier works with. */
 export interface ApplierParts {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly logger: Logger;
   readonly visible: VisibilityGate | undefined;
+  readonly judge: GroupJudge;
 }
 
 /** Makes the applier that the options ask for. */
@@ -54,10 +58,10 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, position, logger, visible }: ApplierParts,
+    { caches, changes, position, logger, visible, judge }: ApplierParts,
     spans: SpanMaker | undefined,
   ) {
-    super(caches, position, logger, visible);
+    super(caches, position, logger, visible, undefined, judge, changes);
     this.#position = position;
     this.#spans = spans;
   }

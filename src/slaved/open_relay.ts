@@ -7,7 +7,10 @@
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import { systemClock } from "../runtime/clock.ts";
+import {
+  environmentOf,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   MAX_CONNECTIONS,
@@ -15,7 +18,6 @@ import {
   MAX_OUTBOX_BYTES,
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
-import { systemRandom } from "../runtime/random.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -25,11 +27,11 @@ import type {
 } from "../transport/transport.ts";
 
 /** Options of {@linkcode openRelay}. */
-export interface RelayOptions extends KeepAliveOptions {
+export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
   /** Where the writer listens: as `SlavedStore`'s, but one. */
   readonly replicate: Address;
 
-  /** What `tls:` trusts, and how this process shows who it is. */
+  /** What `tls:` and `rediss:` trust, and how this process shows who it is. */
   readonly tls?: TlsOptions | undefined;
 
   /**
@@ -67,6 +69,14 @@ export interface RelayOptions extends KeepAliveOptions {
    * @default {10000}
    */
   readonly maxConnections?: number | undefined;
+
+  /**
+   * How often Redis is asked whether it is there, in ms, and how long it may
+   * take to answer. One that doesn't is connected to again.
+   *
+   * @default {30000}
+   */
+  readonly redisPingIntervalMs?: number | undefined;
 
   /**
    * The first pause before connecting again, in ms; each next is e times longer.
@@ -133,9 +143,15 @@ export interface Relay extends AsyncDisposable {
 export function openRelay(options: RelayOptions): Relay {
   requireBounds("open a relay", options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
-  const { serverName } = options;
-  const transport = { maxLineBytes, tls, serverName, logger };
-  const clock = systemClock;
+  const { serverName, redisPingIntervalMs } = options;
+  const { clock, random } = environmentOf(options);
+  const transport = {
+    maxLineBytes,
+    tls,
+    serverName,
+    redisPingIntervalMs,
+    logger,
+  };
   const relay = new LineRelay({
     transport: openTransport(options.replicate, clock, transport),
     name: options.name ?? "relay",
@@ -147,7 +163,7 @@ export function openRelay(options: RelayOptions): Relay {
     pingIntervalMs: options.pingIntervalMs,
     silenceTimeoutMs: options.silenceTimeoutMs,
     clock,
-    random: systemRandom,
+    random,
     logger,
   });
   const listeners: Listener[] = [];

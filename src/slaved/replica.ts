@@ -6,8 +6,10 @@
 
 import type { ReadEngine, Session } from "../database/engine.ts";
 import { openForReading } from "../database/open_database.ts";
-import { ReplicaGate } from "../replication/replica_gate.ts";
-import type { VisibilityGate } from "../replication/transaction_applier.ts";
+import {
+  ReplicaGate,
+  type VisibilityGate,
+} from "../replication/replica_gate.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";

@@ -5,7 +5,9 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { ReadEngine } from "../database/engine.ts";
+import { ChangeFiller } from "../replication/change_filler.ts";
 import { DatabaseLife } from "../replication/database_life.ts";
 import { DatabaseWatcher } from "../replication/database_watcher.ts";
 import { EphemeralStreams } from "../replication/ephemeral_streams.ts";
@@ -26,6 +28,7 @@ import { createLinks, type Link, openSources, sourcesOf } from "./links.ts";
 import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
+import { readGroups } from "../log/group_names.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -34,6 +37,7 @@ import { WriterCalls } from "./writer_calls.ts";
 /** The parts, each of which knows those that it works with. */
 export interface SlavedParts<Database> {
   readonly caches: CacheRegistry;
+  readonly changes: ChangeRegistry | undefined;
   readonly position: ReaderPosition;
   readonly lag: LagMeter;
   readonly identity: LogIdentity;
@@ -54,7 +58,7 @@ export interface SlavedParts<Database> {
 export function assembleSlaved<Database>(
   options: SlavedStoreOptions,
   engine: ReadEngine<Database>,
-  { caches, streams, wireNames }: Declarations,
+  { caches, changes, streams, wireNames }: Declarations,
 ): SlavedParts<Database> {
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
@@ -68,7 +72,14 @@ export function assembleSlaved<Database>(
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
   const applier = createApplier(
-    { caches, position, logger, visible: replica && replica.visible },
+    {
+      caches,
+      changes,
+      position,
+      logger,
+      visible: replica && replica.visible,
+      judge: async () => caches.judge(await readGroups(session)),
+    },
     options,
     identity,
   );
@@ -81,6 +92,7 @@ export function assembleSlaved<Database>(
     const isAnother = await life.isAnother();
     if (isReplaced || isAnother) {
       caches.flush();
+      changes?.forget(position.current);
       replacements += 1;
     }
     return replacements;
@@ -89,6 +101,7 @@ export function assembleSlaved<Database>(
     session,
     refresh: async () => {
       await refresh();
+      caches.forgetJudged();
       await identity.read();
     },
     applier,
@@ -96,6 +109,7 @@ export function assembleSlaved<Database>(
     position,
     history,
     lag,
+    changes: changes && new ChangeFiller(session, changes),
     maxCatchUpKeys: options.maxCatchUpKeys,
     onProgress: options.onProgress,
     clock,
@@ -109,6 +123,7 @@ export function assembleSlaved<Database>(
   });
   return {
     caches,
+    changes,
     position,
     lag,
     identity,

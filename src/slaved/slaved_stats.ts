@@ -30,6 +30,8 @@ export interface SlavedStats {
   readonly invalidations: number;
   /** Invalidations of caches that this process doesn't have. */
   readonly unknownInvalidations: number;
+  /** Rows of cache groups that this process doesn't know: it cleared every cache. */
+  readonly unknownGroups: number;
   /** Times that every cache was cleared. */
   readonly flushes: number;
   /** Times that a log was started over: its missed rows could not be had. */
@@ -71,7 +73,7 @@ export function readStats<Database>(
   isHearing: boolean,
   isClosed: boolean,
 ): SlavedStats {
-  const { applied, unknown, flushes } = caches.stats;
+  const { applied, unknown, unexpandable, flushes } = caches.stats;
   const isLive = isHearing && links.every(({ follower }) => follower.isLive);
   const followed = [watched, ...links.map(({ follower }) => follower)]
     .map(({ stats }) => stats);
@@ -83,6 +85,7 @@ export function readStats<Database>(
     state: isClosed ? "closed" : isLive ? "live" : "connecting",
     invalidations: applied,
     unknownInvalidations: unknown,
+    unknownGroups: unexpandable,
     flushes,
     connections: links.reduce((all, { client }) => all + client.connections, 0),
     openConnections: links.filter(({ client }) => client.isConnected).length,

@@ -4,7 +4,10 @@
  * @module
  */
 
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import type { Changes } from "../caches/changes.ts";
 import type { ReadEngine } from "../database/engine.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type {
@@ -29,7 +32,11 @@ import {
   FIRST_LOOK_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { soon } from "../runtime/waiting.ts";
-import { type Declarations, declare } from "../store/declarations.ts";
+import {
+  changesOf,
+  type Declarations,
+  declare,
+} from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -168,6 +175,32 @@ export class SlavedStore<Database> extends SlavedCommands {
   }
 
   /**
+   * Changes how much the caches of the attached stores may hold, at once: what
+   * there is no room for goes.
+   *
+   * @param changes What changes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
+   *   has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#parts.caches.resize(changes);
+  }
+
+  /**
+   * What has changed in a stream since a position: what this process has applied.
+   *
+   * @param definition What `defineChangeCache` gave, and the option `changeCaches`
+   *   has.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it isn't among these.
+   */
+  changes<Row, Entity extends string | number>(
+    definition: DefinedChangeCache<Row, Entity>,
+  ): Changes<Entity> {
+    const { changes, identity } = this.#parts;
+    return changesOf(changes, definition, (since) => identity.parse(since));
+  }
+
+  /**
    * Makes a store of reads on this database.
    *
    * @param storeClass A subclass of `Store`.
@@ -217,11 +250,10 @@ export class SlavedStore<Database> extends SlavedCommands {
       streams: this.#streams,
       clock: this.#clock,
     };
-    return await waitForPosition(
-      parts,
-      this.#parts.identity.parse(target),
-      options,
-    );
+    const wanted = this.#parts.identity.parse(target);
+    const outcome = await waitForPosition(parts, wanted, options);
+    this.#parts.caches.dropStale();
+    return outcome;
   }
 
   /**
@@ -330,6 +362,7 @@ export class SlavedStore<Database> extends SlavedCommands {
   async #close(): Promise<void> {
     this.#unobserve();
     await closeSlaved(this.#parts, this.#watch);
+    this.#parts.caches.close();
     await this.#engine.close();
   }
 }

@@ -6,13 +6,23 @@
 
 import type { CacheGroup } from "../caches/cache_groups.ts";
 import { CacheRegistry } from "../caches/cache_registry.ts";
+import { type CacheSizeOptions, CacheSizes } from "../caches/cache_sizes.ts";
+import {
+  environmentOf,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
+import { environmentVariables } from "../runtime/environment_variables.ts";
+import { FACTOR_VARIABLE } from "../caches/cache_factors.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import { ChangeRegistry } from "../caches/change_registry.ts";
+import type { Changes, ParsePosition } from "../caches/changes.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
 import { createWireNames, type WireNames } from "../streams/wire_names.ts";
 
 /** What an application adds to the log: the same in every process. */
-export interface DeclarationOptions {
+export interface DeclarationOptions extends CacheSizeOptions {
   /** Streams of your own. */
   readonly streams?: readonly Stream[] | undefined;
 
@@ -29,6 +39,12 @@ export interface DeclarationOptions {
   readonly groups?: readonly CacheGroup[] | undefined;
 
   /**
+   * Change caches, of `defineChangeCache` in `headwater/caches`: what has
+   * changed since a position is then answered by `changes(…)`.
+   */
+  readonly changeCaches?: readonly DefinedChangeCache[] | undefined;
+
+  /**
    * Takes what the store has to say.
    *
    * @default {nothing is said}
@@ -41,19 +57,47 @@ export interface Declarations {
   readonly streams: StreamRegistry;
   readonly wireNames: WireNames;
   readonly caches: CacheRegistry;
+  /** `undefined` if none are declared: nobody then spends any time on them. */
+  readonly changes: ChangeRegistry | undefined;
 }
 
 /**
  * Checks what an application declares, before anything is opened.
  *
- * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't be.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if two share a name, or one can't
+ *   be; `STREAM_UNKNOWN` for a change cache of a stream that isn't declared.
  */
-export function declare(options: DeclarationOptions): Declarations {
-  const { streams = [], groups = [], logger = silentLogger } = options;
+export function declare(
+  options: DeclarationOptions & EnvironmentOptions,
+): Declarations {
+  const { streams = [], groups = [], changeCaches = [] } = options;
+  const { logger = silentLogger } = options;
+  const { clock, random } = environmentOf(options);
+  const variables = environmentVariables(FACTOR_VARIABLE);
+  const sizes = new CacheSizes(options, variables, random);
   const names = new Set(streams.map(({ name }) => name));
+  const registry = new StreamRegistry(streams);
+  for (const { stream } of changeCaches) registry.requireDurable(stream.name);
   return {
-    streams: new StreamRegistry(streams),
+    streams: registry,
     wireNames: createWireNames(options.streamPrefix ?? "", names),
-    caches: new CacheRegistry(groups, logger),
+    caches: new CacheRegistry(groups, logger, clock, sizes),
+    changes: changeCaches.length === 0
+      ? undefined
+      : new ChangeRegistry(changeCaches, logger),
   };
+}
+
+/**
+ * What a declared change cache knows.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if it was not declared.
+ */
+export function changesOf<Row, Entity extends string | number>(
+  changes: ChangeRegistry | undefined,
+  definition: DefinedChangeCache<Row, Entity>,
+  parse: ParsePosition,
+): Changes<Entity> {
+  const registry = changes ?? new ChangeRegistry([], silentLogger);
+  return registry.changes(definition, parse);
 }

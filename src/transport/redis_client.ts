@@ -5,6 +5,7 @@
  */
 
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { MUST_ASK, requireAdmission } from "./redis_admission.ts";
 
 /**
  * One connection to a Redis server. When it is lost it stays lost: a client
@@ -95,6 +96,10 @@ export function nodeRedis(server: RedisServer): RedisConnector {
   return async (lost, signal) => {
     const { createClient } = await loadPackage();
     signal?.throwIfAborted();
+    const { host, port, tls } = server;
+    if (tls !== undefined && MUST_ASK) {
+      await requireAdmission({ host, port, ...toTls(tls) }, signal);
+    }
     const client = createClient(toOptions(server));
     client.on("error", lost);
     client.on("end", lost);

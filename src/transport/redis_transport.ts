@@ -4,12 +4,13 @@
  * @module
  */
 
+import { Backoff } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
-import { MAX_REDIS_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
+import { MAX_REDIS_BACKOFF_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
-import { deferred, pause } from "../runtime/waiting.ts";
+import { deferred } from "../runtime/waiting.ts";
 import {
   nodeRedis,
   type RedisConnector,
@@ -201,18 +202,19 @@ class RedisListener implements Listener {
   }
 
   async #keepUp(first: Accepted | undefined): Promise<void> {
-    const { clock, random } = this.#options;
     const { signal } = this.#closing;
+    const backoff = new Backoff({
+      ...this.#options,
+      maxBackoffMs: MAX_REDIS_BACKOFF_MS,
+    });
     let current = first;
-    let delayMs = MIN_BACKOFF_MS;
     while (!signal.aborted) {
       if (current !== undefined) {
         // One on which nothing can be said must not keep everybody busy.
-        if (await current.ended) delayMs = MIN_BACKOFF_MS;
+        if (await current.ended) backoff.reset();
       }
-      await pause(clock, delayMs * (0.5 + random.fraction() / 2), signal);
+      await backoff.pause(signal);
       if (signal.aborted) return;
-      delayMs = Math.min(MAX_REDIS_BACKOFF_MS, delayMs * Math.E);
       try {
         current = await this.#accept();
       } catch (error) {

@@ -6,6 +6,7 @@
 
 import type { Engine } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
+import { recordGroups } from "../log/group_names.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requirePolicies } from "../log/retention.ts";
@@ -39,6 +40,7 @@ export function takeName<Database>(
   engine: Engine<Database>,
   options: WriterStoreOptions,
   holder: string,
+  groups: readonly string[],
 ): Promise<Lease> {
   const { instance = "master", leaseMs = LEASE_MS, schema } = options;
   const { clock } = environmentOf(options);
@@ -46,6 +48,9 @@ export function takeName<Database>(
   return takeLease(
     engine,
     { instance, leaseMs, holder, clock },
-    (session) => migrate(session, LOG_MIGRATIONS, nowMs, schema),
+    async (session) => {
+      await migrate(session, LOG_MIGRATIONS, nowMs, schema);
+      await recordGroups(session, groups);
+    },
   );
 }

@@ -88,13 +88,16 @@ export interface RecorderOptions {
   /** Reads outside of any transaction. */
   readonly session: Session;
   readonly clock: Clock;
+  /** Is given each transaction as it is durable, before the position moves. */
+  readonly durable?: ((transaction: LoggedTransaction) => void) | undefined;
   /** Is given transactions in token order, once they are complete. */
   readonly publish: (transaction: LoggedTransaction) => void;
   /**
    * Called before the position moves beyond a commit that nobody can find out
-   * about any more: whoever is not told of it must compare with the log.
+   * about any more: whoever is not told of it must compare with the log. Its
+   * token is not beyond the one that is given.
    */
-  readonly lost: () => void;
+  readonly lost: (upTo: Token) => void;
   /** Called when a commit fails for another process has the name by now. */
   readonly leaseLost: () => void;
 }
@@ -108,7 +111,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
 
 /** Commits are serial: each is complete as it comes. */
 function sqliteRecorder(
-  { lease, publish, leaseLost }: RecorderOptions,
+  { lease, durable, publish, leaseLost }: RecorderOptions,
 ): Recorder {
   const appender = new LogAppender(lease);
   let position = lease.lastToken;
@@ -133,8 +136,11 @@ function sqliteRecorder(
       return undefined;
     },
     committed(ticket) {
-      position = ticket.token as Token;
-      publish(toTransaction(lease.instance, position, ticket));
+      const token = ticket.token as Token;
+      const transaction = toTransaction(lease.instance, token, ticket);
+      durable?.(transaction);
+      position = token;
+      publish(transaction);
     },
     abandoned() {},
     settle: () => Promise.resolve(false),
@@ -143,7 +149,8 @@ function sqliteRecorder(
 }
 
 function postgresRecorder(options: RecorderOptions): Recorder {
-  const { lease, session: lookup, clock, publish, lost, leaseLost } = options;
+  const { lease, session: lookup, clock, publish, leaseLost } = options;
+  const { durable, lost } = options;
   const { instance, lastToken } = lease;
   const tracker = new TokenTracker({
     instance,
@@ -158,6 +165,7 @@ function postgresRecorder(options: RecorderOptions): Recorder {
       lastCommitId = ticket.entry.commitId;
     }
     const transaction = toTransaction(instance, token, ticket);
+    durable?.(transaction);
     order.committed(ticket.flight as Flight, transaction);
   };
   return {
@@ -218,7 +226,7 @@ function postgresRecorder(options: RecorderOptions): Recorder {
           }
           // Asked after it was not there: retention notes what it deletes first.
           const floor = await readLowestFloor(lookup, streams);
-          if (floor > after) lost();
+          if (floor > after) lost(floor);
           order.abandoned(ticket.flight as Flight);
           if (floor <= after) return false;
           throw new CommitUnknownError(backend, undefined);

@@ -4,9 +4,12 @@
  * @module
  */
 
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
+import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
 import { LogIdentity } from "../replication/log_identity.ts";
 import type { NotifyPoker } from "../replication/notify_poker.ts";
 import { environmentOf } from "../runtime/environment.ts";
@@ -62,6 +65,9 @@ export interface WriterParts<Database> {
   readonly publisher: Publisher;
   readonly calls: ExposedCalls<Database>;
   readonly endpoint: WriterEndpoint;
+  readonly changes: ChangeRegistry | undefined;
+  /** Fills the change caches with what this instance wrote before; once, at the start. */
+  readonly readChanges: () => Promise<void>;
   readonly unobserve: Unobserve;
 }
 
@@ -71,6 +77,7 @@ export function assembleWriter<Database>(
 ): WriterParts<Database> {
   const { options, engine, lease, declared } = assembly;
   const { instance } = lease;
+  const { changes } = declared;
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
   const voice = createVoice(options, lease, declared);
@@ -85,12 +92,14 @@ export function assembleWriter<Database>(
     lease,
     session: engine.session,
     clock,
+    durable: changes && ((transaction) => markChanges(changes, transaction)),
     publish: (transaction) => {
       streamer.publish(transaction);
       poker?.poke(transaction.token);
     },
-    lost: () => {
+    lost: (upTo) => {
       declared.caches.flush();
+      changes?.allChanged(instance, upTo);
       streamer.disconnect("a commit can't be told of; connect again");
     },
     leaseLost: () => leaseKeeper.lose(),
@@ -158,6 +167,13 @@ export function assembleWriter<Database>(
     publisher,
     calls,
     endpoint,
+    changes,
+    readChanges: async () => {
+      if (changes === undefined) return;
+      const filler = new ChangeFiller(engine.session, changes);
+      const begin = await filler.read(instance, recorder.position);
+      begin();
+    },
     unobserve: observeWriter({
       instance,
       counts: () => ({ ...streamer.stats, ...runner.stats }),
@@ -165,6 +181,22 @@ export function assembleWriter<Database>(
       present: () => voice.presence.size,
     }),
   };
+}
+
+/** Ends them all: says good-bye to readers, and gives the name free. */
+export async function closeWriter<Database>(
+  parts: WriterParts<Database>,
+  caches: CacheRegistry,
+): Promise<void> {
+  parts.unobserve();
+  await parts.listeners.close();
+  await parts.endpoint.close();
+  await parts.retentionKeeper?.close();
+  await parts.runner.drain();
+  await parts.leaseKeeper.release();
+  parts.voice.streamer.close("server closing");
+  await parts.poker?.close();
+  caches.close();
 }
 
 function createRunner<Database>(
@@ -201,6 +233,8 @@ function createRunner<Database>(
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
       for (const { name, keys } of invalidations) caches.applyAll(name, keys);
+      // Whoever wrote reads what was written.
+      caches.dropStale();
     },
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,

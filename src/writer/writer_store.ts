@@ -6,7 +6,10 @@
 
 import type { z } from "zod";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
+import type { DefinedChangeCache } from "../caches/change_definition.ts";
+import type { Changes } from "../caches/changes.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
 import { writeSnapshot } from "../events/snapshots.ts";
@@ -20,7 +23,11 @@ import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
-import { type Declarations, declare } from "../store/declarations.ts";
+import {
+  changesOf,
+  type Declarations,
+  declare,
+} from "../store/declarations.ts";
 import type { Store, StoreClass } from "../store/store.ts";
 import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
@@ -36,7 +43,11 @@ import { requireOptions, takeName } from "./open_writer.ts";
 import { requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCommands } from "./writer_commands.ts";
-import { assembleWriter, type WriterParts } from "./writer_parts.ts";
+import {
+  assembleWriter,
+  closeWriter,
+  type WriterParts,
+} from "./writer_parts.ts";
 import type { WriterStoreOptions } from "./writer_options.ts";
 import type { WriterStats } from "./writer_stats.ts";
 
@@ -128,9 +139,15 @@ export class WriterStore<Database> extends WriterCommands {
     );
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeName(engine, options, holder);
+      const lease = await takeName(
+        engine,
+        options,
+        holder,
+        parts.caches.groupNames,
+      );
       store = new WriterStore<Database>(options, engine, lease, parts);
       await store.#parts.identity.read();
+      await store.#parts.readChanges();
       await store.#parts.listeners.open();
       await store.#parts.endpoint.listen();
       return store;
@@ -177,6 +194,29 @@ export class WriterStore<Database> extends WriterCommands {
   /** What the caches of the attached stores have done so far. */
   caches(): CacheStats[] {
     return this.#caches.cacheStats();
+  }
+
+  /**
+   * Changes how much the caches may hold, at once; what there is no room for goes.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT`; then nothing has changed.
+   */
+  resizeCaches(changes: ResizeCachesOptions): void {
+    this.#caches.resize(changes);
+  }
+
+  /**
+   * What has changed in a stream since a position: what this process has written;
+   * it is not told what other instances write.
+   *
+   * @param definition What `defineChangeCache` gave, and the option `changeCaches`
+   *   has.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if it isn't among these.
+   */
+  changes<Row, Entity extends string | number>(
+    definition: DefinedChangeCache<Row, Entity>,
+  ): Changes<Entity> {
+    const { changes, identity } = this.#parts;
+    return changesOf(changes, definition, (since) => identity.parse(since));
   }
 
   /**
@@ -305,6 +345,7 @@ export class WriterStore<Database> extends WriterCommands {
       this.#parts.identity.parse(target),
       options,
     );
+    this.#caches.dropStale();
     return await Promise.resolve(reached);
   }
 
@@ -353,24 +394,7 @@ export class WriterStore<Database> extends WriterCommands {
   }
 
   async #close(): Promise<void> {
-    const {
-      listeners,
-      endpoint,
-      retentionKeeper,
-      runner,
-      leaseKeeper,
-      voice,
-      poker,
-      unobserve,
-    } = this.#parts;
-    unobserve();
-    await listeners.close();
-    await endpoint.close();
-    await retentionKeeper?.close();
-    await runner.drain();
-    await leaseKeeper.release();
-    voice.streamer.close("server closing");
-    await poker?.close();
+    await closeWriter(this.#parts, this.#caches);
     await this.#engine.close();
   }
 }

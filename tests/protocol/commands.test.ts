@@ -4,6 +4,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { COMMANDS } from "../../src/protocol/command_table.ts";
+import { formatCustom } from "../../src/protocol/custom_command.ts";
 import {
   type Command,
   type CommandKind,
@@ -263,6 +264,67 @@ t.test("any line at all is a command, blank, or refused with an error that quote
   t.end();
 });
 
+t.test("whatever is taken can be sent on, and is taken again", (t) => {
+  const names = fc.constantFrom(...Object.keys(COMMANDS), "X_KICK");
+  const odd = ["\r", "\t", "\u2028", "\ufeff", "\ud800", "1e999", " "];
+  const field = fc.string({
+    unit: fc.constantFrom(..."a*-1.", ...odd),
+    maxLength: 4,
+  });
+  const json = fc.constantFrom(
+    '["a",1e999,["b"]]',
+    '["a",1,["b"]]',
+    '["a","b","c",null,1e999]',
+    '["a","\\n\\r","c",null,1]',
+    "[]",
+    "1e999",
+  );
+  const parts = fc.array(
+    fc.oneof(field, json, fc.constantFrom("batch", "1", "start", "a")),
+    { minLength: 1, maxLength: 5 },
+  );
+  const taken = new Set<string>();
+  const wrong: string[] = [];
+  const pass = (line: string, dialect: Dialect) => {
+    const command = parseOrRefuse(line);
+    if (command === undefined) return;
+    taken.add(command.kind);
+    try {
+      const sent = command.kind === "CUSTOM"
+        ? formatCustom(command)
+        : formatCommand(command, dialect);
+      if (parseCommand(sent)?.kind !== command.kind) throw new Error("lost");
+    } catch (error) {
+      wrong.push(`${shown(line)}: ${shown(String(error))}`);
+    }
+  };
+  fc.assert(
+    fc.property(
+      names,
+      parts,
+      fc.constantFrom<Dialect>("tcp", "current"),
+      (name, parts, dialect) => pass([name, ...parts].join(" "), dialect),
+    ),
+    { numRuns: 20_000 },
+  );
+  // Every line that is right, with what is odd at every place.
+  for (const [, ...lines] of EXACT) {
+    for (const line of [...lines, "X_KICK a * {}"]) {
+      if (line === undefined) continue;
+      for (let at = 0; at <= line.length; at += 1) {
+        for (const text of odd) {
+          const spoilt = line.slice(0, at) + text + line.slice(at);
+          pass(spoilt, "tcp");
+          pass(spoilt, "current");
+        }
+      }
+    }
+  }
+  t.same(wrong.slice(0, 5), []);
+  t.same([...taken].sort(), ["CUSTOM", ...Object.keys(COMMANDS)].sort());
+  t.end();
+});
+
 t.test("malformed commands are refused, and say why", (t) => {
   const lines: readonly (readonly [string, string])[] = [
     ["USER_SYNC", "USER_SYNC has four or five fields"],
@@ -279,6 +341,7 @@ t.test("malformed commands are refused, and say why", (t) => {
     ["FEDERATION_ACK a 5 6", "FEDERATION_ACK has two fields"],
     ["FEDERATION_ACK a b", '"b" is not a token'],
     ["REMOTE_SERVER_UP", "REMOTE_SERVER_UP has one field"],
+    ["REMOTE_SERVER_UP a\rb", "REMOTE_SERVER_UP has one field"],
     ["USER_IP @b", "USER_IP has two fields"],
     ["USER_IP @b x,y", "the second field is not JSON"],
     ["USER_IP @b NaN", "the second field is not JSON"],
@@ -366,6 +429,14 @@ t.test("who may send what", (t) => {
   ]);
   t.end();
 });
+
+function parseOrRefuse(line: string): ReturnType<typeof parseCommand> {
+  try {
+    return parseCommand(line);
+  } catch {
+    return undefined;
+  }
+}
 
 function sorted(value: object | undefined): unknown {
   return Object.entries(value ?? {}).sort(([a], [b]) => a < b ? -1 : 1);

@@ -1,6 +1,7 @@
 // An instance is heard of over a connection and from the database. What one of
 // them tells late must not look as if the log were rewound.
 
+import { DatabaseSync } from "node:sqlite";
 import t, { type Test } from "tap";
 import { WriterStore } from "../../mod.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
@@ -14,6 +15,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
 import type { Token } from "../../src/tokens/token.ts";
+import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 
 const HOLDERS = /FROM headwater_holders\s+WHERE instance = \? ORDER/;
@@ -58,6 +60,63 @@ t.test("two that adopt a position at the same time", async (t) => {
   t.equal(database.stats.resets + connection.stats.resets, 0);
   t.equal(position.get("master"), last);
   t.same(heard, [1, 2, 3, 4, last]);
+});
+
+t.test("what a writer told that has died proves nothing", async (t) => {
+  const { connection, position, write } = await start(t);
+  const tell = (token: number) =>
+    connection.position("caches", "master", token as Token, token as Token);
+  // A restore has undone it, and others are to have its tokens.
+  await tell(6);
+  t.equal(position.get("master"), 6);
+  t.equal(connection.stats.resets, 1);
+  connection.disconnected();
+  for (let count = 0; count < 3; count += 1) await write();
+  await tell(7);
+  t.equal(connection.stats.resets, 2, "token 6 is another transaction");
+  t.equal(position.get("master"), 7);
+});
+
+t.test("a reset waits for the transaction that is being handled", async (t) => {
+  const { url, applier, heard, connection, database, position } = await start(
+    t,
+  );
+  await database.follow("master", 0 as Token, 1 as Token);
+  await connection.position("caches", "master", 1 as Token, 1 as Token);
+  const held = deferred<void>();
+  const begun = deferred<void>();
+  const reached: unknown[] = [];
+  const stop = applier.addHandler("caches", () => {
+    begun.resolve();
+    return held.promise;
+  });
+  applier.addHandler("caches", ({ token }) => {
+    reached.push([token, position.get("master")]);
+  });
+  const applied = connection.row(
+    "caches",
+    "master",
+    2 as Token,
+    '["x",null,1]',
+  );
+  // It might grow until then.
+  const told = connection.position("caches", "master", 2 as Token, 2 as Token);
+  await begun.promise;
+  const log = new DatabaseSync(url.slice("sqlite:".length));
+  log.exec("INSERT INTO headwater_retained VALUES ('caches', 3)");
+  log.close();
+  const followed = database.follow("master", 0 as Token, 4 as Token);
+  await until("it is reset", () => database.stats.resets === 1);
+  for (let turn = 0; turn < 100; turn += 1) {
+    await new Promise<void>((resolve) => systemClock.nextTurn(resolve));
+  }
+  t.equal(position.get("master"), 1, "not in the middle of it");
+  held.resolve();
+  await Promise.all([applied, told, followed]);
+  stop();
+  t.same(heard, [1, 2]);
+  t.same(reached, [[2, 1]]);
+  t.equal(position.get("master"), 4);
 });
 
 /** A log of four tokens, and two ways to it that share a position. */
@@ -107,6 +166,8 @@ async function start(t: Test) {
     live: () => {},
   };
   return {
+    url,
+    applier,
     heard,
     position,
     connection: new Follower(options),

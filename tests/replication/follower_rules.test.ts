@@ -10,10 +10,8 @@ import {
   type Receiver,
   ReplicationClient,
 } from "../../src/replication/client.ts";
-import {
-  Follower,
-  type FollowerOptions,
-} from "../../src/replication/follower.ts";
+import { Follower } from "../../src/replication/follower.ts";
+import type { FollowerOptions } from "../../src/replication/follower_options.ts";
 import { HistoryMarks } from "../../src/replication/history_marks.ts";
 import { LagMeter } from "../../src/replication/lag_meter.ts";
 import { ReaderPosition } from "../../src/replication/reader_position.ts";

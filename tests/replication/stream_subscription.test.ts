@@ -67,7 +67,7 @@ t.test("without a policy a failure is told of once, and the next batch comes", (
   t.end();
 });
 
-t.test("with one, later batches line up behind the one it gets again", async (t) => {
+t.test("A280: with one, later batches line up behind the one it gets again", async (t) => {
   const { subscription, failing, calls, told, called } = start({
     attempts: 3,
   });

@@ -102,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 4,
     patches: [[
       "caches/keyed_cache.js",
-      "loading.then((value) => {",
-      "loading.then((value) => {\n            this.#entries.set(this.#entries.use(parts), loading, 1);",
+      "else\n                this.#fenced += 1;",
+      "else\n                this.#entries.set(this.#entries.use(parts), loading, bytes);",
     ]],
   },
   {
@@ -129,8 +129,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 5,
     patches: [[
       APPLIER,
-      "this.#invalidate(transaction);\n        let isHandled",
-      "queueMicrotask(() => this.#invalidate(transaction));\n        let isHandled",
+      "this.#invalidate(transaction);\n        return this.#caches.hasUnjudged",
+      "queueMicrotask(() => this.#invalidate(transaction));\n        return this.#caches.hasUnjudged",
     ]],
   },
   {
@@ -191,8 +191,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      'else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, "the log was rewound");',
-      'else if (false) {\n                await this.#reset(instance, token, "the log was rewound");',
+      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
     ]],
   },
   {
@@ -218,8 +218,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 9,
     patches: [[
       "replication/client.js",
-      "if (wasLive)\n                delayMs = minBackoffMs;",
-      "delayMs = minBackoffMs;",
+      "if (wasLive)\n                backoff.reset();",
+      "backoff.reset();",
     ]],
   },
   {
@@ -264,8 +264,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 8,
     patches: [[
       "log/lease.js",
-      "await session.rows(TERMINATE, [previous]);",
-      "",
+      "await endConnections(session, previous);\n    const deadlineMs",
+      "const deadlineMs",
     ], ["log/lease.js", "if (Number(row?.[0]) === 0)", "if (true)"]],
   },
   {
@@ -291,7 +291,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 1,
     patches: [[
       "writer/recorder.js",
-      "if (floor > after)\n                        lost();",
+      "if (floor > after)\n                        lost(floor);",
       "",
     ], [
       "writer/recorder.js",
@@ -320,6 +320,33 @@ export const MUTATIONS: readonly Mutation[] = [
       "replication/stream_subscription.js",
       "this.#queue.push({ batch, attempts: 0, error: undefined, done: undefined });",
       "",
+    ]],
+  },
+  {
+    name: "pass over what a catch-up has changed",
+    breaks: 3,
+    patches: [[
+      APPLIER,
+      "for (const each of transactions)\n            markChanges(this.#changes, each);",
+      "",
+    ]],
+  },
+  {
+    name: "know the changes of a stream that retention has deleted",
+    breaks: 6,
+    patches: [[
+      "replication/change_filler.js",
+      "Math.max(earliestKnown, floor)",
+      "earliestKnown",
+    ]],
+  },
+  {
+    name: "know on what changed before a reset",
+    breaks: 6,
+    patches: [[
+      FOLLOWER,
+      "() => changes?.restart(instance, token, reached);",
+      "() => {};",
     ]],
   },
 ];

@@ -4,6 +4,7 @@ import { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { ReplicationClient } from "../../src/replication/client.ts";
+import { ChangeFiller } from "../../src/replication/change_filler.ts";
 import { DatabaseLife } from "../../src/replication/database_life.ts";
 import { DatabaseWatcher } from "../../src/replication/database_watcher.ts";
 import { Follower } from "../../src/replication/follower.ts";
@@ -21,6 +22,7 @@ import type { SimulatedProcess } from "./simulated_process.ts";
 import type { Commit, Truth } from "./truth.ts";
 import { WatchedBackoff } from "./watched_backoff.ts";
 import { Violation } from "./violation.ts";
+import { WatchedChanges } from "./watched_changes.ts";
 import {
   WatchedCaches,
   WatchedMarks,
@@ -57,6 +59,7 @@ export class SimulatedReader {
   readonly #reads: Reads;
   readonly #retried: RetriedHandler;
   readonly #loads = new WeakMap<Promise<unknown>, CacheLoad>();
+  readonly #changes: WatchedChanges;
   readonly #position: WatchedPosition;
   readonly #history: WatchedMarks;
   readonly #followers: readonly Follower[];
@@ -82,6 +85,7 @@ export class SimulatedReader {
     this.process = process;
     this.#retried = new RetriedHandler(process, options.broken);
     this.#reads = new Reads(this.#caches, (entry) => this.#load(entry));
+    const changes = this.#changes = new WatchedChanges(truth);
     this.#position = new WatchedPosition(clock, {
       advancing: (...reached) => {
         options.note(() => `  ${process.name} reaches ${reached.join("/")}`);
@@ -90,11 +94,15 @@ export class SimulatedReader {
             this.oracle.begins(...reached);
           }
           this.oracle.advancing(...reached);
+          this.#requireChanges(...reached);
         });
       },
       resetting: (...reached) => {
         options.note(() => `  ${process.name} resets to ${reached.join("/")}`);
-        this.#judge(() => this.oracle.resetting(...reached));
+        this.#judge(() => {
+          this.oracle.resetting(...reached);
+          this.#requireChanges(...reached);
+        });
       },
     });
     this.oracle = new Oracle(
@@ -125,6 +133,7 @@ export class SimulatedReader {
       const isAnother = await life.isAnother();
       if (isReplaced || isAnother) {
         this.#caches.flush();
+        changes.forget(this.#position.current);
         replacements += 1;
       }
       this.#refreshed = Math.max(this.#refreshed, timeline);
@@ -136,6 +145,8 @@ export class SimulatedReader {
       logger,
       gate && ((...what) => gate.visible(...what)),
       clock,
+      undefined,
+      changes,
     );
     for (const stream of STREAMS) {
       applier.addHandler(stream, (batch) => this.#handle(batch));
@@ -152,6 +163,7 @@ export class SimulatedReader {
       caches: this.#caches,
       position: this.#position,
       history: this.#history,
+      changes: new ChangeFiller(session, changes),
       clock,
       logger,
       live: () => {},
@@ -270,6 +282,14 @@ export class SimulatedReader {
       history.map(({ instance }) => [instance, Infinity]),
     );
     this.oracle.requireFresh(everything, 1);
+  }
+
+  /** Unless the log was rewound, and it has not noticed yet. */
+  #requireChanges(instance: string, token: number): void {
+    if (!this.oracle.isCurrent(instance) || !this.oracle.agrees(instance)) {
+      return;
+    }
+    this.#changes.require(instance, token);
   }
 
   requireLinear(): void {

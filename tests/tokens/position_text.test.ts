@@ -21,7 +21,7 @@ const tokens = fc.oneof(
 const positions = fc.array(fc.tuple(names, tokens), { maxLength: 20 })
   .map((entries) => new Map(entries));
 
-t.test("a position comes back from its text, which any URL, header or cookie can carry", (t) => {
+t.test("A275, A276: a position comes back from its text, which any URL, header or cookie can carry", (t) => {
   fc.assert(fc.property(logIds, positions, (logId, position) => {
     const text = formatPositionText(logId, position);
     const read = parsePositionText(text);

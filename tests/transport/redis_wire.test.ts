@@ -96,7 +96,7 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
     t.ok(told.every((line) => /^hs POSITION \w+ master [01] 1$/.test(line)));
   });
 
-  await t.test("who hears what", async (t) => {
+  await t.test("A005, A007: who hears what", async (t) => {
     const transport = open(redis);
     const main = recorder();
     const worker = recorder();

@@ -11,6 +11,9 @@ import type { TestDatabase } from "../../support/stores.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 
+/** What REPLICATE is answered; an announcement's second token is a later one. */
+const ANSWER = /^POSITION \S+ \S+ (\d+) \1$/;
+
 t.test("malformed lines", async (t) => {
   const writer = await WriterStore.open<TestDatabase>({
     database: "sqlite::memory:",
@@ -52,6 +55,11 @@ t.test("malformed lines", async (t) => {
         "JSON with NaN, which Python would take",
         'USER_IP @bob:x ["t","ip","agent",null,NaN]',
         /^ERROR failed to parse line: the second field is not JSON \("USER_IP @bob:x .*NaN\]"\)$/,
+      ],
+      [
+        "a carriage return in what would be passed on",
+        "REMOTE_SERVER_UP example.com\rPING",
+        /^ERROR failed to parse line: REMOTE_SERVER_UP has one field \("REMOTE_SERVER_UP example.com\\rPING"\)$/,
       ],
       [
         "a long line, cut at 200 characters",
@@ -105,7 +113,7 @@ t.test("malformed lines", async (t) => {
       );
       await until("it is closed", person.isClosed);
       t.notOk(
-        person.lines().some((line) => line.startsWith("POSITION")),
+        person.lines().some((line) => ANSWER.test(line)),
         "what follows the line is not answered",
       );
       await write("still here");
@@ -115,7 +123,7 @@ t.test("malformed lines", async (t) => {
     });
   }
 
-  t.equal(writer.stats.disconnections.invalid, 12);
+  t.equal(writer.stats.disconnections.invalid, 13);
 });
 
 t.test("2.6 from 1.73 on: blank lines are passed over", async (t) => {

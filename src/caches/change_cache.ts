@@ -1,0 +1,320 @@
+/**
+ * What has changed since a token, kept in memory.
+ *
+ * @module
+ */
+
+import { requireBounds } from "../runtime/bounds.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import {
+  MAX_CHANGE_POSITIONS,
+  MAX_CHANGED_ENTITIES,
+} from "../runtime/limits.ts";
+
+/** How much a {@linkcode ChangeCache} remembers. */
+export interface ChangeCacheLimits {
+  /**
+   * Tokens whose changes are remembered, however many entities each of them
+   * changed. Beyond, the lowest token is forgotten, and `earliestKnown` is it.
+   *
+   * @default {10000}
+   */
+  readonly maxPositions?: number | undefined;
+
+  /**
+   * Entities that are remembered. Beyond, the lowest tokens are forgotten, each
+   * with all that it changed.
+   *
+   * @default {100000}
+   */
+  readonly maxEntities?: number | undefined;
+}
+
+/** Options of {@linkcode ChangeCache}. */
+export interface ChangeCacheOptions<Entity> extends ChangeCacheLimits {
+  /**
+   * The token after which every change will be told: nothing is known of those
+   * at it, or before it.
+   */
+  readonly earliestKnown: number;
+
+  /**
+   * What has changed since, and when; in any order.
+   *
+   * @default {nothing}
+   */
+  readonly prefill?:
+    | Iterable<readonly [entity: Entity, token: number]>
+    | undefined;
+}
+
+/** What a change cache has done so far. */
+export interface ChangeCacheStats {
+  /** Entities it knows a change of. */
+  readonly entities: number;
+  /** Tokens that they changed at. */
+  readonly positions: number;
+  /** Questions it could answer. */
+  readonly hits: number;
+  /** Questions from before `earliestKnown`. */
+  readonly misses: number;
+}
+
+/** One entity, in the order of tokens. */
+interface Change<Entity> {
+  readonly entity: Entity;
+  token: number;
+  older: Change<Entity> | undefined;
+  newer: Change<Entity> | undefined;
+}
+
+/**
+ * Entities and the token of each one's last change: answers "may this have
+ * changed since?" without asking the database.
+ *
+ * It may say that something has changed that has not, and never the other way
+ * round: every change after `earliestKnown` must be told to it, and whoever asks
+ * about a token before that is told that everything may have changed.
+ *
+ * - Cost: marking and asking about one entity are O(1), as long as tokens come
+ *   about in order; {@linkcode allChangedSince} is O(matched).
+ * - Concurrency: synchronous throughout.
+ *
+ * Tokens of two instances don't compare: use a cache for each.
+ *
+ * @example Rooms that have changed
+ * ```ts
+ * import { equal } from "node:assert/strict";
+ * import { ChangeCache } from "headwater/caches";
+ *
+ * const rooms = new ChangeCache({ earliestKnown: 10 });
+ * rooms.changed("kitchen", 12);
+ * equal(rooms.hasChanged("kitchen", 11), true);
+ * equal(rooms.hasChanged("kitchen", 12), false);
+ * equal(rooms.hasChanged("garden", 11), false);
+ * equal(rooms.hasChanged("garden", 9), true); // Nobody knows.
+ * ```
+ */
+export class ChangeCache<Entity extends string | number = string> {
+  readonly #changes = new Map<Entity, Change<Entity>>();
+  #oldest: Change<Entity> | undefined;
+  #newest: Change<Entity> | undefined;
+  #positions = 0;
+  #earliestKnown: number;
+  #maxPositions: number;
+  #maxEntities: number;
+  #hits = 0;
+  #misses = 0;
+
+  /**
+   * Constructs a cache.
+   *
+   * @param options From which token on it is told everything, and how much it remembers.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a token or a limit that can't be.
+   */
+  constructor(options: ChangeCacheOptions<Entity>) {
+    const {
+      maxPositions = MAX_CHANGE_POSITIONS,
+      maxEntities = MAX_CHANGED_ENTITIES,
+    } = options;
+    requireBounds("create a change cache", options);
+    requireToken(options.earliestKnown);
+    this.#earliestKnown = options.earliestKnown;
+    this.#maxPositions = maxPositions;
+    this.#maxEntities = maxEntities;
+    for (const [entity, token] of options.prefill ?? []) {
+      this.changed(entity, token);
+    }
+  }
+
+  /** The token after which every change is known. Grows as changes are forgotten. */
+  get earliestKnown(): number {
+    return this.#earliestKnown;
+  }
+
+  /** What it has done so far. */
+  get stats(): ChangeCacheStats {
+    return {
+      entities: this.#changes.size,
+      positions: this.#positions,
+      hits: this.#hits,
+      misses: this.#misses,
+    };
+  }
+
+  /** Whether an entity may have changed after a token. */
+  hasChanged(entity: Entity, token: number): boolean {
+    if (!this.#isKnown(token)) return true;
+    const change = this.#changes.get(entity);
+    return change !== undefined && change.token > token;
+  }
+
+  /**
+   * Those of some entities that may have changed after a token: all of them if
+   * the token is before {@linkcode earliestKnown}, or no change is known at all.
+   */
+  changedSince(entities: Iterable<Entity>, token: number): Set<Entity> {
+    if (!this.#isKnown(token) || this.#newest === undefined) {
+      return new Set(entities);
+    }
+    const changed = new Set<Entity>();
+    if (entities instanceof Set && this.#addNewer(changed, entities, token)) {
+      return changed;
+    }
+    for (const entity of entities) {
+      const change = this.#changes.get(entity);
+      if (change !== undefined && change.token > token) changed.add(entity);
+    }
+    return changed;
+  }
+
+  /**
+   * Every entity that has changed after a token, in the order of its last
+   * change; `undefined` if the token is before {@linkcode earliestKnown}.
+   */
+  allChangedSince(token: number): Entity[] | undefined {
+    if (!this.#isKnown(token)) return undefined;
+    const changed: Entity[] = [];
+    let change = this.#newest;
+    while (change !== undefined && change.token > token) {
+      changed.push(change.entity);
+      change = change.older;
+    }
+    return changed.reverse();
+  }
+
+  /** Whether any entity at all may have changed after a token. */
+  hasAnyChanged(token: number): boolean {
+    if (!this.#isKnown(token)) return true;
+    return this.#newest !== undefined && this.#newest.token > token;
+  }
+
+  /** The token of an entity's last change; `undefined` if it isn't known. */
+  lastChange(entity: Entity): number | undefined {
+    return this.#changes.get(entity)?.token;
+  }
+
+  /**
+   * Notes a change. One that is not after {@linkcode earliestKnown}, or not
+   * after the entity's last, says nothing new.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a token that can't be.
+   */
+  changed(entity: Entity, token: number): void {
+    requireToken(token);
+    if (token <= this.#earliestKnown) return;
+    let change = this.#changes.get(entity);
+    if (change === undefined) {
+      change = { entity, token, older: undefined, newer: undefined };
+      this.#changes.set(entity, change);
+    } else {
+      if (change.token >= token) return;
+      this.#unlink(change);
+      change.token = token;
+    }
+    this.#link(change);
+    this.#evict();
+  }
+
+  /**
+   * Notes that everything may have changed up to a token: nothing is known any
+   * more of what was at it, or before it.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a token that can't be.
+   */
+  allChanged(token: number): void {
+    requireToken(token);
+    if (token <= this.#earliestKnown) return;
+    while (this.#oldest !== undefined && this.#oldest.token <= token) {
+      this.#forgetOldest();
+    }
+    this.#earliestKnown = token;
+  }
+
+  /**
+   * Changes how much it remembers, at once.
+   *
+   * @param limits Those that change.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a limit that can't be.
+   */
+  resize(limits: ChangeCacheLimits): void {
+    requireBounds("resize a change cache", limits);
+    this.#maxPositions = limits.maxPositions ?? this.#maxPositions;
+    this.#maxEntities = limits.maxEntities ?? this.#maxEntities;
+    this.#evict();
+  }
+
+  /** Written so that what is no number at all is not known either. */
+  #isKnown(token: number): boolean {
+    const isKnown = token >= this.#earliestKnown;
+    if (isKnown) this.#hits += 1;
+    else this.#misses += 1;
+    return isKnown;
+  }
+
+  /**
+   * Adds those of a set that are among the newest, and says whether these were
+   * all: it gives up once it has seen as many as there are to look up.
+   */
+  #addNewer(
+    changed: Set<Entity>,
+    entities: ReadonlySet<Entity>,
+    token: number,
+  ): boolean {
+    let change = this.#newest;
+    for (let seen = 0; seen < entities.size; seen += 1) {
+      if (change === undefined || change.token <= token) return true;
+      if (entities.has(change.entity)) changed.add(change.entity);
+      change = change.older;
+    }
+    return change === undefined || change.token <= token;
+  }
+
+  /** Puts a change behind the last one that is not newer: mostly at the end. */
+  #link(change: Change<Entity>): void {
+    let older = this.#newest;
+    while (older !== undefined && older.token > change.token) {
+      older = older.older;
+    }
+    const newer = older === undefined ? this.#oldest : older.newer;
+    change.older = older;
+    change.newer = newer;
+    if (older === undefined) this.#oldest = change;
+    else older.newer = change;
+    if (newer === undefined) this.#newest = change;
+    else newer.older = change;
+    // One of the same token would stand right before it.
+    if (older?.token !== change.token) this.#positions += 1;
+  }
+
+  #unlink({ older, newer, token }: Change<Entity>): void {
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    if (older?.token !== token && newer?.token !== token) this.#positions -= 1;
+  }
+
+  #evict(): void {
+    while (
+      this.#oldest !== undefined &&
+      (this.#positions > this.#maxPositions ||
+        this.#changes.size > this.#maxEntities)
+    ) this.allChanged(this.#oldest.token);
+  }
+
+  #forgetOldest(): void {
+    const oldest = this.#oldest as Change<Entity>;
+    this.#changes.delete(oldest.entity);
+    this.#unlink(oldest);
+  }
+}
+
+function requireToken(token: number): void {
+  if (Number.isSafeInteger(token) && token >= 0) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot note a change at token ${String(token)}: ` +
+      "give an integer, 0 or more",
+  );
+}

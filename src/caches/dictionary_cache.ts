@@ -1,0 +1,335 @@
+/**
+ * Dictionaries that are known in part.
+ *
+ * @module
+ */
+
+import { LRUCache } from "lru-cache";
+import { requireBounds } from "../runtime/bounds.ts";
+import { MAX_DICTIONARY_ENTRIES } from "../runtime/limits.ts";
+import { ChangeCache } from "./change_cache.ts";
+import type { PlainKey } from "./plain_key.ts";
+
+/** Options of {@linkcode DictionaryCache}. */
+export interface DictionaryCacheOptions {
+  /**
+   * How much it may hold: each sub-key that is known by itself counts 1, known
+   * to be absent too, and each full dictionary as many as it has sub-keys, 1 at
+   * least. The least recently used goes first.
+   *
+   * @default {10000}
+   */
+  readonly maxEntries?: number | undefined;
+
+  /**
+   * Invalidated keys that are remembered, to tell whether what was loaded
+   * meanwhile is stale. Beyond, loads that began before are not stored,
+   * whichever key they are of.
+   *
+   * @default {10000}
+   */
+  readonly maxInvalidations?: number | undefined;
+}
+
+/** What is known of a dictionary. */
+export interface KnownDictionary<SubKey, Value> {
+  /** Whether this is all of it: what is not in {@linkcode values} is not there. */
+  readonly isFull: boolean;
+  /** What is there: shared by all callers, treat it as read-only. */
+  readonly values: ReadonlyMap<SubKey, Value>;
+  /** Sub-keys that are known not to be there. */
+  readonly absent: ReadonlySet<SubKey>;
+}
+
+/** What is known of some sub-keys of a dictionary. */
+export interface KnownSubKeys<SubKey, Value>
+  extends KnownDictionary<SubKey, Value> {
+  /** Those of which nothing is known: what has to be loaded. */
+  readonly missing: readonly SubKey[];
+}
+
+/** What a dictionary cache has done so far. */
+export interface DictionaryCacheStats {
+  /** How much it holds, as `maxEntries` counts. */
+  readonly entries: number;
+  /** Gets that found all that they asked for. */
+  readonly hits: number;
+  /** Gets that did not. */
+  readonly misses: number;
+  /** Updates that were not stored, as their key was invalidated meanwhile. */
+  readonly fenced: number;
+}
+
+/** All that is known of one key. */
+interface Dictionary<Key, SubKey, Value> {
+  readonly key: Key;
+  full: Entry<Key, SubKey, Value> | undefined;
+  readonly parts: Map<SubKey, Entry<Key, SubKey, Value>>;
+}
+
+/** What the LRU holds; itself its key there. */
+interface Entry<Key, SubKey, Value> {
+  readonly owner: Dictionary<Key, SubKey, Value>;
+  /** Of one sub-key: its value, or none; of a full dictionary: all of them. */
+  readonly values: ReadonlyMap<SubKey, Value>;
+  /** `undefined` for a full dictionary. */
+  readonly subKey: { readonly is: SubKey } | undefined;
+}
+
+/**
+ * Keeps dictionaries by key, in full or some sub-keys of them: the state of a
+ * room, of which one caller wants everything, and another the name only.
+ *
+ * Promise 4, no stale fill: a load notes {@linkcode generation} before it
+ * begins, and gives it to {@linkcode update}, which stores nothing if the key
+ * has been invalidated since.
+ *
+ * A full dictionary and single sub-keys go separately: those that are asked for
+ * by themselves stay when the full dictionary has to go.
+ *
+ * @example A load
+ * ```ts
+ * import { equal } from "node:assert/strict";
+ * import { DictionaryCache } from "headwater/caches";
+ *
+ * const states = new DictionaryCache<string, string, string>();
+ * const { generation } = states;
+ * const loaded = new Map([["name", "Kitchen"]]); // … from the database
+ * states.update(generation, "room", loaded, ["name", "topic"]);
+ * const known = states.get("room", ["name", "topic", "avatar"]);
+ * equal(known.values.get("name"), "Kitchen");
+ * equal(known.absent.has("topic"), true);
+ * equal(known.missing.join(), "avatar");
+ * ```
+ */
+export class DictionaryCache<
+  Key extends string | number,
+  SubKey extends PlainKey,
+  Value,
+> {
+  readonly #dictionaries = new Map<Key, Dictionary<Key, SubKey, Value>>();
+  readonly #entries: LRUCache<Entry<Key, SubKey, Value>, true>;
+  /** Key → the generation that it was last invalidated in. */
+  readonly #invalidated: ChangeCache<Key>;
+  #generation = 0;
+  #hits = 0;
+  #misses = 0;
+  #fenced = 0;
+
+  /**
+   * Constructs an empty cache.
+   *
+   * @param options How much it holds.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound that can't be.
+   */
+  constructor(options: DictionaryCacheOptions = {}) {
+    requireBounds("create a dictionary cache", options);
+    const { maxEntries = MAX_DICTIONARY_ENTRIES, maxInvalidations } = options;
+    this.#invalidated = new ChangeCache({
+      earliestKnown: 0,
+      maxPositions: maxInvalidations,
+      maxEntities: maxInvalidations,
+    });
+    this.#entries = new LRUCache({
+      maxSize: maxEntries,
+      sizeCalculation: (_true, { values }) => Math.max(1, values.size),
+      dispose: (_true, entry, reason) => {
+        if (reason !== "set") this.#forget(entry);
+      },
+    });
+  }
+
+  /**
+   * Grows with each invalidation. Read it before a load begins: before its
+   * query is sent.
+   */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What it has done so far. */
+  get stats(): DictionaryCacheStats {
+    return {
+      entries: this.#entries.calculatedSize,
+      hits: this.#hits,
+      misses: this.#misses,
+      fenced: this.#fenced,
+    };
+  }
+
+  /** All that is known of a key. */
+  get(key: Key): KnownDictionary<SubKey, Value>;
+  /** What is known of some sub-keys; `isFull` if the full dictionary was asked for some. */
+  get(key: Key, subKeys: Iterable<SubKey>): KnownSubKeys<SubKey, Value>;
+  get(
+    key: Key,
+    subKeys?: Iterable<SubKey>,
+  ): KnownDictionary<SubKey, Value> {
+    const dictionary = this.#dictionaries.get(key);
+    return subKeys === undefined
+      ? this.#getAll(dictionary)
+      : this.#getSome(dictionary, subKeys);
+  }
+
+  /**
+   * Stores what was loaded, unless the key has been invalidated since the load
+   * began.
+   *
+   * @param generation What {@linkcode generation} was before the load began.
+   * @param key The key.
+   * @param values What is there. Copied.
+   * @param fetched The sub-keys that were asked for: those without a value are
+   *   remembered as absent. Without it `values` are all that there is.
+   * @returns Whether it was stored.
+   */
+  update(
+    generation: number,
+    key: Key,
+    values: Iterable<readonly [SubKey, Value]>,
+    fetched?: Iterable<SubKey>,
+  ): boolean {
+    if (this.#invalidated.hasChanged(key, generation)) {
+      this.#fenced += 1;
+      return false;
+    }
+    const loaded = new Map(values);
+    let owner = this.#dictionaries.get(key);
+    if (owner === undefined) {
+      owner = { key, full: undefined, parts: new Map() };
+      this.#dictionaries.set(key, owner);
+    }
+    if (fetched === undefined) this.#keepFull(owner, loaded);
+    else {
+      for (const subKey of new Set([...fetched, ...loaded.keys()])) {
+        this.#keepPart(owner, subKey, loaded);
+      }
+    }
+    this.#settle(owner);
+    return true;
+  }
+
+  /** Drops all that is known of a key. */
+  invalidate(key: Key): void {
+    this.#generation += 1;
+    this.#invalidated.changed(key, this.#generation);
+    const dictionary = this.#dictionaries.get(key);
+    if (dictionary === undefined) return;
+    this.#dictionaries.delete(key);
+    for (const entry of dictionary.parts.values()) this.#entries.delete(entry);
+    if (dictionary.full !== undefined) this.#entries.delete(dictionary.full);
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.#generation += 1;
+    this.#invalidated.allChanged(this.#generation);
+    this.#dictionaries.clear();
+    this.#entries.clear();
+  }
+
+  #getAll(
+    dictionary: Dictionary<Key, SubKey, Value> | undefined,
+  ): KnownDictionary<SubKey, Value> {
+    if (dictionary?.full !== undefined) {
+      this.#hits += 1;
+      this.#entries.get(dictionary.full);
+      const { values } = dictionary.full;
+      return { isFull: true, values, absent: new Set() };
+    }
+    this.#misses += 1;
+    const values = new Map<SubKey, Value>();
+    const absent = new Set<SubKey>();
+    for (const [subKey, entry] of dictionary?.parts ?? []) {
+      this.#entries.get(entry);
+      tell(subKey, entry.values, values, absent);
+    }
+    return { isFull: false, values, absent };
+  }
+
+  #getSome(
+    dictionary: Dictionary<Key, SubKey, Value> | undefined,
+    subKeys: Iterable<SubKey>,
+  ): KnownSubKeys<SubKey, Value> {
+    const values = new Map<SubKey, Value>();
+    const absent = new Set<SubKey>();
+    const missing: SubKey[] = [];
+    // Not noted as used: those who want some must not keep all of it in here.
+    const full = dictionary?.full?.values;
+    let isFull = false;
+    for (const subKey of new Set(subKeys)) {
+      const part = dictionary?.parts.get(subKey);
+      if (part !== undefined) {
+        this.#entries.get(part);
+        tell(subKey, part.values, values, absent);
+      } else if (dictionary !== undefined && full !== undefined) {
+        isFull = true;
+        tell(subKey, full, values, absent);
+        this.#keepPart(dictionary, subKey, full);
+      } else missing.push(subKey);
+    }
+    if (missing.length === 0) this.#hits += 1;
+    else this.#misses += 1;
+    return { isFull, values, absent, missing };
+  }
+
+  #keepFull(
+    owner: Dictionary<Key, SubKey, Value>,
+    values: ReadonlyMap<SubKey, Value>,
+  ): void {
+    if (owner.full !== undefined) this.#entries.delete(owner.full);
+    owner.full = { owner, values, subKey: undefined };
+    this.#entries.set(owner.full, true);
+    // One that is larger than the whole cache is not taken, and nobody is told.
+    if (!this.#entries.has(owner.full)) owner.full = undefined;
+  }
+
+  #keepPart(
+    owner: Dictionary<Key, SubKey, Value>,
+    subKey: SubKey,
+    loaded: ReadonlyMap<SubKey, Value>,
+  ): void {
+    const before = owner.parts.get(subKey);
+    if (before !== undefined) this.#entries.delete(before);
+    const values = new Map<SubKey, Value>();
+    if (loaded.has(subKey)) values.set(subKey, loaded.get(subKey) as Value);
+    const entry = { owner, values, subKey: { is: subKey } };
+    owner.parts.set(subKey, entry);
+    this.#entries.set(entry, true);
+  }
+
+  /** An entry has left the LRU. */
+  #forget(entry: Entry<Key, SubKey, Value>): void {
+    const { owner, subKey } = entry;
+    if (subKey === undefined) {
+      if (owner.full === entry) owner.full = undefined;
+    } else if (owner.parts.get(subKey.is) === entry) {
+      owner.parts.delete(subKey.is);
+    }
+    if (isEmpty(owner) && this.#dictionaries.get(owner.key) === owner) {
+      this.#dictionaries.delete(owner.key);
+    }
+  }
+
+  /** What was replaced may have been all that was known of it. */
+  #settle(owner: Dictionary<Key, SubKey, Value>): void {
+    if (isEmpty(owner)) this.#dictionaries.delete(owner.key);
+    else this.#dictionaries.set(owner.key, owner);
+  }
+}
+
+function isEmpty<Key, SubKey, Value>(
+  { full, parts }: Dictionary<Key, SubKey, Value>,
+): boolean {
+  return full === undefined && parts.size === 0;
+}
+
+/** Puts what is known of a sub-key where it belongs. */
+function tell<SubKey, Value>(
+  subKey: SubKey,
+  known: ReadonlyMap<SubKey, Value>,
+  values: Map<SubKey, Value>,
+  absent: Set<SubKey>,
+): void {
+  if (known.has(subKey)) values.set(subKey, known.get(subKey) as Value);
+  else absent.add(subKey);
+}

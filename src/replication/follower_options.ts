@@ -1,0 +1,50 @@
+/**
+ * What a follower works with.
+ *
+ * @module
+ */
+
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { Session } from "../database/engine.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { CatchUpProgress } from "./catch_up_progress.ts";
+import type { ChangeFiller } from "./change_filler.ts";
+import type { EphemeralFollower } from "./ephemeral_follower.ts";
+import type { HistoryMarks } from "./history_marks.ts";
+import type { LagMeter } from "./lag_meter.ts";
+import type { ReaderPosition } from "./reader_position.ts";
+import type { TransactionApplier } from "./transaction_applier.ts";
+
+/** What a follower works with. */
+export interface FollowerOptions {
+  /** Reads the log. */
+  readonly session: Session;
+  /** Clears the caches, and has the database opened anew, if it has been replaced. */
+  readonly refresh: () => void | Promise<void>;
+  readonly applier: TransactionApplier;
+  readonly caches: CacheRegistry;
+  readonly position: ReaderPosition;
+  readonly history: HistoryMarks;
+  /** Takes what belongs to streams that are in no log; if any are declared. */
+  readonly ephemeral?: EphemeralFollower | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called when the first position is adopted, on each connection. */
+  readonly live: () => void;
+  /**
+   * Names that this process itself writes under, whose echoes are ignored: only
+   * where the writes themselves keep these very caches right. None by default.
+   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
+   * which only the echoes keep right: it has no such option.
+   */
+  readonly ownInstances?: readonly string[] | undefined;
+  /** Is told what is announced. */
+  readonly lag?: LagMeter | undefined;
+  /** Fills the change caches; if any are declared. */
+  readonly changes?: ChangeFiller | undefined;
+  /** Keys of one cache beyond which a catch-up clears it; 10,000 by default. */
+  readonly maxCatchUpKeys?: number | undefined;
+  /** Is told how a catch-up comes along, page by page. */
+  readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
+}

@@ -17,54 +17,51 @@ const LIST = "cached_list.js";
 const TRIE = "key_trie.js";
 const REGISTRY = "cache_registry.js";
 
-const HOLDS_AT_END =
-  "if (this.#entries.holds(key, loading)) {\n                this.#loaded(";
+const FAILED =
+  "const key = this.#keyOf(parts, loading);\n            if (key !== undefined)\n                this.#entries.delete(key);";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: "keep what has loaded, whatever became of its entry",
     patches: [[
       KEYED,
-      HOLDS_AT_END,
-      "if (!this.#entries.holds(key, loading)) {\n" +
-      "                this.#entries.set(this.#entries.use(parts), loading, 1);\n" +
-      "            }\n            if (true) {\n                this.#loaded(",
+      "if (background?.loaded())\n                this.#adopt(parts, loading);",
+      "this.#adopt(parts, loading);",
     ]],
   },
   {
-    name: "count the bytes of another load's entry",
+    name: "take another load's entry for this one's",
     patches: [[
       KEYED,
-      HOLDS_AT_END,
-      "if (this.#entries.get(key)) {\n                this.#loaded(",
+      "key === undefined || !this.#entries.holds(key, loading)",
+      "key === undefined || !this.#entries.get(key)",
     ]],
   },
   {
     name: "let a load that failed drop another's entry",
     patches: [[
       KEYED,
-      "this.#failures += 1;\n            if (this.#entries.holds(key, loading))",
-      "this.#failures += 1;\n            if (true)",
+      FAILED,
+      FAILED.replace(
+        "this.#keyOf(parts, loading)",
+        "this.#entries.find(parts)",
+      ),
     ]],
   },
   {
     name: "keep a load that failed",
-    patches: [[
-      KEYED,
-      "this.#failures += 1;\n            if (this.#entries.holds(key, loading))",
-      "this.#failures += 1;\n            if (false)",
-    ]],
+    patches: [[KEYED, FAILED, ""]],
   },
   {
     name: "let callers join a load that was invalidated",
     patches: [[
       KEYED,
-      "this.#entries.set(key, loading, bytes);",
-      "this.#entries.set(key, loading, bytes);\n        (this.runs ??= new Set()).add(loading);",
+      "this.#follow(loading, parts, beganMs);",
+      "this.#follow(loading, parts, beganMs);\n        (this.runs ??= new Set()).add(loading);",
     ], [
       KEYED,
-      "this.#ended(beganMs);\n            if (this.#entries.holds",
-      "this.#ended(beganMs);\n            this.runs.delete(loading);\n            if (this.#entries.holds",
+      "this.#ended(loading, beganMs);\n            if (background",
+      "this.#ended(loading, beganMs);\n            this.runs.delete(loading);\n            if (background",
     ], [
       KEYED,
       "if (this.#entries.delete(key))\n                this.#invalidations += 1;\n        }",
@@ -75,14 +72,15 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "fence lists by the batch: keep all, unless the cache was cleared",
     patches: [[
       LIST,
-      "const found = await load();",
-      "const { cache, keyOf } = missing;\n        const before = cache.cleared;\n        const found = await load();\n" +
-      "        if (before === cache.cleared) for (const item of items)\n" +
-      "            void cache.load(keyOf(item), () => Promise.resolve(found.get(item)));",
-    ], [
-      LIST,
-      "const items = [...missing.keys()];",
-      "Object.assign(missing, { cache, keyOf });\n    const items = [...missing.keys()];",
+      "const loadSome = () => cache.run(() => load(...given));",
+      `const loadSome = async () => {
+                const before = cache.cleared;
+                const found = await cache.run(() => load(...given));
+                if (before === cache.cleared)
+                    for (const item of some)
+                        void cache.keep(keyOf(item), () => Promise.resolve(found.get(item)));
+                return found;
+            };`,
     ], [
       KEYED,
       "const { size } = this.#entries;",
@@ -93,8 +91,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "keep a list once it has loaded, not from its beginning",
     patches: [[
       LIST,
-      "entry = cache.load(key, () => loading.promise);",
-      "entry = loading.promise;\n            void entry.then(() => cache.load(key, () => entry), () => {});",
+      "entry = cache.keep(key, () => loading.promise);",
+      "entry = loading.promise;\n            void entry.then(() => cache.keep(key, () => loading.promise), () => { });",
     ]],
   },
   {
@@ -159,13 +157,13 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "take a single key for one that stands for itself alone",
     patches: [[
       KEYED,
-      "this.cascade !== undefined || !this.#entries.isPlain",
-      "this.cascade !== undefined",
+      "|| !this.#entries.isPlain",
+      "",
     ]],
   },
   {
     name: "don't tell dependent caches of single keys",
-    patches: [[KEYED, "this.cascade !== undefined || ", ""]],
+    patches: [[KEYED, "this.cascade !== undefined ||", ""]],
   },
   {
     name: "don't tell dependent caches of a clear-all",
@@ -195,8 +193,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "keep nothing",
     patches: [[
       KEYED,
-      HOLDS_AT_END,
-      "this.#entries.delete(key);\n            " + HOLDS_AT_END,
+      "this.#loaded(key, loading, parts, value, beganMs);",
+      "this.#entries.delete(key);",
     ]],
   },
 ];

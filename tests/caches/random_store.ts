@@ -85,7 +85,7 @@ export class RandomStore extends Store<RandomDatabase> {
   }
 
   #makeCache(plan: CachePlan, number: number): RandomCache {
-    const { name, parts, tree, maxEntries, maxBytes, negative, ttlMs } = plan;
+    const { name, parts, tree } = plan;
     const dependent = this.#plans.filter(({ parent }) => parent === number);
     const load = async (...args: KeyArgument[]) => {
       const key = args.slice(0, parts);
@@ -95,10 +95,12 @@ export class RandomStore extends Store<RandomDatabase> {
       store: this,
       name,
       tree,
-      maxEntries,
-      maxBytes,
-      negative,
-      ttlMs,
+      maxEntries: plan.maxEntries,
+      maxBytes: plan.maxBytes,
+      negative: plan.negative,
+      ttlMs: plan.ttlMs,
+      staleWhileRevalidateMs: plan.staleWhileRevalidateMs,
+      maxConcurrentLoads: plan.maxConcurrentLoads,
       ...plan.hasBeside ? { uncachedArgs: [parts] } : {},
       onInvalidate: (key) =>
         dependent.map((other) => {

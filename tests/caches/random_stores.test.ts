@@ -2,7 +2,7 @@
 // processes with the same caches on one database, one writes, both read. After
 // waitFor, every read is what an uncached read gives. Keys have one to three
 // arguments, some alike on the wire; caches are lists and trees, small, measured,
-// dependent on others; they are invalidated by key, prefix, group and as a whole.
+// dependent on others, and may serve what is old after a clearing; they are invalidated by key, prefix, group and as a whole.
 //
 // SEED=123 repeats a failure; RANDOM_RUNS makes more of it, or less.
 
@@ -46,6 +46,8 @@ const plan = fc.record({
   maxBytes: fc.constantFrom(undefined, 1_000, 100_000),
   negative: fc.boolean(),
   ttlMs: fc.constantFrom(undefined, 1e9),
+  staleWhileRevalidateMs: fc.constantFrom(undefined, undefined, 1e8),
+  maxConcurrentLoads: fc.constantFrom(undefined, undefined, 2),
   hasBeside: fc.boolean(),
   parent: fc.option(fc.nat({ max: 3 }), { nil: undefined }),
 });

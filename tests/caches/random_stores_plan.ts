@@ -13,6 +13,8 @@ export interface CachePlan {
   readonly maxBytes: number | undefined;
   readonly negative: boolean;
   readonly ttlMs: number | undefined;
+  readonly staleWhileRevalidateMs: number | undefined;
+  readonly maxConcurrentLoads: number | undefined;
   /** Whether the method has an argument that is no part of the key. */
   readonly hasBeside: boolean;
   /** A cache that this one depends on: its values tell that one's, too. */

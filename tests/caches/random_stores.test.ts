@@ -153,6 +153,6 @@ function hear(process: TestProcess, what: keyof Said): Promise<Said> {
 // Chosen by RANDOM_RUNS, not by tap.
 t.setTimeout(0);
 t.test("random stores are never stale (SQLite)", (t) =>
-  check(t, temporaryDatabase(t), { runs: 18, reads: 400 }));
+  check(t, temporaryDatabase(t), { runs: 17, reads: 400 }));
 t.test("random stores are never stale (PostgreSQL)", async (t) =>
-  await check(t, await postgresDatabase(t), { runs: 5, reads: 120 }));
+  await check(t, await postgresDatabase(t), { runs: 7, reads: 120 }));

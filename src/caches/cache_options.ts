@@ -149,7 +149,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
   ) {
     refuse(`maxEntries is ${maxEntries}`, "give a positive integer");
   }
-  if (ttlMs !== undefined && !(ttlMs > 0)) {
+  if (ttlMs !== undefined && !isTime(ttlMs)) {
     refuse(`ttlMs is ${ttlMs}`, "give a positive number of ms");
   }
   const negativeTtlMs = typeof negative === "object"
@@ -157,7 +157,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     : negative
     ? undefined
     : 0;
-  if (typeof negative === "object" && !(negative.ttlMs > 0)) {
+  if (typeof negative === "object" && !isTime(negative.ttlMs)) {
     refuse(
       `negative.ttlMs is ${negative.ttlMs}`,
       "give a positive number of ms, or negative: false",
@@ -186,6 +186,10 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
       Math.min(REVALIDATE_JITTER_MS, staleMs / 2),
     isFixed: limits.fixedSize ?? false,
   };
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === "number" && value > 0;
 }
 
 /** Whether a bound is one. */

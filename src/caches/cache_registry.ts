@@ -274,10 +274,9 @@ export class CacheRegistry {
     this.#cascading.add(id);
     try {
       for (const [cache, parts] of onInvalidate(key)) {
-        this.#invalidate(
-          cacheNameOf(cache),
-          parts && wireKeyOf(cache, parts),
-        );
+        const dependent = cacheNameOf(cache);
+        this.#refuseGroup(`invalidate what depends on "${name}"`, dependent);
+        this.#invalidate(dependent, parts && wireKeyOf(cache, parts));
       }
     } catch (error) {
       this.#unexpandable += 1;
@@ -316,7 +315,9 @@ export class CacheRegistry {
     let expanded;
     try {
       expanded = expandGroup(group, key);
-      for (const [name] of expanded) this.#refuseGroup(group, name);
+      for (const [name] of expanded) {
+        this.#refuseGroup(`expand group "${group.name}"`, name);
+      }
     } catch (error) {
       // What it stands for can't be known, so nothing may be kept.
       this.#unexpandable += 1;
@@ -330,12 +331,11 @@ export class CacheRegistry {
     for (const [name, parts] of expanded) this.#invalidate(name, parts);
   }
 
-  #refuseGroup(group: CacheGroup, name: string): void {
+  #refuseGroup(action: string, name: string): void {
     if (!this.#groups.has(name)) return;
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot expand group "${group.name}": it stands for group "${name}"; ` +
-        "let it stand for caches only",
+      `Cannot ${action}: "${name}" is a cache group; name caches only`,
     );
   }
 }

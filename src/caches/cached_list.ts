@@ -8,7 +8,7 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
 import { abortable, type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
-import { cacheBindingOf, type CachedMethod } from "./cached_method.ts";
+import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
@@ -34,6 +34,25 @@ type ListMethod<
   Value,
 > = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
 
+/** A list's arguments, for one of its items. */
+type ItemArguments<Args extends readonly unknown[]> = {
+  [Index in keyof Args]: Args[Index] extends readonly KeyArgument[]
+    ? Args[Index][number]
+    : Args[Index];
+};
+
+/**
+ * Nothing to ask of a list's method whose arguments, for one of its items, are
+ * those of the single method; else what can't be. Their keys would not be the
+ * same. A single method that can't be seen from here is trusted.
+ */
+type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
+  [never] ? unknown
+  : Single extends (...args: infer Key) => unknown
+    ? ItemArguments<Args> extends Key ? unknown
+    : { readonly "the arguments are not those of the single method": never }
+  : { readonly "there is no such method": never };
+
 /**
  * Gives a method that loads many entries the cache of the method that loads one.
  *
@@ -44,6 +63,8 @@ type ListMethod<
  * - The method returns what it found by item; what it leaves out is kept as
  *   `undefined`: it says that there is nothing.
  * - Entries are kept, invalidated and fenced one by one.
+ * - The single method doesn't call the list's, which would wait for the very
+ *   load that called it; let both call a third that has no cache.
  * - Arguments that are no part of the single method's keys (`uncachedArgs`)
  *   stand at the same positions here. A signal among them ends its caller's
  *   wait, and not the load: others may wait for any of its keys.
@@ -63,11 +84,15 @@ type ListMethod<
  * class Users extends Store<Database> {
  *   @cached({ maxEntries: 50_000 })
  *   async getName(id: string): Promise<string | undefined> {
- *     return (await this.getNames([id])).get(id);
+ *     return (await this.#loadNames([id])).get(id);
  *   }
  *
  *   @cachedList({ of: "getName" })
  *   async getNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+ *     return await this.#loadNames(ids);
+ *   }
+ *
+ *   async #loadNames(ids: readonly string[]): Promise<Map<string, string>> {
  *     const rows = await this.db.selectFrom("users").select(["id", "name"])
  *       .where("id", "in", [...ids]).execute();
  *     return new Map(rows.map(({ id, name }) => [id, name]));
@@ -75,31 +100,36 @@ type ListMethod<
  * }
  * ```
  */
-export function cachedList(options: CachedListOptions): <
+export function cachedList<const Of extends string>(
+  options: CachedListOptions & { readonly of: Of },
+): <
   This extends CachesOwner,
   Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
 >(
   method: ListMethod<This, Args, Key, Value>,
-  context: ClassMethodDecoratorContext<
-    This,
-    ListMethod<This, Args, Key, Value>
-  >,
+  context:
+    & ClassMethodDecoratorContext<This, ListMethod<This, Args, Key, Value>>
+    & FitsSingle<Args, This extends Readonly<Record<Of, infer S>> ? S : never>,
 ) => ListMethod<This, Args, Key, Value> {
-  const { of, maxKeys = MAX_LIST_KEYS } = options;
-  if (!isCount(maxKeys)) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot load lists of "${of}": maxKeys is ${maxKeys}; give a positive integer`,
-    );
-  }
-  return (method) =>
-    function (...args) {
+  const { of } = options;
+  const maxKeys = checkMaxKeys(of, options);
+  return (method, context) => {
+    const listed: typeof method = async function (...args) {
       const load = (...given: typeof args) =>
         Reflect.apply(method, this, given);
-      return loadList(singleOf(this, of), load, args, maxKeys);
+      const binding = bindingOf(Reflect.get(this, of), of);
+      return await loadList(binding, load, args, maxKeys);
     };
+    context.addInitializer(function () {
+      // As of a cached method: `this` is the store, however it is called.
+      if (Reflect.get(this, context.name) !== listed) return;
+      const bound = listed.bind(this);
+      Object.defineProperty(this, context.name, { value: bound });
+    });
+    return listed;
+  };
 }
 
 /**
@@ -109,19 +139,33 @@ export function cachedList(options: CachedListOptions): <
  * @param load Loads what isn't cached.
  * @param options How much one load may be asked for.
  * @returns The function with the cache before it.
- * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache.
+ * @throws {HeadwaterError} `NOT_CACHED` if the single function has no cache;
+ *   `INVALID_ARGUMENT` if its keys are made by `keyOf`, or for a bad `maxKeys`.
  */
 export function cachedListFunction<
   Args extends readonly unknown[],
   Key extends KeyArgument,
   Value,
+  Single extends CachedMethod,
 >(
-  single: CachedMethod,
+  single: Single & FitsSingle<Args, Single>,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
-  { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys"> = {},
+  options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
   const binding = bindingOf(single, single.name);
+  const maxKeys = checkMaxKeys(binding.cache.name, options);
   return (...args) => loadList(binding, load, args, maxKeys);
+}
+
+function checkMaxKeys(
+  name: string,
+  { maxKeys = MAX_LIST_KEYS }: Pick<CachedListOptions, "maxKeys">,
+): number {
+  if (isCount(maxKeys)) return maxKeys;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot load lists of "${name}": maxKeys is ${maxKeys}; give a positive integer`,
+  );
 }
 
 /** The cache of a single method, and which of the arguments are no part of its key. */
@@ -130,14 +174,16 @@ interface Single {
   readonly isBeside: (position: number) => boolean;
 }
 
-function singleOf(owner: object, property: string): Single {
-  return bindingOf(Reflect.get(owner, property), property);
-}
-
 function bindingOf(method: unknown, name: string): Single {
-  const { cache, keyOf, uncachedArgs = [] } = cacheBindingOf(
-    method as CachedMethod,
-  );
+  const binding = findCacheBinding(method);
+  if (binding === undefined) {
+    throw new HeadwaterError(
+      "NOT_CACHED",
+      `Cannot load a list of ${quote(name)}: it has no cache; ` +
+        "name a method that is decorated with @cached",
+    );
+  }
+  const { cache, keyOf, uncachedArgs = [] } = binding;
   if (cache !== undefined && keyOf === undefined) {
     return { cache, isBeside: (position) => uncachedArgs.includes(position) };
   }

@@ -32,8 +32,10 @@ export type KeyArguments<Args extends readonly unknown[]> = number extends
   : never;
 
 /** The beginnings of a key, with one part at least. */
-export type KeyPrefix<Key extends readonly unknown[]> = Key extends
-  readonly [infer First, ...infer Rest] ? [First] | [First, ...KeyPrefix<Rest>]
+export type KeyPrefix<Key extends readonly unknown[]> = Key extends readonly []
+  ? never
+  : Key extends readonly [infer First, ...infer Rest]
+    ? [First] | [First, ...KeyPrefix<Rest>]
   : Key extends readonly [(infer First)?, ...infer Rest]
     ? number extends Key["length"] ? Key
     : [First] | [First, ...KeyPrefix<Rest>]
@@ -62,13 +64,18 @@ export function bindCache(method: object, binding: CacheBinding): void {
   bindings.set(method, binding);
 }
 
+/** What is known of a method's cache, if it has one. */
+export function findCacheBinding(method: unknown): CacheBinding | undefined {
+  return bindings.get(Object(method));
+}
+
 /**
  * What is known of a method's cache.
  *
  * @throws {HeadwaterError} `NOT_CACHED` if it has none.
  */
 export function cacheBindingOf(method: CachedMethod): CacheBinding {
-  const binding = bindings.get(Object(method));
+  const binding = findCacheBinding(method);
   if (binding !== undefined) return binding;
   const shown = typeof method === "function" ? method.name : String(method);
   throw new HeadwaterError(

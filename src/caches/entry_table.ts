@@ -4,9 +4,9 @@
  * @module
  */
 
-import { LRUCache } from "lru-cache";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { EpochMark, EpochMarks, MARK_VALUE, MAX_MARKS } from "./epoch_marks.ts";
+import { Entry, type EntryKey } from "./entry.ts";
+import { EpochMark, EpochMarks } from "./epoch_marks.ts";
 import {
   countParts,
   flatten,
@@ -14,13 +14,8 @@ import {
   otherMeaning,
 } from "./key_parts.ts";
 import { KeyTrie, type TrieKey } from "./key_trie.ts";
+import { Recency } from "./recency.ts";
 import type { MemoryBudget, MemoryMember } from "./memory_budget.ts";
-
-/** A single part stands for itself; `null`, longer and empty lists for their trie key. */
-export type EntryKey = NonNullable<KeyArgument> | TrieKey;
-
-/** What the cache's own order is made of: entries, and marks between them. */
-type TableKey = EntryKey | EpochMark;
 
 /** How much a table may hold. */
 export interface TableBounds {
@@ -45,9 +40,14 @@ export class EntryTable implements MemoryMember {
   readonly #owner: TableOwner;
   readonly #memory: MemoryBudget | undefined;
   readonly #marks = new EpochMarks();
+  readonly #markPlaces = new Map<EpochMark, Entry>();
   #bounds: TableBounds;
-  #trie = new KeyTrie();
-  #entries: LRUCache<TableKey, Promise<unknown>>;
+  /** By the only part of their keys. */
+  #singles = new Map<NonNullable<KeyArgument>, Entry>();
+  #trie = new KeyTrie<Entry>();
+  readonly #recency = new Recency(new Entry("", undefined, 0));
+  #size = 0;
+  #bytes = 0;
   /** Whether two entries may be alike on the wire. */
   #isAmbiguous = false;
   #isRetired = false;
@@ -72,22 +72,18 @@ export class EntryTable implements MemoryMember {
     this.#isTree = bounds.isTree;
     this.#owner = owner;
     this.#memory = memory;
-    this.#entries = this.#create();
     memory?.join(this);
-    this.#marks.restart(memory?.epoch ?? 0);
+    this.#restartMarks();
   }
 
   /** How many entries there are. */
   get size(): number {
-    return this.#entries.size - this.#marks.size;
+    return this.#size;
   }
 
   /** Bytes of them all; 0 where they are not counted. */
   get bytes(): number {
-    // A mark takes a byte, as lru-cache has it.
-    return this.countsBytes
-      ? this.#entries.calculatedSize - this.#marks.size
-      : 0;
+    return this.#bytes;
   }
 
   /** Whether {@linkcode bytes} are counted. */
@@ -134,69 +130,92 @@ export class EntryTable implements MemoryMember {
 
   /** An entry, which is thereby used. */
   get(key: EntryKey): Promise<unknown> | undefined {
-    return this.#entries.get(key);
+    return this.#use(this.#at(key));
+  }
+
+  /** {@linkcode get} of a key of one part; `undefined` also if that is none by itself. */
+  getOne(part: KeyArgument): Promise<unknown> | undefined {
+    return this.#use(this.#singles.get(part as NonNullable<KeyArgument>));
+  }
+
+  /** {@linkcode get} of a key of two parts. */
+  getTwo(
+    first: KeyArgument,
+    second: KeyArgument,
+  ): Promise<unknown> | undefined {
+    return this.#use(this.#trie.findTwo(first, second)?.entry);
   }
 
   /** An entry, which is not used by that. */
   peek(key: EntryKey): Promise<unknown> | undefined {
-    return this.#entries.peek(key);
+    return this.#at(key)?.promise;
   }
 
   /** Whether this very promise is the entry. */
   holds(key: EntryKey, promise: Promise<unknown>): boolean {
-    return this.#entries.peek(key) === promise;
+    return this.#at(key)?.promise === promise;
   }
 
   /**
-   * Keeps an entry.
+   * Keeps an entry; what there is no room for goes.
    *
    * @param bytes What it takes; of no account where bytes are not counted.
    */
   set(key: EntryKey, promise: Promise<unknown>, bytes: number): void {
-    if (!this.countsBytes) {
-      this.#entries.set(key, promise);
-      return;
+    if (this.#memory !== undefined && this.#size === 0) this.#restartMarks();
+    const before = this.#at(key);
+    if (!this.#canHold(bytes)) {
+      this.#owner.evicted();
+      if (before !== undefined) this.#remove(before);
+      else if (isTrieKey(key)) this.#trie.drop(key);
+    } else if (before === undefined) {
+      this.#add(new Entry(key, promise, bytes), key);
+    } else {
+      this.#bytes += bytes - before.bytes;
+      before.promise = promise;
+      before.bytes = bytes;
+      this.#recency.use(before);
     }
-    if (this.#memory !== undefined && this.size === 0) {
-      for (const mark of this.#marks.all) this.#entries.delete(mark);
-      this.#marks.restart(this.#memory.epoch);
-    }
-    // What is larger than all the room must not empty it first.
-    const size = this.#memory?.canHold(bytes) === false ? Infinity : bytes;
-    this.#put(key, promise, size);
+    this.#trim();
     if (this.#memory === undefined) return;
     this.#sets += 1;
-    this.#trim();
     this.#tell();
     this.#memory.inserted(bytes);
   }
 
   /** Drops an entry; says whether there was one. */
   delete(key: EntryKey): boolean {
-    const isDeleted = this.#entries.delete(key);
-    if (this.#memory !== undefined) this.#tell();
-    return isDeleted;
+    const entry = this.#at(key);
+    if (entry === undefined) return false;
+    this.#remove(entry);
+    this.#tell();
+    return true;
+  }
+
+  /** {@linkcode delete} of a key of one part, of a plain table. */
+  deleteOne(part: NonNullable<KeyArgument>): boolean {
+    const entry = this.#singles.get(part);
+    if (entry === undefined) return false;
+    this.#singles.delete(part);
+    this.#forget(entry);
+    this.#tell();
+    return true;
   }
 
   /** Drops every entry. */
   clear(): void {
-    // In place it would go over all of them, one by one.
-    this.#entries = this.#create();
+    this.#restartMarks();
+    this.#singles = new Map();
     this.#trie = new KeyTrie();
-    this.#marks.restart(this.#memory?.epoch ?? 0);
+    this.#recency.clear();
+    this.#size = 0;
+    this.#bytes = 0;
     this.#tell();
   }
 
   /** Changes how much it may hold; what there is no room for goes. */
   resize(bounds: Omit<TableBounds, "isTree">): void {
-    const old = this.#entries;
     this.#bounds = { ...bounds, isTree: this.#isTree };
-    this.#entries = this.#create();
-    // Not dump(), which takes time by the square of the entries.
-    for (const key of old.rkeys()) {
-      const promise = old.peek(key) as Promise<unknown>;
-      this.#put(key, promise, old.info(key)?.size);
-    }
     this.#trim();
     this.#tell();
   }
@@ -214,70 +233,98 @@ export class EntryTable implements MemoryMember {
 
   /** Drops what was used least recently: an entry, or a mark. */
   dropOldest(): void {
-    this.#entries.pop();
+    this.#evict();
     this.#tell();
   }
 
   /** Notes that what is used from now on is used in a later epoch. */
   beginEpoch(epoch: number): void {
-    if (this.#isRetired || this.size === 0) return;
+    if (this.#isRetired || this.#size === 0) return;
     const marked = this.#marks.begin(
       epoch,
       this.#sets + this.#owner.hits(),
     );
     if (marked === undefined) return;
-    for (const mark of marked.removed) this.#entries.delete(mark);
-    this.#entries.set(marked.added, MARK_VALUE, { size: 1 });
-    this.#tell();
+    for (const mark of marked.removed) this.#removeMark(mark);
+    const place = new Entry(marked.added, undefined, 0);
+    this.#markPlaces.set(marked.added, place);
+    this.#recency.add(place);
   }
 
-  #put(key: TableKey, promise: Promise<unknown>, size = 0): void {
-    if (!this.countsBytes) this.#entries.set(key, promise);
-    else if (size <= (this.#bounds.maxBytes ?? 0)) {
-      this.#entries.set(key, promise, { size });
-    } else {
-      this.#owner.evicted();
-      const isKept = this.#entries.delete(key);
-      if (!isKept && isTrieKey(key)) this.#trie.drop(key);
-    }
+  #at(key: EntryKey): Entry | undefined {
+    return isTrieKey(key) ? key.entry : this.#singles.get(key);
   }
 
-  /** Marks have places of their own, so that lru-cache doesn't count for itself. */
+  #use(entry: Entry | undefined): Promise<unknown> | undefined {
+    if (entry === undefined) return undefined;
+    this.#recency.use(entry);
+    return entry.promise;
+  }
+
+  #add(entry: Entry, key: EntryKey): void {
+    if (isTrieKey(key)) key.entry = entry;
+    else this.#singles.set(key, entry);
+    this.#recency.add(entry);
+    this.#size += 1;
+    this.#bytes += entry.bytes;
+  }
+
+  #remove(entry: Entry): void {
+    const { key } = entry;
+    if (isTrieKey(key)) this.#trie.drop(key);
+    else if (!(key instanceof EpochMark)) this.#singles.delete(key);
+    this.#forget(entry);
+  }
+
+  #forget(entry: Entry): void {
+    this.#recency.remove(entry);
+    this.#size -= 1;
+    this.#bytes -= entry.bytes;
+  }
+
+  /** What is larger than all the room must not empty it first. */
+  #canHold(bytes: number): boolean {
+    return !this.countsBytes ||
+      (bytes <= (this.#bounds.maxBytes ?? 0) &&
+        this.#memory?.canHold(bytes) !== false);
+  }
+
   #trim(): void {
-    const { maxEntries } = this.#bounds;
-    if (maxEntries === undefined || this.#memory === undefined) return;
-    while (this.size > maxEntries) this.#entries.pop();
+    const { maxEntries = Infinity, maxBytes = Infinity } = this.#bounds;
+    while (
+      this.#size > maxEntries ||
+      (this.#bytes > maxBytes && this.countsBytes)
+    ) this.#evict();
+  }
+
+  #evict(): void {
+    const { oldest } = this.#recency;
+    if (oldest === undefined) return;
+    if (oldest.key instanceof EpochMark) {
+      this.#removeMark(oldest.key);
+      this.#marks.passed(oldest.key);
+      return;
+    }
+    this.#remove(oldest);
+    this.#owner.evicted();
+  }
+
+  #removeMark(mark: EpochMark): void {
+    const place = this.#markPlaces.get(mark);
+    if (place !== undefined) this.#recency.remove(place);
+    this.#markPlaces.delete(mark);
+  }
+
+  #restartMarks(): void {
+    for (const place of this.#markPlaces.values()) this.#recency.remove(place);
+    this.#markPlaces.clear();
+    this.#marks.restart(this.#memory?.epoch ?? 0);
   }
 
   #tell(): void {
     if (this.#memory === undefined) return;
-    const { bytes } = this;
-    this.#memory.changed(bytes - this.#told);
-    this.#told = bytes;
-  }
-
-  #create(): LRUCache<TableKey, Promise<unknown>> {
-    const { maxEntries, maxBytes } = this.#bounds;
-    const dispose = (
-      _promise: Promise<unknown>,
-      key: TableKey,
-      reason: LRUCache.DisposeReason,
-    ) => {
-      if (key instanceof EpochMark) {
-        if (reason === "evict") this.#marks.passed(key);
-        return;
-      }
-      if (reason === "evict") this.#owner.evicted();
-      if (reason !== "set" && isTrieKey(key)) this.#trie.drop(key);
-    };
-    const places = this.#memory === undefined ? 0 : MAX_MARKS + 1;
-    return new LRUCache(
-      maxEntries === undefined
-        ? { maxSize: maxBytes ?? 1, dispose }
-        : maxBytes === undefined
-        ? { max: maxEntries, dispose }
-        : { max: maxEntries + places, maxSize: maxBytes, dispose },
-    );
+    this.#memory.changed(this.#bytes - this.#told);
+    this.#told = this.#bytes;
   }
 
   #findInTrie(parts: readonly KeyArgument[]): EntryKey | undefined {
@@ -294,7 +341,7 @@ export class EntryTable implements MemoryMember {
   }
 }
 
-function isTrieKey(key: TableKey): key is TrieKey {
+function isTrieKey(key: EntryKey | EpochMark): key is TrieKey<Entry> {
   return typeof key === "object" && key !== null && !(key instanceof EpochMark);
 }
 

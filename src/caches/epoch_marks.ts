@@ -5,7 +5,7 @@
  */
 
 /** Marks of one cache at a time; beyond, every second is taken out. */
-export const MAX_MARKS = 64;
+const MAX_MARKS = 64;
 
 /** Stands in the order of use: what comes after it was used in its epoch or later. */
 export class EpochMark {
@@ -18,25 +18,12 @@ export class EpochMark {
   }
 }
 
-/** What all marks have for a value. */
-export const MARK_VALUE: Promise<unknown> = Promise.resolve();
-
 /** The marks of one cache, the oldest first. */
 export class EpochMarks {
   #marks: EpochMark[] = [];
   /** How often the cache had been used when the last one was made. */
   #uses = 0;
   #oldest = 0;
-
-  /** How many there are. */
-  get size(): number {
-    return this.#marks.length;
-  }
-
-  /** All of them. */
-  get all(): readonly EpochMark[] {
-    return this.#marks;
-  }
 
   /** The epoch in which what comes before the first was used, or an earlier one. */
   get oldest(): number {

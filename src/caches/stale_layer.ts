@@ -6,7 +6,8 @@
 
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import type { EntryKey, EntryTable } from "./entry_table.ts";
+import type { EntryKey } from "./entry.ts";
+import type { EntryTable } from "./entry_table.ts";
 import { dropExpired, type ExpiryQueue } from "./expiry_queue.ts";
 import type { KeyArgument } from "./key_parts.ts";
 

@@ -4,6 +4,7 @@
 
 import { cachedFunction } from "../../src/caches/cached_function.ts";
 import { cachedListFunction } from "../../src/caches/cached_list.ts";
+import type { CachedMethod } from "../../src/caches/cached_method.ts";
 import { CACHES } from "../../src/caches/cached.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import type { KeyArgument } from "../../src/caches/key_parts.ts";
@@ -79,9 +80,11 @@ export class World {
       this.#loadOne(args.slice(0, shape.hasBeside ? -1 : undefined));
     this.#single = cachedFunction({ store, ...shape.options }, load);
     cachedFunction({ store, ...parentOptions(shape) }, load);
+    // Of any arguments: how many, the shape says.
+    const method: CachedMethod = this.#single;
     this.#list = cachedListFunction(
-      this.#single,
-      (...args: ListArgs) => this.#loadList(args),
+      method,
+      (...args: [...ListArgs]) => this.#loadList(args),
     );
   }
 

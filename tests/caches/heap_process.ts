@@ -122,9 +122,10 @@ async function churn(operations: number, random: Seeded): Promise<void> {
       cache.load(key, () => load(value, action < 10)).catch(() => {});
     } else if (action < 990) {
       cache.invalidate(key.slice(0, 1 + random.below(2)));
-    } else if (random.below(500) === 0) cache.clear();
-    else if (random.below(500) === 0) {
-      cache.resize({ maxEntries: random.pick([2_500, 5_000]) });
+    } else {
+      const rare = random.below(500);
+      if (rare === 0) cache.clear();
+      if (rare === 1) cache.resize({ maxEntries: random.pick([2_500, 5_000]) });
     }
     if (operation % 64 === 0) await turn();
     if ((operation + 1) % Math.ceil(operations / batches) === 0) {

@@ -25,23 +25,33 @@ const LISTS: readonly (readonly KeyPart[])[] = [
   ["", ""],
 ];
 
-const find = (trie: KeyTrie, parts: readonly KeyPart[]) =>
+const find = (trie: KeyTrie<string>, parts: readonly KeyPart[]) =>
   trie.find(parts, parts.length);
 
+/** Puts an entry under a list's key. */
+function use(
+  trie: KeyTrie<string>,
+  parts: readonly KeyPart[],
+): TrieKey<string> {
+  const key = trie.use(parts);
+  key.entry = JSON.stringify(parts);
+  return key;
+}
+
 t.test("KeyTrie.use() gives each list a key of its own", (t) => {
-  const trie = new KeyTrie();
-  const keys = LISTS.map((parts) => trie.use(parts));
+  const trie = new KeyTrie<string>();
+  const keys = LISTS.map((parts) => use(trie, parts));
   t.equal(new Set(keys).size, LISTS.length);
   for (const [index, parts] of LISTS.entries()) {
     t.equal(find(trie, parts), keys[index], JSON.stringify(parts));
-    t.equal(trie.use(parts), keys[index], "the same when asked again");
+    t.equal(use(trie, parts), keys[index], "the same when asked again");
   }
   t.end();
 });
 
 t.test("KeyTrie.find() gives no key that is only on the way", (t) => {
-  const trie = new KeyTrie();
-  trie.use(["a", "b"]);
+  const trie = new KeyTrie<string>();
+  use(trie, ["a", "b"]);
   t.equal(find(trie, ["a"]), undefined);
   t.equal(find(trie, []), undefined);
   t.equal(find(trie, ["a", "b", "c"]), undefined);
@@ -52,12 +62,12 @@ t.test("KeyTrie.drop() leaves no node, in any order", (t) => {
   const random = seeded(3);
   const wrong: string[] = [];
   for (let round = 0; round < 200; round += 1) {
-    const trie = new KeyTrie();
-    const root = rootOf(trie.use(["x"]));
-    const used = new Map([['["x"]', trie.use(["x"])]]);
+    const trie = new KeyTrie<string>();
+    const root = rootOf(use(trie, ["x"]));
+    const used = new Map([['["x"]', use(trie, ["x"])]]);
     for (let step = 0; step < 30; step += 1) {
       const parts = random.pick(LISTS);
-      used.set(JSON.stringify(parts), trie.use(parts));
+      used.set(JSON.stringify(parts), use(trie, parts));
     }
     while (used.size > 0) {
       const [text, key] = random.pick([...used]);
@@ -78,6 +88,6 @@ t.test("KeyTrie.drop() leaves no node, in any order", (t) => {
   t.end();
 });
 
-function rootOf(key: TrieKey): TrieKey {
+function rootOf(key: TrieKey<string>): TrieKey<string> {
   return key.parent === undefined ? key : rootOf(key.parent);
 }

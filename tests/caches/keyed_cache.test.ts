@@ -292,7 +292,6 @@ t.test("KeyedCache: a bigint is invalidated by its text, or refused", (t) => {
   for (const part of [longest + 1n, -longest - 1n]) {
     t.throws(() => cache.load([part], () => Promise.resolve(1)), {
       code: "KEY_INVALID",
-      message: /a bigint of more than 1,000 digits/,
     });
   }
   t.end();

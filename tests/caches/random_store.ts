@@ -3,7 +3,11 @@
 import type { ReadonlyKysely } from "kysely/readonly";
 import { z } from "zod";
 import { defineCacheGroup, Store } from "../../mod.ts";
-import { cachedFunction, cachedListFunction } from "../../src/caches/mod.ts";
+import {
+  cachedFunction,
+  cachedListFunction,
+  type CachedMethod,
+} from "../../src/caches/mod.ts";
 import {
   countParts,
   type KeyArgument,
@@ -109,8 +113,10 @@ export class RandomStore extends Store<RandomDatabase> {
           return [other.name, isWhole ? key : null] as const;
         }),
     }, load);
+    // Of any arguments: how many, the plan says.
+    const method: CachedMethod = single;
     const list = cachedListFunction(
-      single,
+      method,
       async (...args: (KeyArgument | Key)[]) => {
         const items = args[parts - 1] as Key;
         const first = args.slice(0, parts - 1) as KeyArgument[];

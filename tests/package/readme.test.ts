@@ -1,5 +1,6 @@
-// The README's example, as it is printed, in an empty project: under Node from
-// the package that npm would publish, under Deno from the source.
+// The README's example and the guides' programs, as they are printed, in an empty
+// project: under Node from the package that npm would publish, under Deno from
+// the source.
 
 import t from "tap";
 import { execFile } from "node:child_process";
@@ -15,37 +16,66 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const run = promisify(execFile);
 
+/** Guides whose TypeScript is one program, and what it says in the end. */
+const GUIDES = [["caching", "all as written\n"]] as const;
+
 /** The blocks that begin with a file's name. */
 function exampleFiles(): Map<string, string> {
   const blocks = readme.matchAll(/```ts\n(\/\/ (\w+\.ts):[^]*?)```/g);
   return new Map([...blocks].map(([, text, name]) => [name ?? "", text ?? ""]));
 }
 
-t.test("the README's example runs as printed", async (t) => {
+/** All of a guide's blocks, one after the other. */
+function guideProgram(name: string): string {
+  const guide = readFileSync(join(root, `docs/${name}.md`), "utf8");
+  const blocks = guide.matchAll(/```ts\n([^]*?)```/g);
+  return [...blocks].map(([, text]) => text).join("\n");
+}
+
+t.test("the README's example and the guides run as printed", async (t) => {
   const folder = temporaryFolder(t);
   const files = exampleFiles();
   t.same([...files.keys()], ["stores.ts", "main.ts", "worker.ts"]);
   for (const [name, text] of files) writeFileSync(join(folder, name), text);
-  const output = isDeno ? await runOnDeno(folder) : await runOnNode(folder);
+  for (const [name] of GUIDES) {
+    writeFileSync(join(folder, `${name}.ts`), guideProgram(name));
+  }
+  const start = isDeno
+    ? await makeDenoProject(folder)
+    : await makeNodeProject(folder);
   const expected = /It prints `([^`]+)`/.exec(readme)?.[1];
   t.ok(expected);
-  t.equal(output.trim(), expected);
+  t.equal((await start("main")).trim(), expected);
+  for (const [name, said] of GUIDES) t.equal(await start(name), said, name);
 });
 
-async function runOnDeno(folder: string): Promise<string> {
+/** Starts one of a project's programs; gives what it prints. */
+type Start = (name: string) => Promise<string>;
+
+async function makeDenoProject(folder: string): Promise<Start> {
   const config = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
-  const headwater = new URL("../../mod.ts", import.meta.url).href;
-  const imports = { ...config.imports, headwater };
+  const imports = { ...config.imports };
+  for (const [door, path] of Object.entries<string>(config.exports)) {
+    imports[door.replace(".", "headwater")] = new URL(
+      path,
+      new URL("../../", import.meta.url),
+    ).href;
+  }
   writeFileSync(join(folder, "deno.json"), JSON.stringify({ imports }));
-  const { stdout } = await run(
+  const programs = ["main", ...GUIDES.map(([name]) => name)];
+  await run(
     process.execPath,
-    ["run", "-A", "--quiet", "--check", "main.ts"],
+    ["check", "--quiet", ...programs.map((name) => `${name}.ts`)],
     { cwd: folder },
   );
-  return stdout;
+  return async (name) => {
+    const command = ["run", "-A", "--quiet", "--no-check", `${name}.ts`];
+    const { stdout } = await run(process.execPath, command, { cwd: folder });
+    return stdout;
+  };
 }
 
-async function runOnNode(folder: string): Promise<string> {
+async function makeNodeProject(folder: string): Promise<Start> {
   const packed = await run(
     "npm",
     ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],
@@ -77,6 +107,9 @@ async function runOnNode(folder: string): Promise<string> {
   );
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   await run(process.execPath, [tsc], { cwd: folder });
-  const { stdout } = await run(process.execPath, ["main.js"], { cwd: folder });
-  return stdout;
+  return async (name) => {
+    const program = [`${name}.js`];
+    const { stdout } = await run(process.execPath, program, { cwd: folder });
+    return stdout;
+  };
 }

@@ -102,8 +102,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 4,
     patches: [[
       "caches/keyed_cache.js",
-      "else\n                this.#fenced += 1;",
-      "else\n                this.#entries.set(this.#entries.use(parts), loading, bytes);",
+      "this.#fenced += 1;",
+      "this.#adopt(parts, loading);",
     ]],
   },
   {

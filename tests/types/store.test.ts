@@ -78,6 +78,40 @@ class Users extends Store<Database> {
     return await Promise.resolve([...ids]);
   }
 
+  // @ts-expect-error -- a list's other arguments are the single method's
+  @cachedList({ of: "getUser" })
+  async getTooFew(
+    ids: readonly string[],
+  ): Promise<ReadonlyMap<string, string>> {
+    return await Promise.resolve(new Map([[String(ids[0]), ""]]));
+  }
+
+  // @ts-expect-error -- a list's items are what the single method takes
+  @cachedList({ of: "getUser" })
+  async getByNumber(
+    ids: readonly number[],
+    version: number,
+  ): Promise<ReadonlyMap<number, string>> {
+    return await Promise.resolve(new Map([[Number(ids[0]), `${version}`]]));
+  }
+
+  @cachedList({ of: "getUser" })
+  async getVersions(
+    id: string,
+    versions: readonly number[],
+  ): Promise<ReadonlyMap<number, string>> {
+    return await Promise.resolve(new Map([[Number(versions[0]), id]]));
+  }
+
+  @cachedList({ of: "findIn" })
+  async findAllIn(
+    room: string,
+    _signal: AbortSignal,
+    userIds: readonly bigint[],
+  ): Promise<ReadonlyMap<bigint, string>> {
+    return await Promise.resolve(new Map(userIds.map((id) => [id, room])));
+  }
+
   // @ts-expect-error -- only what gives a promise can be shared while it loads
   @cached({ maxEntries: 10 })
   getNow(id: string): string {

@@ -1,0 +1,163 @@
+// What the types promise of caches: options, keys and prefixes that can't be do
+// not compile. Like store.test.ts, checked by the compilers.
+
+import t from "tap";
+import { cached, Store, type WriterTransaction } from "../../mod.ts";
+import {
+  cachedFunction,
+  cachedList,
+  cachedListFunction,
+} from "../../src/caches/mod.ts";
+import { attachStore } from "../support/attached.ts";
+
+type NoDatabase = Record<never, never>;
+
+interface User {
+  readonly id: string;
+}
+
+class Rooms extends Store<NoDatabase> {
+  readonly getOne = cachedFunction(
+    { store: this, name: "one", maxEntries: 10, tree: true },
+    (room: string, user: string, limit?: number) =>
+      Promise.resolve(`${room}${user}${limit}`),
+  );
+
+  readonly getMany = cachedListFunction(
+    this.getOne,
+    (room: string, users: readonly string[]) =>
+      Promise.resolve(new Map(users.map((user) => [user, room]))),
+  );
+
+  readonly getOf = cachedFunction(
+    {
+      store: this,
+      name: "of",
+      maxBytes: "1MiB",
+      keyOf: (user: User, _part: number) => user.id,
+    },
+    (user: User, _part: number) => Promise.resolve(user.id),
+  );
+
+  readonly getLater = cachedFunction(
+    { store: this, name: "later", maxEntries: 10, uncachedArgs: [0] },
+    (_signal: AbortSignal | undefined, id: string) => Promise.resolve(id),
+  );
+
+  @cached({ maxBytes: 5, ttlMs: 5, negative: { ttlMs: 5 } })
+  getNothing(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  @cached({ maxEntries: 1, tree: true })
+  getFlags(room: string, ...flags: boolean[]): Promise<string> {
+    return Promise.resolve(`${room}${flags}`);
+  }
+
+  // @ts-expect-error -- a function is no key
+  @cached({ maxEntries: 1 })
+  getCalled(call: () => string): Promise<string> {
+    return Promise.resolve(call());
+  }
+
+  // @ts-expect-error -- an array is no key
+  @cached({ maxEntries: 1 })
+  getListed(ids: readonly string[]): Promise<string> {
+    return Promise.resolve(ids.join());
+  }
+
+  // @ts-expect-error -- a symbol is no key
+  @cached({ maxEntries: 1, keyOf: (id: string) => Symbol(id) })
+  getSymbol(id: string): Promise<string> {
+    return Promise.resolve(id);
+  }
+
+  // @ts-expect-error -- a list has an array among its arguments
+  @cachedList({ of: "getNothing" })
+  getUnlisted(id: string): Promise<ReadonlyMap<string, string>> {
+    return Promise.resolve(new Map([[id, id]]));
+  }
+}
+
+/** Never called: what can't be, one way or the other. */
+function refused(store: Rooms): void {
+  const load = (id: string) => Promise.resolve(id);
+  const idOf = (id: string) => id;
+  // @ts-expect-error -- a cache has a bound
+  cachedFunction({ store, name: "a" }, load);
+  // @ts-expect-error -- a cache has an owner
+  cachedFunction({ name: "a", maxEntries: 1 }, load);
+  // @ts-expect-error -- bytes are a number or a text
+  cachedFunction({ store, name: "a", maxBytes: true }, load);
+  // @ts-expect-error -- a time is a number
+  cachedFunction({ store, name: "a", maxEntries: 1, ttlMs: "5s" }, load);
+  // @ts-expect-error -- a time is a number
+  cachedFunction({ store, name: "a", maxEntries: 1, negative: 5 }, load);
+  const bound = { store, name: "a", maxEntries: 1 };
+  // @ts-expect-error -- one or the other
+  cachedFunction({ ...bound, uncachedArgs: [1], keyOf: idOf }, load);
+  cachedFunction(
+    // @ts-expect-error -- dependents are a cache and a key each
+    { store, name: "a", maxEntries: 1, onInvalidate: () => ["b"] },
+    load,
+  );
+  // @ts-expect-error -- an object is no key
+  cachedFunction({ store, name: "a", maxEntries: 1 }, (_: User) => load("a"));
+  // @ts-expect-error -- what is cached is a promise
+  cachedFunction({ store, name: "a", maxEntries: 1 }, (id: string) => id);
+  const many = (_room: number, users: readonly string[]) =>
+    Promise.resolve(new Map(users.map((user) => [user, user])));
+  // @ts-expect-error -- the room is a text in the single method
+  cachedListFunction(store.getOne, many);
+  // @ts-expect-error -- the user is missing
+  cachedListFunction(store.getOne, (_rooms: string[]) => many(1, []));
+}
+
+function invalidate(txn: WriterTransaction<NoDatabase>, rooms: Rooms): void {
+  txn.invalidate(rooms.getOne, ["r", "u"]);
+  txn.invalidate(rooms.getOne, ["r", "u", 5]);
+  txn.invalidatePrefix(rooms.getOne, ["r"]);
+  txn.invalidatePrefix(rooms.getOne, ["r", "u"]);
+  txn.invalidatePrefix(rooms.getFlags, ["r", true, false]);
+  txn.invalidate(rooms.getOf, [{ id: "u" }, 5]);
+  txn.invalidate(rooms.getLater, ["u"]);
+  txn.invalidate(rooms.getNothing, []);
+  txn.invalidateAll(rooms.getLater);
+  // @ts-expect-error -- the user is missing
+  txn.invalidate(rooms.getOne, ["r"]);
+  // @ts-expect-error -- the limit is a number
+  txn.invalidate(rooms.getOne, ["r", "u", "5"]);
+  // @ts-expect-error -- longer than any key
+  txn.invalidate(rooms.getOne, ["r", "u", 5, 5]);
+  // @ts-expect-error -- the user is a text
+  txn.invalidatePrefix(rooms.getOne, ["r", 5]);
+  // @ts-expect-error -- longer than any key
+  txn.invalidatePrefix(rooms.getOne, ["r", "u", 5, 5]);
+  // @ts-expect-error -- longer than any key
+  txn.invalidatePrefix(rooms.getLater, ["u", "v"]);
+  // @ts-expect-error -- flags are booleans
+  txn.invalidatePrefix(rooms.getFlags, ["r", "yes"]);
+  // @ts-expect-error -- a prefix has one part at least
+  txn.invalidatePrefix(rooms.getFlags, []);
+  // @ts-expect-error -- nobody's arguments
+  txn.invalidate(rooms.getNothing, ["u"]);
+  // @ts-expect-error -- keyOf takes a user and a number
+  txn.invalidate(rooms.getOf, [{ id: 5 }, 5]);
+  // @ts-expect-error -- an id is a text
+  txn.invalidate(rooms.getLater, [5]);
+  // @ts-expect-error -- a list has no cache of its own; its entries have
+  txn.invalidatePrefix(rooms.getMany, [["u"]]);
+}
+
+t.test("what compiles also runs", async (t) => {
+  const { store } = attachStore(Rooms);
+  t.same([...await store.getMany("r", ["u"])], [["u", "r"]]);
+  t.equal(await store.getOne("r", "u"), "r");
+  t.equal(await store.getFlags("r", true, false), "rtrue,false");
+  t.equal(await store.getOf({ id: "u" }, 5), "u");
+  t.equal(await store.getLater(undefined, "u"), "u");
+  t.same([refused, invalidate].map((each) => typeof each), [
+    "function",
+    "function",
+  ]);
+});

@@ -27,7 +27,7 @@ function countItems(t: Test): () => number {
 
 function isOurs(value: unknown): boolean {
   return typeof value === "object" && value !== null &&
-    ("isUsed" in value || "abandon" in value);
+    ("children" in value || "abandon" in value);
 }
 
 type Options = Pick<CacheLimits, "negative"> & {

@@ -99,8 +99,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a prefix misses the entry that is no longer than it",
     patches: [[
       TRIE,
-      "if (key.isUsed)\n                found.push(key);",
-      "if (key.isUsed && (key.part !== parts.at(-1) || key.children))\n                found.push(key);",
+      "if (key.entry !== undefined)\n                found.push(key);",
+      "if (key.entry !== undefined && (key.part !== parts.at(-1) || key.children))\n                found.push(key);",
     ]],
   },
   {
@@ -114,14 +114,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a flush forgets loads that run",
     patches: [[
-      TABLE,
-      "this.#entries = this.#create();\n        this.#trie = new KeyTrie();",
-      "for (const [key, promise] of [...this.#entries]) {\n" +
-      "            if (promise.hasEnded) this.#entries.delete(key);\n        }",
-    ], [
       KEYED,
-      "loading.then((value) => {",
-      "loading.then((value) => {\n            loading.hasEnded = true;",
+      "this.#entries.clear();",
+      "if (this.#loading === 0) this.#entries.clear();",
     ]],
   },
   {
@@ -178,15 +173,11 @@ export const MUTATIONS: readonly Mutation[] = [
     ]],
   },
   {
-    name: "forget a key's node with the entry that it pushed out",
+    name: "forget an entry with the one below it",
     patches: [[
       TRIE,
-      "while (key.parent !== undefined && !key.isUsed && ",
-      "while (key.parent !== undefined && (!key.isUsed || key !== dropped) && ",
-    ], [
-      TRIE,
-      "(key.children?.size ?? 0) === 0)",
-      "(key.children?.size ?? 0) <= 1)",
+      "key.parent !== undefined && key.entry === undefined &&",
+      "key.parent !== undefined &&",
     ]],
   },
   {

@@ -5,6 +5,7 @@
  */
 
 import { HeadwaterError } from "../runtime/errors.ts";
+import { abortable } from "../runtime/waiting.ts";
 import { bindCache } from "./cached_method.ts";
 import type { KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
@@ -38,15 +39,17 @@ export function bindCached<Args extends readonly unknown[], Value>(
   shape: KeyShape,
 ): (...args: Args) => Promise<Value> {
   const keyOf = keyFunction(cache.name, shape);
+  const loads = new SharedLoads();
   const bound = keyOf === undefined
     ? bindPlain(loader, cache)
-    : bindShaped(loader, cache, shape, keyOf);
+    : bindShaped(loader, cache, shape, keyOf, loads);
   bindCache(bound, {
     name: cache.name,
     isTree: cache.isTree,
     cache,
     keyOf: shape.keyOf === undefined ? undefined : keyOf,
     uncachedArgs: shape.uncachedArgs,
+    loads,
   });
   return bound;
 }
@@ -126,8 +129,8 @@ function bindShaped<Args extends readonly unknown[], Value>(
   cache: KeyedCache,
   { uncachedArgs }: KeyShape,
   keyOf: (...args: unknown[]) => readonly KeyArgument[],
+  loads: SharedLoads,
 ): (...args: Args) => Promise<Value> {
-  const loads = new SharedLoads();
   const isBeside = (position: number) =>
     uncachedArgs === undefined || uncachedArgs.includes(position);
   const load = (args: Args, key: readonly KeyArgument[], at: number) =>
@@ -150,7 +153,11 @@ function bindShaped<Args extends readonly unknown[], Value>(
       const signal = args[at] as AbortSignal | undefined;
       signal?.throwIfAborted();
       const entry = cache.get(key) as Promise<Value> | undefined;
-      return loads.wait(entry ?? load(args, key, at), signal);
+      if (entry === undefined) return loads.wait(load(args, key, at), signal);
+      // A load that a list has begun is nobody's to abort, but may be left.
+      return loads.has(entry)
+        ? loads.wait(entry, signal)
+        : abortable(entry, cache.isLoading ? signal : undefined);
     } catch (error) {
       return Promise.reject(error);
     }

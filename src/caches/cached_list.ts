@@ -12,6 +12,7 @@ import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
+import type { SharedLoads } from "./shared_loads.ts";
 
 /** Options of {@linkcode cachedList}. */
 export interface CachedListOptions {
@@ -172,6 +173,7 @@ function checkMaxKeys(
 interface Single {
   readonly cache: KeyedCache;
   readonly isBeside: (position: number) => boolean;
+  readonly loads: SharedLoads | undefined;
 }
 
 function bindingOf(method: unknown, name: string): Single {
@@ -183,9 +185,10 @@ function bindingOf(method: unknown, name: string): Single {
         "name a method that is decorated with @cached",
     );
   }
-  const { cache, keyOf, uncachedArgs = [] } = binding;
+  const { cache, keyOf, loads, uncachedArgs = [] } = binding;
   if (cache !== undefined && keyOf === undefined) {
-    return { cache, isBeside: (position) => uncachedArgs.includes(position) };
+    const isBeside = (position: number) => uncachedArgs.includes(position);
+    return { cache, isBeside, loads };
   }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
@@ -201,7 +204,7 @@ async function loadList<
   Key extends KeyArgument,
   Value,
 >(
-  { cache, isBeside }: Single,
+  { cache, isBeside, loads }: Single,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   args: Args,
   maxKeys: number,
@@ -236,7 +239,8 @@ async function loadList<
       entry = cache.keep(key, () => loading.promise);
       missing.set(item, loading);
     }
-    entries.set(item, entry);
+    // Who joins a single caller's load keeps it from being aborted.
+    entries.set(item, loads?.wait(entry, signal) ?? entry);
   }
   const begin = (wanted: ReadonlyMap<Key, Deferred<Value | undefined>>) => {
     const items = [...wanted.keys()];

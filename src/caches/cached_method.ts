@@ -9,6 +9,7 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { checkKey, type KeyArgument, toWireKey } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
+import type { SharedLoads } from "./shared_loads.ts";
 
 /** A method that `@cached` has decorated. Its arguments are its cache's key. */
 // deno-lint-ignore no-explicit-any -- any arguments: what they may be is checked where it is decorated
@@ -53,6 +54,8 @@ export interface CacheBinding {
     | undefined;
   /** The positions of arguments that don't belong to the key. */
   readonly uncachedArgs?: readonly number[] | undefined;
+  /** Its loads that may be aborted, of a method of an attached store. */
+  readonly loads?: SharedLoads | undefined;
   /** The cache itself, of a method of an attached store. */
   readonly cache?: KeyedCache | undefined;
 }

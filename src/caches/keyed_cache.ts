@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { type Random, systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
@@ -18,7 +17,7 @@ import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import { LoadGate } from "./load_gate.ts";
 import { LoadTimes } from "./load_times.ts";
-import { bytesOf, bytesOfLoad } from "./size_of.ts";
+import { bytesOfLoad, measure } from "./size_of.ts";
 import { type BackgroundLoad, StaleEntries } from "./stale_entries.ts";
 
 /** What a cache works with. */
@@ -98,6 +97,11 @@ export class KeyedCache {
     return this.#limits.isTree;
   }
 
+  /** Whether any entry may still be loading. */
+  get isLoading(): boolean {
+    return this.#loading > 0;
+  }
+
   /** What it has done so far. */
   get stats(): CacheStats {
     this.#expire();
@@ -126,27 +130,18 @@ export class KeyedCache {
     };
   }
 
-  /**
-   * The entry of an argument list.
-   *
-   * @param parts The arguments.
-   * @returns The load's promise, or `undefined`; then call {@linkcode load}.
-   */
+  /** The entry of an argument list, or `undefined`; then call {@linkcode load}. */
   get(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
     const key = this.#entries.find(parts);
     if (key === undefined) return undefined;
-    const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#hits += 1;
-    return entry;
+    return this.#count(this.#entries.get(key));
   }
 
   /** {@linkcode get} of a single argument, without a list to hold it. */
   getOne(part: KeyArgument): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
-    const entry = this.#entries.getOne(part);
-    if (entry !== undefined) this.#hits += 1;
-    return entry;
+    return this.#count(this.#entries.getOne(part));
   }
 
   /** {@linkcode get} of two arguments, without a list to hold them. */
@@ -155,9 +150,7 @@ export class KeyedCache {
     second: KeyArgument,
   ): Promise<unknown> | undefined {
     if (this.#expiry !== undefined) this.#expire();
-    const entry = this.#entries.getTwo(first, second);
-    if (entry !== undefined) this.#hits += 1;
-    return entry;
+    return this.#count(this.#entries.getTwo(first, second));
   }
 
   /**
@@ -286,6 +279,13 @@ export class KeyedCache {
     };
   }
 
+  #count(
+    entry: Promise<unknown> | undefined,
+  ): Promise<unknown> | undefined {
+    if (entry !== undefined) this.#hits += 1;
+    return entry;
+  }
+
   get #limits(): CheckedLimits {
     return this.#bounds.limits;
   }
@@ -377,7 +377,11 @@ export class KeyedCache {
       this.#entries.delete(key);
       return;
     }
-    if (this.#entries.countsBytes) this.#measure(key, loading, parts, value);
+    if (this.#entries.countsBytes) {
+      const bytes = measure(this.#options, this.#limits, parts, value);
+      if (bytes === undefined) this.#entries.delete(key);
+      else this.#entries.set(key, loading, bytes);
+    }
     const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
     if (lifeMs === undefined || this.#expiry === undefined) return;
     const isKept = (item: Expiring<EntryKey>) =>
@@ -385,22 +389,6 @@ export class KeyedCache {
     const atMs = beganMs + lifeMs;
     const item = { key, promise: loading, atMs };
     this.#expiry.add(item, isKept, this.#entries.size);
-  }
-
-  #measure(
-    key: EntryKey,
-    loading: Promise<unknown>,
-    parts: readonly KeyArgument[],
-    value: unknown,
-  ): void {
-    try {
-      const bytes = bytesOf(this.name, this.#limits, parts, value);
-      this.#entries.set(key, loading, bytes);
-    } catch (error) {
-      this.#entries.delete(key);
-      const fields = { cache: this.name, error: messageOf(error) };
-      this.#options.logger("error", "entry not kept: no size", fields);
-    }
   }
 
   #ended(loading: Promise<unknown>, beganMs: number): void {

@@ -47,6 +47,11 @@ export class SharedLoads {
     return loading;
   }
 
+  /** Whether a load was begun here, and runs. */
+  has(loading: Promise<unknown>): boolean {
+    return this.#running.has(loading);
+  }
+
   /**
    * Waits for a load, running or not.
    *

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
 import type { CacheLimits } from "./cache_options.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
@@ -28,12 +29,32 @@ const ENTRY_BYTES = 105;
  */
 export function estimateBytes(value: unknown): number {
   const budget = { visits: MAX_VISITS };
-  return measure(value, budget, 0);
+  return estimate(value, budget, 0);
 }
 
 /** How an entry of a cache is measured. */
 interface Measure {
   readonly sizeOf: CacheLimits["sizeOf"];
+}
+
+/**
+ * What an entry takes; `undefined` if its own `sizeOf` can't tell, which is logged.
+ *
+ * @param cache The cache's name, and who hears of it.
+ */
+export function measure(
+  { name, logger }: { readonly name: string; readonly logger: Logger },
+  limits: Measure,
+  parts: readonly KeyArgument[],
+  value: unknown,
+): number | undefined {
+  try {
+    return bytesOf(name, limits, parts, value);
+  } catch (error) {
+    const fields = { cache: name, error: messageOf(error) };
+    logger("error", "entry not kept: no size", fields);
+    return undefined;
+  }
 }
 
 /** What an entry takes before anybody knows its value. */
@@ -50,7 +71,7 @@ export function bytesOfLoad(
  * @throws {HeadwaterError} `INVALID_ARGUMENT` if `sizeOf` gives no size; and
  *   what it throws.
  */
-export function bytesOf(
+function bytesOf(
   name: string,
   { sizeOf }: Measure,
   parts: readonly KeyArgument[],
@@ -70,7 +91,7 @@ export function bytesOf(
   );
 }
 
-function measure(
+function estimate(
   value: unknown,
   budget: { visits: number },
   depth: number,
@@ -130,7 +151,7 @@ function sample(
   for (const item of items) {
     if (budget.visits <= 0) break;
     measured += 1;
-    bytes += measure(item, budget, depth);
+    bytes += estimate(item, budget, depth);
   }
   const scale = measured === 0 ? 1 : count / measured;
   return Math.round(bytes * scale) + count * bytesEach;

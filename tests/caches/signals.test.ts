@@ -4,6 +4,7 @@
 import { getEventListeners } from "node:events";
 import t from "tap";
 import { cached } from "../../src/caches/cached.ts";
+import { cachedList } from "../../src/caches/cached_list.ts";
 import { attachStore, HeldStore, settled } from "../support/attached.ts";
 
 class Rooms extends HeldStore {
@@ -14,6 +15,16 @@ class Rooms extends HeldStore {
   @cached({ maxEntries: 10, uncachedArgs: [1] })
   getRoom(id: string, signal?: AbortSignal): Promise<string> {
     return this.#load(id, signal);
+  }
+
+  /** Finds what a test ends, in upper case. */
+  @cachedList({ of: "getRoom" })
+  async getRooms(
+    ids: readonly string[],
+    _signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    await this.begin(`list ${ids}`);
+    return new Map(ids.map((id) => [id, id.toUpperCase()]));
   }
 
   @cached({ maxEntries: 10, uncachedArgs: [0], tree: true, maxBytes: 10_000 })
@@ -202,4 +213,45 @@ t.test("signal: a thousand callers, one after the other, leave one by one", asyn
   t.equal(store.signals[0]?.aborted, true);
   t.ok((await ends).every(({ status }) => status === "rejected"));
   t.equal(store.loads.length, 1);
+});
+
+t.test("signal: who waits for a list's load may leave it, and it goes on", async (t) => {
+  const { store } = attachStore(Rooms);
+  const list = store.getRooms(["a"]);
+  const controller = new AbortController();
+  const single = store.getRoom("a", controller.signal);
+  const gaveUp = t.rejects(single, { message: "enough" });
+  controller.abort(reason);
+  await gaveUp;
+  t.equal(listeners(controller.signal), 0);
+  store.end("");
+  t.equal((await list).get("a"), "A");
+  t.equal(await store.getRoom("a"), "A");
+  t.same(store.texts, ["list a"]);
+});
+
+t.test("signal: a list that has joined a caller's load keeps it", async (t) => {
+  for (const isPatient of [true, false]) {
+    const { store } = attachStore(Rooms);
+    store.isHeedful = true;
+    const [first, second] = [new AbortController(), new AbortController()];
+    const single = store.getRoom("a", first.signal);
+    const list = store.getRooms(
+      ["a"],
+      isPatient ? undefined : second.signal,
+    );
+    const gaveUp = t.rejects(single, { message: "enough" });
+    first.abort(reason);
+    await gaveUp;
+    t.equal(store.signals[0]?.aborted, false);
+    if (isPatient) {
+      store.end("A");
+      t.equal((await list).get("a"), "A");
+      continue;
+    }
+    const left = t.rejects(list, { message: "enough" });
+    second.abort(reason);
+    await left;
+    t.equal(store.signals[0]?.aborted, true, "now nobody waits");
+  }
 });

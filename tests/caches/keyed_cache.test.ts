@@ -280,3 +280,19 @@ function loadModel(
   model.entries.delete(String(oldest));
   model.evictions += 1;
 }
+
+t.test("KeyedCache: a bigint is invalidated by its text, or refused", (t) => {
+  const cache = keyedCache("c", { maxEntries: 10 });
+  const longest = 10n ** 1_000n - 1n;
+  for (const part of [longest, -longest]) {
+    void cache.load([part], () => Promise.resolve(1));
+    cache.invalidate([String(part)]);
+    t.equal(cache.get([part]), undefined);
+  }
+  for (const part of [longest + 1n, -longest - 1n]) {
+    t.throws(() => cache.load([part], () => Promise.resolve(1)), {
+      code: "KEY_INVALID",
+    });
+  }
+  t.end();
+});

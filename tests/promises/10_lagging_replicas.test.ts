@@ -2,7 +2,15 @@
 // catching up, a value read before the invalidation's data was visible there.
 
 import t from "tap";
-import { SlavedStore, WriterStore } from "../../mod.ts";
+import { z } from "zod";
+import {
+  cached,
+  defineCacheGroup,
+  SlavedStore,
+  Store,
+  WriterStore,
+} from "../../mod.ts";
+import { cachedList } from "../../src/caches/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { until } from "../support/conditions.ts";
 import { startPostgres, startReplica } from "../support/postgres.ts";
@@ -13,12 +21,54 @@ import {
   Users,
 } from "../support/stores.ts";
 
+/** What loads wait for once they have read. */
+let hold: Promise<void> | undefined;
+/** Loads that wait. */
+let held = 0;
+
+async function untilReleased(): Promise<void> {
+  if (hold === undefined) return;
+  held += 1;
+  await hold;
+  held -= 1;
+}
+
+/** Reads whose entries are found by prefix, and loaded as lists. */
+class Versions extends Store<TestDatabase> {
+  @cached({ maxEntries: 100, tree: true })
+  async versionOf(kind: string, id: string): Promise<number | undefined> {
+    const user = await this.db.selectFrom("users").select("version")
+      .where("name", "=", kind).where("id", "=", id).executeTakeFirst();
+    await untilReleased();
+    return user?.version;
+  }
+
+  @cachedList({ of: "versionOf" })
+  async versionsOf(
+    kind: string,
+    ids: readonly string[],
+  ): Promise<ReadonlyMap<string, number>> {
+    const users = await this.db.selectFrom("users").select(["id", "version"])
+      .where("name", "=", kind).where("id", "in", [...ids]).execute();
+    await untilReleased();
+    return new Map(users.map(({ id, version }) => [id, version]));
+  }
+}
+
+const KIND = "kind";
+const versionsGroup = defineCacheGroup(
+  "versions",
+  z.array(z.string()),
+  (ids) => ids.map((id) => ["versionOf", [KIND, id]] as const),
+);
+
 t.test("a slaved store on a replica that lags", async (t) => {
   const primary = await startPostgres(t);
   const database = await primary.createDatabase();
   const writer = await WriterStore.open<TestDatabase>({
     database,
     listen: "tcp://127.0.0.1:0",
+    groups: [versionsGroup],
   });
   t.teardown(() => writer.close());
   await createUsers(writer);
@@ -28,6 +78,7 @@ t.test("a slaved store on a replica that lags", async (t) => {
     database,
     replica: replica.urlOf(database),
     replicate: writer.url as string,
+    groups: [versionsGroup],
   });
   t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
@@ -80,6 +131,58 @@ t.test("a slaved store on a replica that lags", async (t) => {
     await readings;
     t.equal(await nameOf("1"), "v22");
   });
+
+  const versions = slaved.attach(Versions);
+  let version = 100;
+  for (const by of ["key", "prefix", "group", "all"] as const) {
+    await t.test(`drops by ${by} what it loaded meanwhile`, async (t) => {
+      const ids = ["kept", `new by ${by}`, "held"];
+      const write = (written: readonly string[]) =>
+        writer.transaction("write", async (txn) => {
+          version += 1;
+          for (const id of written) {
+            const user = { id, name: KIND, version };
+            await txn.db.insertInto("users").values(user)
+              .onConflict((conflict) => conflict.column("id").doUpdateSet(user))
+              .execute();
+          }
+          if (by === "prefix") txn.invalidatePrefix("versionOf", [KIND]);
+          if (by === "group") txn.invalidateGroup(versionsGroup, ids);
+          if (by === "all") txn.invalidateAll("versionOf");
+          if (by !== "key") return;
+          for (const id of ids) txn.invalidate("versionOf", [KIND, id]);
+        });
+      await slaved.waitFor(await write(["kept", "held"]));
+      const old = version;
+      await replica.pauseReplay();
+      const heard = slaved.stats.invalidations;
+      const commit = await write(ids);
+      await invalidated(heard + 1);
+      t.same([...await versions.versionsOf(KIND, ids.slice(0, 2))], [
+        ["kept", old],
+      ]);
+      t.equal(await versions.versionOf(KIND, "kept"), old, "it is kept");
+      t.equal(await versions.versionOf(KIND, `new by ${by}`), undefined);
+      let release = () => {};
+      hold = new Promise<void>((resolve) => release = resolve);
+      const [single, list] = [
+        versions.versionOf(KIND, "held"),
+        versions.versionsOf(KIND, ["held", "nobody"]),
+      ];
+      await until("both have read", () => held === 2);
+      await replica.resumeReplay();
+      await slaved.waitFor(commit);
+      hold = undefined;
+      for (const id of ids) {
+        t.equal(await versions.versionOf(KIND, id), version, id);
+      }
+      release();
+      t.equal(await single, old);
+      t.same([...await list], [["held", old]]);
+      const found = await versions.versionsOf(KIND, ids);
+      t.same([...found.values()], [version, version, version]);
+    });
+  }
 
   await t.test("goes on when the replica comes back", async (t) => {
     await replica.stop();

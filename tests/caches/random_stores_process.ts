@@ -1,0 +1,160 @@
+// One of two processes with random stores: DATABASE, for the writer; DATABASE
+// URL, for the reader. It does what it is told, line by line.
+
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { SlavedStore, WriterStore, type WriterTransaction } from "../../mod.ts";
+import { parseToken } from "../../src/tokens/token.ts";
+import {
+  prefixOf,
+  type RandomDatabase,
+  RandomStore,
+  someKeys,
+  textOf,
+} from "./random_store.ts";
+import {
+  type CachePlan,
+  type Read,
+  readOf,
+  type Said,
+  type Told,
+  writeOf,
+} from "./random_stores_plan.ts";
+
+const [database = "", replicate] = process.argv.slice(2);
+const say = (said: Said) => console.log(JSON.stringify(said));
+const groups = [someKeys];
+const writer = replicate !== undefined
+  ? undefined
+  : await WriterStore.open<RandomDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+    synchronous: "normal",
+    groups,
+  });
+const slaved = replicate === undefined
+  ? undefined
+  : await SlavedStore.connect<RandomDatabase>({ database, replicate, groups });
+/** Reads that run beside each other. */
+const AT_ONCE = 16;
+let plans: CachePlan[] = [];
+let store: RandomStore | undefined;
+let values = 0;
+
+await writer?.transaction("create", async ({ db }) => {
+  await db.schema.createTable("things")
+    .addColumn("cache", "text", (column) => column.notNull())
+    .addColumn("key", "text", (column) => column.notNull())
+    .addColumn("value", "integer", (column) => column.notNull())
+    .addPrimaryKeyConstraint("things_key", ["cache", "key"])
+    .execute();
+});
+say({ url: writer?.url ?? "" });
+for await (const line of createInterface({ input: process.stdin })) {
+  await obey(JSON.parse(line));
+}
+
+async function obey(told: Told): Promise<void> {
+  switch (told.does) {
+    case "set up": {
+      plans = told.plans;
+      class Planned extends RandomStore {
+        constructor(context: ConstructorParameters<typeof RandomStore>[0]) {
+          super(context, told.does === "set up" ? told.plans : []);
+        }
+      }
+      store = writer?.attach(Planned) ?? slaved?.attach(Planned);
+      say({ isSetUp: true });
+      break;
+    }
+    case "stir":
+      void stir(told.reads);
+      break;
+    case "write": {
+      let token = 0;
+      for (const numbers of told.transactions) {
+        const commit = await writer?.transaction(
+          "write",
+          (txn) => write(txn, numbers),
+        );
+        token = commit?.token ?? 0;
+      }
+      say({ token });
+      break;
+    }
+    case "check": {
+      const { instance, token } = told.after;
+      await slaved?.waitFor({ instance, token: parseToken(token) });
+      const wrong = await check(told.reads);
+      const stats = (writer ?? slaved)?.caches() ?? [];
+      const sum = (name: "hits" | "evictions" | "fenced") =>
+        stats.reduce((sum, each) => sum + each[name], 0);
+      say({
+        wrong,
+        hits: sum("hits"),
+        evictions: sum("evictions"),
+        fenced: sum("fenced"),
+      });
+    }
+  }
+}
+
+async function write(
+  txn: WriterTransaction<RandomDatabase>,
+  numbers: readonly number[],
+): Promise<void> {
+  for (const number of numbers) {
+    const { cache, keys, isDeleted, by } = writeOf(plans, number);
+    const { name } = plans[cache] as CachePlan;
+    for (const key of keys) {
+      const row = { cache: name, key: textOf(key), value: values += 1 };
+      if (isDeleted) {
+        await txn.db.deleteFrom("things").where("cache", "=", name)
+          .where("key", "=", row.key).execute();
+      } else {
+        await txn.db.insertInto("things").values(row).onConflict((conflict) =>
+          conflict.columns(["cache", "key"]).doUpdateSet({ value: row.value })
+        ).execute();
+      }
+      if (by === "keys") txn.invalidate(name, key);
+    }
+    if (by === "all") txn.invalidateAll(name);
+    // All but the last argument of both keys are the same.
+    if (by === "prefix") txn.invalidatePrefix(name, prefixOf(keys[0] ?? []));
+    if (by === "group") {
+      const texts = keys.map((key) => JSON.parse(textOf(key)));
+      txn.invalidateGroup(someKeys, [name, JSON.stringify(texts)]);
+    }
+  }
+}
+
+/** Reads all the time while others write. */
+async function stir(reads: readonly number[]): Promise<void> {
+  for (const [index, number] of reads.entries()) {
+    void store?.read(readOf(plans, number));
+    if (index % 8 === 7) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** Compares reads through the caches with the database. */
+async function check(numbers: readonly number[]): Promise<string[]> {
+  const reads = numbers.map((number) => readOf(plans, number));
+  const rows = await store?.rows() ?? new Map();
+  const wrong: string[] = [];
+  const judge = async (read: Read) => {
+    const given = await store?.read(read);
+    const expected = store?.expected(read, rows);
+    if (given === expected) return;
+    const { name } = plans[read.cache] as CachePlan;
+    const list = read.list === undefined ? "" : ` list ${read.list.length}`;
+    wrong.push(
+      `${name} ${textOf(read.key)}${list}: ${given}, not ${expected}`,
+    );
+  };
+  for (let from = 0; from < reads.length; from += AT_ONCE) {
+    await Promise.all(reads.slice(from, from + AT_ONCE).map(judge));
+  }
+  return wrong;
+}

@@ -47,12 +47,18 @@ export class Recency<Node extends Linked<Node>> {
     older.newer = newer;
   }
 
-  /** One is used. */
+  /** One is used: `remove` and `add` in one, as it happens at every hit. */
   use(node: Node): void {
     const anchor = this.#anchor;
-    if (anchor.older === node) return;
-    this.remove(node);
-    this.add(node);
+    const last = anchor.older;
+    if (last === node) return;
+    const { newer, older } = node;
+    newer.older = older;
+    older.newer = newer;
+    node.newer = anchor;
+    node.older = last;
+    last.newer = node;
+    anchor.older = node;
   }
 
   /** All of them, in their order as it is when each is come to. */

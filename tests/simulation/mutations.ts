@@ -84,8 +84,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       APPLIER,
-      "const handled = this.#handle(transaction);\n        if (handled === undefined)\n            this.#finish",
-      "this.#position.advance(instance, token);\n        const handled = this.#handle(transaction);\n        if (handled === undefined)\n            this.#finish",
+      "const handled = isHandled ? this.#handle(transaction)",
+      "this.#position.advance(instance, token);\n        const handled = isHandled ? this.#handle(transaction)",
     ]],
   },
   {
@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       FOLLOWER,
-      "caches.flush();\n        const visible",
+      "caches.flush({ reason, instance, token });\n        const visible",
       "const visible",
     ]],
   },

@@ -17,8 +17,7 @@ const LIST = "cached_list.js";
 const TRIE = "key_trie.js";
 const REGISTRY = "cache_registry.js";
 
-const FAILED =
-  "const key = this.#keyOf(parts, loading);\n            if (key !== undefined)\n                this.#entries.delete(key);";
+const FAILED = "this.abandon(parts, loading);";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -42,10 +41,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [[
       KEYED,
       FAILED,
-      FAILED.replace(
-        "this.#keyOf(parts, loading)",
-        "this.#entries.find(parts)",
-      ),
+      "const key = this.#entries.find(parts);\n            if (key !== undefined)\n                this.#entries.delete(key);",
     ]],
   },
   {
@@ -60,12 +56,12 @@ export const MUTATIONS: readonly Mutation[] = [
       "this.#follow(loading, parts, beganMs);\n        (this.runs ??= new Set()).add(loading);",
     ], [
       KEYED,
-      "this.#ended(loading, beganMs);\n            if (background",
-      "this.#ended(loading, beganMs);\n            this.runs.delete(loading);\n            if (background",
+      "if (background?.loaded())",
+      "this.runs.delete(loading);\n            if (background?.loaded())",
     ], [
       KEYED,
-      "if (this.#entries.delete(key))\n                this.#invalidations += 1;\n        }",
-      "if (!this.runs?.has(this.#entries.get(key)) && this.#entries.delete(key))\n                this.#invalidations += 1;\n        }",
+      "if (this.#entries.delete(key))\n                dropped += 1;",
+      "if (!this.runs?.has(this.#entries.get(key)) && this.#entries.delete(key))\n                dropped += 1;",
     ]],
   },
   {

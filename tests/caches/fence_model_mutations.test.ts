@@ -1,0 +1,7 @@
+// The mistakes of fence_model_mutations.ts stand to the code as it is;
+// fence_model_mutate.js makes them.
+
+import { testMutations } from "../support/mutations.ts";
+import { MUTATIONS } from "./fence_model_mutations.ts";
+
+testMutations(MUTATIONS, "src/caches/");

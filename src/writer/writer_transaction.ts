@@ -202,6 +202,7 @@ export class WriterTransaction<Database> {
     method: CachedMethod<Args>,
     key: Readonly<KeyArguments<Args>> | Readonly<Args>,
   ): void;
+  /** Invalidates one entry of the cache of that name, in every process. */
   invalidate(cache: string, key: readonly KeyArgument[]): void;
   invalidate(
     cache: CachedMethod | string,
@@ -223,6 +224,7 @@ export class WriterTransaction<Database> {
     method: CachedMethod<Args>,
     prefix: Readonly<KeyPrefix<KeyArguments<Args>>>,
   ): void;
+  /** Invalidates the entries of the cache of that name whose arguments begin so. */
   invalidatePrefix(cache: string, prefix: readonly KeyArgument[]): void;
   invalidatePrefix(
     cache: CachedMethod | string,

@@ -12,7 +12,7 @@ import { temporaryDatabase } from "../support/folders.ts";
 import { startProcess, type TestProcess } from "../support/processes.ts";
 import { type FuzzedSays, type FuzzedTask, Fuzzer } from "./fuzzed_lines.ts";
 
-const LINES = Number(process.env.FUZZED_LINES ?? 50_000);
+const LINES = Number(process.env.FUZZED_LINES ?? 20_000);
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const MEBIBYTE = 1024 * 1024;
 const MAX_GROWTH_BYTES = 32 * MEBIBYTE;

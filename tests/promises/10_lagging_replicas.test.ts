@@ -85,6 +85,8 @@ t.test("a slaved store on a replica that lags", async (t) => {
   const audit = slaved.audit({
     sampleRate: 1,
     budgetPerSecond: 1_000,
+    // The others' loads are held open on purpose.
+    caches: [users.getUserById],
     onDifference: ({ trace }) => t.fail(String(trace)),
   });
   const nameOf = async (id: string) => (await users.getUserById(id))?.name;

@@ -25,6 +25,13 @@ const runtimeArguments = "Deno" in globalThis
     new URL("load_built.mjs", support).href,
   ];
 
+const environment = {
+  // What one process has compiled, the hundreds after it need not: a sixth of their time.
+  NODE_COMPILE_CACHE: pathOf("../../dist/compile_cache"),
+  ...process.env,
+  // tap's own, in seconds; it is 30 unless told.
+  TAP_TIMEOUT: String(FILE_TIMEOUT_MS / 1_000),
+};
 const chosen = process.argv.slice(2);
 const waiting = globSync("tests/**/*.test.ts", { cwd: fileURLToPath(root) })
   .map((file) => file.replaceAll("\\", "/"))
@@ -69,8 +76,7 @@ function run(
       args,
       {
         cwd: fileURLToPath(root),
-        // tap's own, in seconds; it is 30 unless told.
-        env: { ...process.env, TAP_TIMEOUT: String(FILE_TIMEOUT_MS / 1_000) },
+        env: environment,
         timeout: FILE_TIMEOUT_MS,
         maxBuffer: MAX_OUTPUT_BYTES,
       },

@@ -45,6 +45,9 @@ export class Recency<Node extends Linked<Node>> {
     const { newer, older } = node;
     newer.older = older;
     older.newer = newer;
+    // Whoever rests at it must not keep alive all that goes after it.
+    node.newer = node;
+    node.older = node;
   }
 
   /** One is used: `remove` and `add` in one, as it happens at every hit. */
@@ -61,13 +64,18 @@ export class Recency<Node extends Linked<Node>> {
     anchor.older = node;
   }
 
-  /** All of them, in their order as it is when each is come to. */
+  /**
+   * All of them, in their order as it is when each is come to. It ends at one
+   * that is taken out while the walk rests there.
+   */
   *walk(isOldestFirst: boolean): Generator<Node, void> {
     const next = (node: Node) => isOldestFirst ? node.newer : node.older;
     let node = next(this.#anchor);
     while (node !== this.#anchor) {
       yield node;
-      node = next(node);
+      const following = next(node);
+      if (following === node) return;
+      node = following;
     }
   }
 

@@ -20,6 +20,7 @@ import {
   type GroupJudge,
   TransactionApplier,
 } from "../replication/transaction_applier.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { applications } from "../telemetry/channels.ts";
 import {
@@ -39,6 +40,7 @@ export interface ApplierParts {
   readonly visible: VisibilityGate | undefined;
   readonly judge: GroupJudge;
   readonly journal: InvalidationJournal;
+  readonly clock: Clock;
 }
 
 /** Makes the applier that the options ask for. */
@@ -60,7 +62,7 @@ class ObservedApplier extends TransactionApplier {
   readonly #spans: SpanMaker | undefined;
 
   constructor(
-    { caches, changes, position, logger, visible, judge, journal }:
+    { caches, changes, position, logger, visible, judge, journal, clock }:
       ApplierParts,
     spans: SpanMaker | undefined,
   ) {
@@ -69,7 +71,7 @@ class ObservedApplier extends TransactionApplier {
       position,
       logger,
       visible,
-      undefined,
+      clock,
       judge,
       changes,
       journal,

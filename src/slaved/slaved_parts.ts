@@ -87,6 +87,7 @@ export function assembleSlaved<Database>(
       visible: replica && replica.visible,
       judge: async () => caches.judge(await readGroups(session)),
       journal: tracer.journal,
+      clock,
     },
     options,
     identity,

@@ -233,11 +233,7 @@ export class WriterTransaction<Database> {
     this.#invalidate(cacheNameOf(cache), wirePrefixOf(cache, prefix));
   }
 
-  /**
-   * Invalidates every entry of a cached method, in every process.
-   *
-   * @throws {HeadwaterError} `NOT_CACHED` if it has no cache.
-   */
+  /** Invalidates every entry of a cached method; `NOT_CACHED` if it has no cache. */
   invalidateAll(method: CachedMethod | string): void {
     this.#invalidate(cacheNameOf(method), null);
   }

@@ -51,6 +51,8 @@ export class CacheRegistry {
   /** Takes in the loads of caches that are created from now on. */
   loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
+  #lastName: string | undefined;
+  #last: readonly KeyedCache[] | undefined;
   readonly #groups = new Map<string, CacheGroup>();
   readonly #dependents = new Map<KeyedCache, Dependents>();
   readonly #unknownNames = new UnknownNames();
@@ -148,6 +150,7 @@ export class CacheRegistry {
     const known = this.#caches.get(cache.name);
     if (known === undefined) this.#caches.set(cache.name, [cache]);
     else known.push(cache);
+    this.#lastName = undefined;
     if (cache.stale !== undefined) this.#stale.push(cache.stale);
   }
 
@@ -205,7 +208,12 @@ export class CacheRegistry {
 
   /** {@linkcode apply} for a key of one part, without a list to hold it. */
   applyOne(name: string, part: KeyPart): void {
-    const caches = this.#caches.get(name);
+    // Rows of one name come together.
+    if (name !== this.#lastName) {
+      this.#last = this.#caches.get(name);
+      this.#lastName = name;
+    }
+    const caches = this.#last;
     if (caches === undefined) {
       this.apply(name, [part]);
       return;

@@ -229,7 +229,7 @@ export class KeyedCache {
   invalidateOne(part: KeyPart): void {
     if (
       part === null || this.cascade !== undefined ||
-      this.stale?.isEmpty === false || !this.#entries.isPlain
+      this.stale !== undefined || !this.#entries.isPlain
     ) this.invalidate([part]);
     else if (this.#entries.deleteOne(part)) {
       this.#invalidations += 1;

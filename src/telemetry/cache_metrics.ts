@@ -21,6 +21,9 @@ export interface CacheCounts {
   readonly fenced: number;
   readonly failures: number;
   readonly loading: number;
+  readonly queued: number;
+  readonly stale: number;
+  readonly staleHits: number;
   readonly loadMsP50: number | undefined;
   readonly loadMsP99: number | undefined;
 }
@@ -47,6 +50,9 @@ type CacheName =
   | "headwater.cache.fenced"
   | "headwater.cache.failures"
   | "headwater.cache.loads.running"
+  | "headwater.cache.loads.queued"
+  | "headwater.cache.stale.entries"
+  | "headwater.cache.stale.hits"
   | "headwater.cache.load.time";
 
 type AuditName =
@@ -119,6 +125,21 @@ export const CACHE_INSTRUMENTS: Instruments<CacheName> = {
     unit: "{load}",
     description: "Loads that run now",
   },
+  "headwater.cache.loads.queued": {
+    kind: "upDownCounter",
+    unit: "{load}",
+    description: "Loads that wait for another to end",
+  },
+  "headwater.cache.stale.entries": {
+    kind: "upDownCounter",
+    unit: "{entry}",
+    description: "Entries of before a clearing that may still be served",
+  },
+  "headwater.cache.stale.hits": {
+    kind: "counter",
+    unit: "{call}",
+    description: "Calls that were served one of those",
+  },
   "headwater.cache.load.time": {
     kind: "gauge",
     unit: "s",
@@ -183,6 +204,9 @@ export function observeCaches(
     tell("headwater.cache.fenced", ({ fenced }) => fenced);
     tell("headwater.cache.failures", ({ failures }) => failures);
     tell("headwater.cache.loads.running", ({ loading }) => loading);
+    tell("headwater.cache.loads.queued", ({ queued }) => queued);
+    tell("headwater.cache.stale.entries", ({ stale }) => stale);
+    tell("headwater.cache.stale.hits", ({ staleHits }) => staleHits);
     const slowest = (ms: (cache: CacheCounts) => number | undefined) =>
       Math.max(...alike.flatMap((each) => ms(each) ?? []));
     const times = {

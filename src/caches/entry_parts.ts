@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Entry, EntryKey } from "./entry.ts";
+import type { EntryKey } from "./entry.ts";
 import type { EntryTable } from "./entry_table.ts";
 import type { KeyArgument } from "./key_parts.ts";
 import type { TrieKey } from "./key_trie.ts";
@@ -13,7 +13,7 @@ import type { TrieKey } from "./key_trie.ts";
 export function partsOf(key: EntryKey): KeyArgument[] {
   if (typeof key !== "object") return [key];
   const parts: KeyArgument[] = [];
-  let node: TrieKey<Entry> = key;
+  let node: TrieKey = key;
   while (node.parent !== undefined) {
     parts.unshift(node.part);
     node = node.parent;

@@ -5,7 +5,7 @@
  */
 
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { Entry, type EntryKey } from "./entry.ts";
+import type { EntryKey } from "./entry.ts";
 import { EpochMark, EpochMarks } from "./epoch_marks.ts";
 import {
   countParts,
@@ -14,7 +14,7 @@ import {
   otherMeaning,
 } from "./key_parts.ts";
 import { KeyTrie, type TrieKey } from "./key_trie.ts";
-import { Recency } from "./recency.ts";
+import { ANCHOR, Recency } from "./recency.ts";
 import type { MemoryBudget, MemoryMember } from "./memory_budget.ts";
 
 /** How much a table may hold. */
@@ -40,12 +40,17 @@ export class EntryTable implements MemoryMember {
   readonly #owner: TableOwner;
   readonly #memory: MemoryBudget | undefined;
   readonly #marks = new EpochMarks();
-  readonly #markPlaces = new Map<EpochMark, Entry>();
+  readonly #markSlots = new Map<EpochMark, number>();
   #bounds: TableBounds;
-  /** By the only part of their keys. */
-  #singles = new Map<NonNullable<KeyArgument>, Entry>();
-  #trie = new KeyTrie<Entry>();
-  readonly #recency = new Recency(new Entry("", undefined, 0));
+  /** Slots, by the only part of their entries' keys. */
+  #singles = new Map<NonNullable<KeyArgument>, number>();
+  #trie = new KeyTrie();
+  readonly #recency = new Recency();
+  /** By slot, as the two that follow. */
+  #promises: (Promise<unknown> | undefined)[] = [undefined];
+  #keys: (EntryKey | EpochMark | undefined)[] = [undefined];
+  /** What entries take; empty where that is not counted. */
+  #sizes: number[] = [];
   #size = 0;
   #bytes = 0;
   /** Whether two entries may be alike on the wire. */
@@ -130,7 +135,7 @@ export class EntryTable implements MemoryMember {
 
   /** An entry, which is thereby used. */
   get(key: EntryKey): Promise<unknown> | undefined {
-    return this.#use(this.#at(key));
+    return this.#use(this.#slotOf(key));
   }
 
   /** {@linkcode get} of a key of one part; `undefined` also if that is none by itself. */
@@ -143,24 +148,32 @@ export class EntryTable implements MemoryMember {
     first: KeyArgument,
     second: KeyArgument,
   ): Promise<unknown> | undefined {
-    return this.#use(this.#trie.findTwo(first, second)?.entry);
+    return this.#use(this.#trie.findTwo(first, second)?.slot);
   }
 
   /** An entry, which is not used by that. */
   peek(key: EntryKey): Promise<unknown> | undefined {
-    return this.#at(key)?.promise;
+    return this.#promises[this.#slotOf(key) ?? ANCHOR];
   }
 
-  /** The keys, in the order of their use. Entries may come and go meanwhile. */
+  /**
+   * The keys, in the order of their use. Entries may come and go meanwhile; it
+   * ends at one that goes while it rests there.
+   */
   *keys(isOldestFirst: boolean): Generator<EntryKey, void> {
-    for (const { key } of this.#recency.walk(isOldestFirst)) {
+    let slot = this.#recency.next(ANCHOR, isOldestFirst);
+    while (slot !== ANCHOR) {
+      const key = this.#keys[slot];
+      if (key === undefined) return;
       if (!(key instanceof EpochMark)) yield key;
+      if (this.#keys[slot] !== key) return;
+      slot = this.#recency.next(slot, isOldestFirst);
     }
   }
 
   /** Whether this very promise is the entry. */
   holds(key: EntryKey, promise: Promise<unknown>): boolean {
-    return this.#at(key)?.promise === promise;
+    return this.peek(key) === promise;
   }
 
   /**
@@ -170,18 +183,19 @@ export class EntryTable implements MemoryMember {
    */
   set(key: EntryKey, promise: Promise<unknown>, bytes: number): void {
     if (this.#memory !== undefined && this.#size === 0) this.#restartMarks();
-    const before = this.#at(key);
+    const before = this.#slotOf(key);
     if (!this.#canHold(bytes)) {
       this.#owner.evicted(key);
       if (before !== undefined) this.#remove(before);
       else if (isTrieKey(key)) this.#trie.drop(key);
-    } else if (before === undefined) {
-      this.#add(new Entry(key, promise, bytes), key);
     } else {
-      this.#bytes += bytes - before.bytes;
-      before.promise = promise;
-      before.bytes = bytes;
-      this.#recency.use(before);
+      const slot = before ?? this.#add(key);
+      this.#promises[slot] = promise;
+      this.#recency.use(slot);
+      if (this.countsBytes) {
+        this.#bytes += bytes - (this.#sizes[slot] ?? 0);
+        this.#sizes[slot] = bytes;
+      }
     }
     this.#trim();
     if (this.#memory === undefined) return;
@@ -192,19 +206,19 @@ export class EntryTable implements MemoryMember {
 
   /** Drops an entry; says whether there was one. */
   delete(key: EntryKey): boolean {
-    const entry = this.#at(key);
-    if (entry === undefined) return false;
-    this.#remove(entry);
+    const slot = this.#slotOf(key);
+    if (slot === undefined) return false;
+    this.#remove(slot);
     this.#tell();
     return true;
   }
 
   /** {@linkcode delete} of a key of one part, of a plain table. */
   deleteOne(part: NonNullable<KeyArgument>): boolean {
-    const entry = this.#singles.get(part);
-    if (entry === undefined) return false;
+    const slot = this.#singles.get(part);
+    if (slot === undefined) return false;
     this.#singles.delete(part);
-    this.#forget(entry);
+    this.#forget(slot);
     this.#tell();
     return true;
   }
@@ -215,6 +229,9 @@ export class EntryTable implements MemoryMember {
     this.#singles = new Map();
     this.#trie = new KeyTrie();
     this.#recency.clear();
+    this.#promises = [undefined];
+    this.#keys = [undefined];
+    this.#sizes = [];
     this.#size = 0;
     this.#bytes = 0;
     this.#tell();
@@ -253,40 +270,50 @@ export class EntryTable implements MemoryMember {
     );
     if (marked === undefined) return;
     for (const mark of marked.removed) this.#removeMark(mark);
-    const place = new Entry(marked.added, undefined, 0);
-    this.#markPlaces.set(marked.added, place);
-    this.#recency.add(place);
+    const slot = this.#recency.add();
+    this.#keys[slot] = marked.added;
+    this.#promises[slot] = undefined;
+    this.#markSlots.set(marked.added, slot);
   }
 
-  #at(key: EntryKey): Entry | undefined {
-    return isTrieKey(key) ? key.entry : this.#singles.get(key);
+  #slotOf(key: EntryKey): number | undefined {
+    if (!isTrieKey(key)) return this.#singles.get(key);
+    const { slot } = key;
+    // A key of before the table was cleared leads nowhere any more.
+    return slot !== undefined && this.#keys[slot] === key ? slot : undefined;
   }
 
-  #use(entry: Entry | undefined): Promise<unknown> | undefined {
-    if (entry === undefined) return undefined;
-    this.#recency.use(entry);
-    return entry.promise;
+  #use(slot: number | undefined): Promise<unknown> | undefined {
+    if (slot === undefined) return undefined;
+    this.#recency.use(slot);
+    return this.#promises[slot];
   }
 
-  #add(entry: Entry, key: EntryKey): void {
-    if (isTrieKey(key)) key.entry = entry;
-    else this.#singles.set(key, entry);
-    this.#recency.add(entry);
+  #add(key: EntryKey): number {
+    const slot = this.#recency.add();
+    this.#keys[slot] = key;
+    if (isTrieKey(key)) key.slot = slot;
+    else this.#singles.set(key, slot);
     this.#size += 1;
-    this.#bytes += entry.bytes;
+    return slot;
   }
 
-  #remove(entry: Entry): void {
-    const { key } = entry;
+  #remove(slot: number): void {
+    const key = this.#keys[slot];
+    if (key === undefined || key instanceof EpochMark) return;
     if (isTrieKey(key)) this.#trie.drop(key);
-    else if (!(key instanceof EpochMark)) this.#singles.delete(key);
-    this.#forget(entry);
+    else this.#singles.delete(key);
+    this.#forget(slot);
   }
 
-  #forget(entry: Entry): void {
-    this.#recency.remove(entry);
+  #forget(slot: number): void {
+    this.#recency.remove(slot);
+    this.#keys[slot] = undefined;
+    this.#promises[slot] = undefined;
     this.#size -= 1;
-    this.#bytes -= entry.bytes;
+    if (!this.countsBytes) return;
+    this.#bytes -= this.#sizes[slot] ?? 0;
+    this.#sizes[slot] = 0;
   }
 
   /** What is larger than all the room must not empty it first. */
@@ -305,26 +332,28 @@ export class EntryTable implements MemoryMember {
   }
 
   #evict(): void {
-    const { oldest } = this.#recency;
-    if (oldest === undefined) return;
-    if (oldest.key instanceof EpochMark) {
-      this.#removeMark(oldest.key);
-      this.#marks.passed(oldest.key);
+    const slot = this.#recency.oldest;
+    const key = this.#keys[slot];
+    if (key === undefined) return;
+    if (key instanceof EpochMark) {
+      this.#removeMark(key);
+      this.#marks.passed(key);
       return;
     }
-    this.#remove(oldest);
-    this.#owner.evicted(oldest.key);
+    this.#remove(slot);
+    this.#owner.evicted(key);
   }
 
   #removeMark(mark: EpochMark): void {
-    const place = this.#markPlaces.get(mark);
-    if (place !== undefined) this.#recency.remove(place);
-    this.#markPlaces.delete(mark);
+    const slot = this.#markSlots.get(mark);
+    if (slot === undefined) return;
+    this.#recency.remove(slot);
+    this.#keys[slot] = undefined;
+    this.#markSlots.delete(mark);
   }
 
   #restartMarks(): void {
-    for (const place of this.#markPlaces.values()) this.#recency.remove(place);
-    this.#markPlaces.clear();
+    for (const mark of [...this.#markSlots.keys()]) this.#removeMark(mark);
     this.#marks.restart(this.#memory?.epoch ?? 0);
   }
 
@@ -348,7 +377,7 @@ export class EntryTable implements MemoryMember {
   }
 }
 
-function isTrieKey(key: EntryKey | EpochMark): key is TrieKey<Entry> {
+function isTrieKey(key: EntryKey | EpochMark): key is TrieKey {
   return typeof key === "object" && key !== null && !(key instanceof EpochMark);
 }
 

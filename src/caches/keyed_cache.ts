@@ -38,7 +38,7 @@ import { type BackgroundLoad, StaleEntries } from "./stale_entries.ts";
  * The promise is the entry's generation: no two loads share one. Test:
  * `tests/promises/04_no_stale_fill.test.ts`.
  *
- * - Cost: a hit is one `Map.get`, four links and one addition; it allocates nothing.
+ * - Cost: a hit is one `Map.get`, six links and one addition; it allocates nothing.
  * - Concurrency: synchronous throughout.
  */
 export class KeyedCache {

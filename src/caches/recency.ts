@@ -4,84 +4,99 @@
  * @module
  */
 
-/** What has a place in the order: what was used after it, and before. */
-export interface Linked<Node> {
-  newer: Node;
-  older: Node;
-}
+const MIN_SLOTS = 16;
+/** Stands before the first and after the last; nothing else has its number. */
+export const ANCHOR = 0;
 
 /**
- * A ring through an anchor: its `older` is what was used last, its `newer` what
- * is to go first. The links are the entries' own: a use writes them, and looks
- * nothing up.
+ * A ring of numbered slots: beside the anchor's `older` stands what was used
+ * last, beside its `newer` what is to go first.
+ *
+ * The links are numbers in two arrays, which grow with what there is. Links
+ * between objects would bring two more of them into the processor's caches at
+ * each hit, and pass the garbage collector's write barrier.
  */
-export class Recency<Node extends Linked<Node>> {
-  readonly #anchor: Node;
+export class Recency {
+  #newer = new Uint32Array(MIN_SLOTS);
+  #older = new Uint32Array(MIN_SLOTS);
+  /** The first of the slots that are free again; each leads to the next by `newer`. */
+  #free = ANCHOR;
+  #used = 1;
 
-  /** Constructs an empty order, around a node that is no entry. */
-  constructor(anchor: Node) {
-    this.#anchor = anchor;
-    this.clear();
+  /** What was not used for longest; {@linkcode ANCHOR} if there is nothing. */
+  get oldest(): number {
+    return this.#newer[ANCHOR] as number;
   }
 
-  /** What was not used for longest; `undefined` if there is nothing. */
-  get oldest(): Node | undefined {
-    const { newer } = this.#anchor;
-    return newer === this.#anchor ? undefined : newer;
+  /** What stands beside a slot in the order. */
+  next(slot: number, isOldestFirst: boolean): number {
+    return (isOldestFirst ? this.#newer : this.#older)[slot] as number;
   }
 
-  /** Puts one in, as the one used last. */
-  add(node: Node): void {
-    const anchor = this.#anchor;
-    const last = anchor.older;
-    node.newer = anchor;
-    node.older = last;
-    last.newer = node;
-    anchor.older = node;
+  /** Takes a slot, as the one used last. */
+  add(): number {
+    const slot = this.#take();
+    const last = this.#older[ANCHOR] as number;
+    this.#newer[slot] = ANCHOR;
+    this.#older[slot] = last;
+    this.#newer[last] = slot;
+    this.#older[ANCHOR] = slot;
+    return slot;
   }
 
-  /** Takes one out. */
-  remove(node: Node): void {
-    const { newer, older } = node;
-    newer.older = older;
-    older.newer = newer;
-    // Whoever rests at it must not keep alive all that goes after it.
-    node.newer = node;
-    node.older = node;
+  /** Gives a slot back. */
+  remove(slot: number): void {
+    const newer = this.#newer[slot] as number;
+    const older = this.#older[slot] as number;
+    this.#newer[older] = newer;
+    this.#older[newer] = older;
+    this.#newer[slot] = this.#free;
+    this.#free = slot;
   }
 
-  /** One is used: `remove` and `add` in one, as it happens at every hit. */
-  use(node: Node): void {
-    const anchor = this.#anchor;
-    const last = anchor.older;
-    if (last === node) return;
-    const { newer, older } = node;
-    newer.older = older;
-    older.newer = newer;
-    node.newer = anchor;
-    node.older = last;
-    last.newer = node;
-    anchor.older = node;
+  /** A slot is used. */
+  use(slot: number): void {
+    const newers = this.#newer;
+    const olders = this.#older;
+    const last = olders[ANCHOR] as number;
+    if (last === slot) return;
+    const newer = newers[slot] as number;
+    const older = olders[slot] as number;
+    newers[older] = newer;
+    olders[newer] = older;
+    newers[slot] = ANCHOR;
+    olders[slot] = last;
+    newers[last] = slot;
+    olders[ANCHOR] = slot;
   }
 
-  /**
-   * All of them, in their order as it is when each is come to. It ends at one
-   * that is taken out while the walk rests there.
-   */
-  *walk(isOldestFirst: boolean): Generator<Node, void> {
-    const next = (node: Node) => isOldestFirst ? node.newer : node.older;
-    let node = next(this.#anchor);
-    while (node !== this.#anchor) {
-      yield node;
-      const following = next(node);
-      if (following === node) return;
-      node = following;
-    }
-  }
-
-  /** Takes all out. */
+  /** Gives all slots back. */
   clear(): void {
-    this.#anchor.newer = this.#anchor;
-    this.#anchor.older = this.#anchor;
+    this.#newer = new Uint32Array(MIN_SLOTS);
+    this.#older = new Uint32Array(MIN_SLOTS);
+    this.#free = ANCHOR;
+    this.#used = 1;
+  }
+
+  #take(): number {
+    const free = this.#free;
+    if (free !== ANCHOR) {
+      this.#free = this.#newer[free] as number;
+      return free;
+    }
+    if (this.#used === this.#newer.length) this.#grow();
+    const slot = this.#used;
+    this.#used += 1;
+    return slot;
+  }
+
+  #grow(): void {
+    const length = this.#newer.length * 2;
+    const newer = new Uint32Array(length);
+    const older = new Uint32Array(length);
+    newer.set(this.#newer);
+    older.set(this.#older);
+    this.#newer = newer;
+    this.#older = older;
   }
 }

@@ -95,8 +95,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a prefix misses the entry that is no longer than it",
     patches: [[
       TRIE,
-      "if (key.entry !== undefined)\n                found.push(key);",
-      "if (key.entry !== undefined && (key.part !== parts.at(-1) || key.children))\n                found.push(key);",
+      "if (key.slot !== undefined)\n                found.push(key);",
+      "if (key.slot !== undefined && (key.part !== parts.at(-1) || key.children))\n                found.push(key);",
     ]],
   },
   {
@@ -172,7 +172,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "forget an entry with the one below it",
     patches: [[
       TRIE,
-      "key.parent !== undefined && key.entry === undefined &&",
+      "key.parent !== undefined && key.slot === undefined &&",
       "key.parent !== undefined &&",
     ]],
   },

@@ -1,59 +1,59 @@
-// The order of use, and walking through it while it changes.
+// The order of use.
 
 import t from "tap";
-import { type Linked, Recency } from "../../src/caches/recency.ts";
+import { ANCHOR, Recency } from "../../src/caches/recency.ts";
+import { seeded } from "../support/seeded.ts";
 
-class Node implements Linked<Node> {
-  readonly name: string;
-  newer: Node = this;
-  older: Node = this;
-
-  constructor(name: string) {
-    this.name = name;
+function walked(order: Recency, isOldestFirst: boolean): number[] {
+  const slots: number[] = [];
+  let slot = order.next(ANCHOR, isOldestFirst);
+  for (; slot !== ANCHOR; slot = order.next(slot, isOldestFirst)) {
+    slots.push(slot);
   }
+  return slots;
 }
-
-function makeOrder(names: string): {
-  order: Recency<Node>;
-  nodes: Record<string, Node>;
-} {
-  const order = new Recency(new Node("anchor"));
-  const nodes: Record<string, Node> = {};
-  for (const name of names) order.add(nodes[name] = new Node(name));
-  return { order, nodes };
-}
-
-const walked = (order: Recency<Node>, isOldestFirst: boolean) =>
-  [...order.walk(isOldestFirst)].map(({ name }) => name).join("");
 
 t.test("what was used last goes last", (t) => {
-  const { order, nodes } = makeOrder("abcd");
-  t.equal(walked(order, true), "abcd");
-  order.use(nodes.b as Node);
-  order.use(nodes.b as Node);
-  t.equal(walked(order, true), "acdb");
-  t.equal(walked(order, false), "bdca");
-  order.remove(nodes.c as Node);
-  t.equal(walked(order, true), "adb");
-  t.equal(order.oldest, nodes.a);
+  const order = new Recency();
+  const [a, b, c, d] = [order.add(), order.add(), order.add(), order.add()];
+  t.same(walked(order, true), [a, b, c, d]);
+  order.use(b);
+  order.use(b);
+  t.same(walked(order, true), [a, c, d, b]);
+  t.same(walked(order, false), [b, d, c, a]);
+  order.remove(c);
+  t.same(walked(order, true), [a, d, b]);
+  t.equal(order.add(), c, "a slot is used again");
+  t.equal(order.oldest, a);
   order.clear();
-  t.equal(walked(order, true), "");
-  t.equal(order.oldest, undefined);
+  t.same(walked(order, true), []);
+  t.equal(order.oldest, ANCHOR);
   t.end();
 });
 
-t.test("a walk that rests at what is taken out keeps nothing else alive", (t) => {
-  const { order, nodes } = makeOrder("abcd");
-  const walk = order.walk(true);
-  t.equal(walk.next().value?.name, "a");
-  const { a, b, c } = nodes as { a: Node; b: Node; c: Node };
-  for (const node of [a, b, c]) order.remove(node);
-  // Else each would lead to the one that was taken out next, and so on.
-  t.equal(a.newer, a);
-  t.equal(a.older, a);
-  t.ok(walk.next().done);
-  t.equal(walked(order, true), "d");
-  order.add(a);
-  t.equal(walked(order, true), "da", "and it can come back");
+t.test("it behaves as a list would, through any changes", (t) => {
+  const random = seeded(5);
+  const order = new Recency();
+  let list: number[] = [];
+  for (let step = 0; step < 20_000; step += 1) {
+    const action = random.below(10);
+    const slot = list[random.below(Math.max(1, list.length))];
+    if (action < 4 || slot === undefined) list.push(order.add());
+    else {
+      list = list.filter((other) => other !== slot);
+      if (action < 7) {
+        order.use(slot);
+        list.push(slot);
+      } else order.remove(slot);
+    }
+    if (random.below(3_000) === 0) {
+      order.clear();
+      list = [];
+    }
+    if (step % 100 > 0) continue;
+    t.same(walked(order, true), list);
+    t.same(walked(order, false), [...list].reverse());
+    t.equal(order.oldest, list[0] ?? ANCHOR);
+  }
   t.end();
 });

@@ -41,8 +41,8 @@ const waiting = globSync("tests/**/*.test.ts", { cwd: fileURLToPath(root) })
   .sort();
 let passed = 0;
 let failed = waiting.length === 0 ? 1 : 0;
-// One more than there are processors: many wait for servers and processes.
-const lanes = availableParallelism() + 1;
+// Two more than there are processors: many wait for servers and processes.
+const lanes = availableParallelism() + 2;
 await Promise.all(Array.from({ length: lanes }, runLane));
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

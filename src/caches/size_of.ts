@@ -14,8 +14,8 @@ const MAX_VISITS = 1_000;
 const MAX_DEPTH = 8;
 
 /**
- * What an entry takes besides its key and its value: its place in `lru-cache`
- * (57 bytes, measured at a million entries), and its promise (48).
+ * What an entry takes besides its key and its value: its place in the table
+ * (57 bytes, by a measurement at a million entries), and its promise (48).
  */
 const ENTRY_BYTES = 105;
 

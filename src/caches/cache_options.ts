@@ -147,7 +147,12 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
   if (
     maxEntries === undefined ? maxBytes === undefined : !isCount(maxEntries)
   ) {
-    refuse(`maxEntries is ${maxEntries}`, "give a positive integer");
+    refuse(
+      `maxEntries is ${maxEntries}`,
+      maxEntries === undefined
+        ? "give maxEntries, maxBytes or both"
+        : "give a positive integer",
+    );
   }
   if (ttlMs !== undefined && !isTime(ttlMs)) {
     refuse(`ttlMs is ${ttlMs}`, "give a positive number of ms");

@@ -67,11 +67,6 @@ export class StaleEntries {
     this.#options = options;
   }
 
-  /** Whether nothing old may be served. */
-  get isEmpty(): boolean {
-    return this.#layer === undefined;
-  }
-
   /** How many there are. */
   get size(): number {
     return this.#layer?.size ?? 0;

@@ -274,7 +274,7 @@ t.test("LoadTimes tells quantiles to a fifth, of any time", (t) => {
 
 t.test("KeyedCache refuses options that can't be", (t) => {
   const wrong: [object, string][] = [
-    [{}, "maxEntries is undefined; give a positive integer"],
+    [{}, "maxEntries is undefined; give maxEntries, maxBytes or both"],
     [{ maxEntries: 1, ttlMs: 0 }, "ttlMs is 0; give a positive number of ms"],
     [{ maxEntries: 1, ttlMs: NaN }, "ttlMs is NaN; give a positive number"],
     [{ maxEntries: 1, ttlMs: "5" }, "ttlMs is 5; give a positive number"],

@@ -80,7 +80,9 @@ async function benchScale(scale: Scale): Promise<Figure[]> {
   const order = shuffle(Array.from({ length: scale.keys }, (_, key) => key));
   // Others' strings than those stored, as they come from the stream.
   const present = order.map(userOf);
-  const refill = order.map(userOf);
+  // Loaded under strings that nobody else has, as each request brings its own.
+  const refill = (number: number) =>
+    userOf(order[number % order.length] as number);
   const absent = shuffle(
     Array.from({ length: scale.keys }, (_, key) => userOf(scale.keys + key)),
   );
@@ -105,14 +107,14 @@ async function benchScale(scale: Scale): Promise<Figure[]> {
           throw new Error("a key was not dropped");
         }
         for (let done = 0; done < scale.batch; done += 1) {
-          await fill(refill[(from + done) % refill.length] as string);
+          await fill(refill(from + done));
         }
         from = (from + scale.batch) % present.length;
         await nextTurn();
         // What the loads leave behind pushes entries out of the processor's
         // caches; both sides begin with those of the next batch in them.
         for (let next = 0; next < scale.batch; next += 1) {
-          fill(refill[(from + next) % refill.length] as string);
+          fill(refill(from + next));
         }
       }
       return median(times);

@@ -229,6 +229,8 @@ export class Streamer {
       case "REPLICATE":
         // What has been gathered is in the forms that were wanted before.
         this.#flush();
+        // It may have been too much for this very reader.
+        if (!this.#readers.has(reader)) return;
         this.#compact -= Number(reader.isCompact);
         reader.isCompact = !reader.isShared && command.takesInvalidate === true;
         this.#compact += Number(reader.isCompact);
@@ -329,12 +331,8 @@ export class Streamer {
 
   #formatPosition(own: string, previous: Token, token: Token): string {
     const { instance, wireNames } = this.#options;
-    return formatPositionLine(
-      wireNames.toWire(own),
-      instance,
-      previous,
-      token,
-    );
+    const name = wireNames.toWire(own);
+    return formatPositionLine(name, instance, previous, token);
   }
 
   /**

@@ -69,6 +69,47 @@ function start() {
   };
 }
 
+t.test("one text of more than may wait throws nobody out who kept up", async (t) => {
+  const { streamer, publish, flush, connect } = start();
+  const { connection, handler } = connect(true);
+  handler.received("REPLICATE \n");
+  const few = connection.queuedBytes;
+  t.ok(few > 0 && few < MAX_OUTBOX_BYTES);
+  for (let round = 1; round <= 2; round += 1) {
+    publish(200);
+    await flush();
+    t.ok(connection.queuedBytes > 2 * MAX_OUTBOX_BYTES);
+    publish();
+    await flush();
+    t.equal(streamer.stats.connections, 1, "nor what comes right after it");
+    connection.queuedBytes = 0;
+    publish();
+    await flush();
+  }
+  publish(200);
+  await flush();
+  t.equal(streamer.stats.laggards, 0);
+  publish(200);
+  await flush();
+  t.equal(streamer.stats.laggards, 1, "two of them do");
+  streamer.close("over");
+});
+
+t.test("after a large text as much may wait as before", async (t) => {
+  const { streamer, publish, flush, connect } = start();
+  const { connection } = connect(true);
+  publish(200);
+  await flush();
+  connection.queuedBytes = 0;
+  publish();
+  await flush();
+  connection.queuedBytes = MAX_OUTBOX_BYTES;
+  publish();
+  await flush();
+  t.equal(streamer.stats.laggards, 1);
+  streamer.close("over");
+});
+
 t.test("a reader that is thrown out as it asks for positions is counted once", async (t) => {
   const { streamer, publish, flush, connect } = start();
   const plain = connect();

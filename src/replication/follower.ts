@@ -5,18 +5,16 @@
  */
 
 import { readLastToken } from "../log/instances.ts";
+import { readReach } from "../log/reach.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import {
-  MAX_ADOPTION_TRIES,
-  MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
-  MIN_BACKOFF_MS,
 } from "../runtime/limits.ts";
-import { pause } from "../runtime/waiting.ts";
 import { resets } from "../telemetry/channels.ts";
 import type { Token } from "../tokens/token.ts";
+import { Attempts } from "./attempts.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
 import type { CatchUpProgress } from "./catch_up_progress.ts";
@@ -47,6 +45,9 @@ export interface FollowerStats {
  * - A position that moves back on one connection is compared with the log as a
  *   first one is: a writer that was started over on a log that was rewound, or
  *   another behind the same address.
+ * - Promise 5: a token that the log doesn't have, as another log's writer tells
+ *   it, is never adopted. Whoever waited for one of this log's would go on too
+ *   early.
  * - All streams of an instance come in token order, so that one position an
  *   instance is enough.
  */
@@ -61,8 +62,8 @@ export class Follower implements Receiver {
   readonly #told = new ToldPositions();
   readonly #own: ReadonlySet<string>;
   readonly #fetcher: Fetcher;
+  readonly #attempts: Attempts;
   readonly #closing = new AbortController();
-  #fetching = 0;
   #catchUps = 0;
   #resets = 0;
 
@@ -72,6 +73,7 @@ export class Follower implements Receiver {
     this.#own = new Set(options.ownInstances);
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
+    this.#attempts = new Attempts({ ...options, signal });
   }
 
   /** What it had to do so far. */
@@ -86,7 +88,7 @@ export class Follower implements Receiver {
 
   /** Whether it has a position on this connection, and is not fetching towards one. */
   get isLive(): boolean {
-    return this.#connected.size > 0 && this.#fetching === 0;
+    return this.#connected.size > 0 && this.#attempts.running === 0;
   }
 
   /**
@@ -100,9 +102,13 @@ export class Follower implements Receiver {
     const heardMs = this.#connected.get(instance);
     if (heardMs === undefined) return false;
     if (this.#options.clock.monotonicMs() - heardMs <= silenceMs) return true;
-    this.#connected.delete(instance);
-    this.#assembler.addPosition(instance);
+    this.disown(instance);
     return false;
+  }
+
+  /** Believes nothing of an instance until it tells its position again. */
+  disown(instance: string): void {
+    if (this.#connected.delete(instance)) this.#assembler.addPosition(instance);
   }
 
   row(
@@ -181,7 +187,7 @@ export class Follower implements Receiver {
     previous: Token,
     token: Token,
   ): void | Promise<void> {
-    const { position } = this.#options;
+    const { position, isShared } = this.#options;
     if (!this.#connected.has(instance)) {
       return this.#adoptFirst(instance, token);
     }
@@ -192,7 +198,10 @@ export class Follower implements Receiver {
         "catch-up failed, trying again",
         instance,
         () => this.#catchUp({ instance, after: reached, upTo: token }),
-      );
+      ).then(() => {});
+    }
+    if (token > reached && isShared?.()) {
+      return this.#advance(instance, token);
     }
     position.advance(instance, token);
   }
@@ -201,30 +210,43 @@ export class Follower implements Receiver {
     this.#connected.set(instance, this.#options.clock.monotonicMs());
   }
 
+  /** Without a row, where anybody may have told it. */
+  async #advance(instance: string, token: Token): Promise<void> {
+    const problem = "cannot adopt a position, trying again";
+    await this.#untilDone(problem, instance, async () => {
+      await this.#requireWritten(instance, token);
+      this.#options.position.advance(instance, token);
+    });
+  }
+
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { position, history, live, refresh } = this.#options;
+    const { session, position, history, live, refresh } = this.#options;
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
       await refresh();
       const holder = await history.holderOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
+        await this.#requireWritten(instance, token);
         // What is cached was loaded at a position nobody knows.
         await this.#reset(instance, token, "first position of the instance");
       } else if (!await history.isInHistory(instance, reached)) {
-        await this.#reset(instance, token, REWOUND);
+        const end = await readReach(session, instance);
+        await this.#reset(instance, token < end ? token : end, REWOUND);
+        await history.connect(instance, holder);
+        if (token > end) throw this.#foreignError(instance, token, end);
       } else if (token > reached) {
         await this.#catchUp({ instance, after: reached, upTo: token });
       }
       await history.connect(instance, holder);
     };
-    await this.#untilDone(
+    const isAdopted = await this.#untilDone(
       "cannot adopt a position, trying again",
       instance,
       () => history.alone(instance, attempt),
     );
-    if (this.#closing.signal.aborted) return;
+    if (!isAdopted) return;
     this.#hear(instance);
     live();
   }
@@ -305,34 +327,40 @@ export class Follower implements Receiver {
     });
   }
 
+  async #requireWritten(instance: string, token: Token): Promise<void> {
+    const end = await readReach(this.#options.session, instance);
+    if (token > end) throw this.#foreignError(instance, token, end);
+  }
+
+  #foreignError(instance: string, token: Token, end: Token): HeadwaterError {
+    const { source = "the writer" } = this.#options;
+    return new HeadwaterError(
+      "POSITION_FOREIGN",
+      `Cannot adopt token ${token} of instance ${quote(instance)}, as ` +
+        `${source} tells it: this database's log ends at ${end}; replicate from ` +
+        "this database's own writer, and give each log a channel of its own",
+    );
+  }
+
   /**
    * Tries until it succeeds: the instance isn't live before. If that takes too
    * long, or what is wanted is gone, the connection ends: another one may lead
-   * to a writer that knows better.
+   * to a writer that knows better. On a shared channel, what is another log's is
+   * passed over, with the rows that follow it: others tell theirs there.
+   *
+   * @returns Whether it has succeeded.
    */
   async #untilDone(
     problem: string,
     instance: string,
     attempt: () => Promise<void>,
-  ): Promise<void> {
-    const { clock, logger } = this.#options;
-    const { signal } = this.#closing;
-    let delayMs = MIN_BACKOFF_MS;
-    this.#fetching += 1;
+  ): Promise<boolean> {
     try {
-      for (let tries = 1; !signal.aborted; tries += 1) {
-        try {
-          return await attempt();
-        } catch (error) {
-          if (signal.aborted) return;
-          logger("error", problem, { instance, error: messageOf(error) });
-          if (tries === MAX_ADOPTION_TRIES || isGone(error)) throw error;
-        }
-        await pause(clock, delayMs, signal);
-        delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
-      }
-    } finally {
-      this.#fetching -= 1;
+      return await this.#attempts.run(problem, instance, attempt);
+    } catch (error) {
+      if (!isForeign(error) || !this.#options.isShared?.()) throw error;
+      this.disown(instance);
+      return false;
     }
   }
 
@@ -344,6 +372,7 @@ export class Follower implements Receiver {
     if (!await isContained(session, { instance, after, upTo })) {
       // Over another way it came in time.
       if (position.contains(instance, upTo)) return;
+      await this.#requireWritten(instance, upTo);
       await this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
@@ -355,6 +384,6 @@ export class Follower implements Receiver {
 
 const REWOUND = "the log was rewound";
 
-function isGone(error: unknown): boolean {
-  return error instanceof HeadwaterError && error.code === "LOG_REWOUND";
+function isForeign(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.code === "POSITION_FOREIGN";
 }

@@ -113,9 +113,11 @@ export function createLinks(
         random,
         logger,
       }),
+      isShared: () => client.isShared,
+      source: name,
       live: live.resolve,
     });
-    const client = new ReplicationClient({
+    const client: ReplicationClient = new ReplicationClient({
       ...voice.clientOptions,
       transport,
       receiver: follower,

@@ -78,7 +78,10 @@ export class DatabaseWatcher {
     return this.#linear ?? TOKEN_ZERO;
   }
 
-  /** Ends watching, once what is under way is done. */
+  /**
+   * Ends watching, once what is under way is done. A handler that is still at
+   * work is not waited for: it may be the one that closes.
+   */
   async close(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelRetry?.();

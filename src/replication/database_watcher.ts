@@ -12,6 +12,7 @@ import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { abortable } from "../runtime/waiting.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 /** What {@linkcode DatabaseWatcher} works with. */
@@ -142,7 +143,7 @@ export class DatabaseWatcher {
       if (signal.aborted) return;
       const { name, token } = end;
       if (!isConnected(name) && !isReached(end)) {
-        await follow(name, base, horizon);
+        await abortable(follow(name, base, horizon), signal);
       }
       isComplete &&= token === TOKEN_ZERO || isApplied(name, token);
     }

@@ -12,6 +12,7 @@ import {
 } from "../protocol/codec.ts";
 import type { Command, CommandKind } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
+import { withoutToken } from "../protocol/fields.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { FIRST_COMMAND_TIMEOUT_MS } from "../runtime/limits.ts";
@@ -256,7 +257,7 @@ export class ConnectedReader implements ConnectionHandler {
       case "ERROR":
         this.#options.logger("warn", "a reader reported an error", {
           reader: this.name,
-          text: command.text,
+          text: withoutToken(command.text),
         });
         return;
       case "USER_SYNC":
@@ -288,11 +289,6 @@ function firstWordMs(
   { firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS }: ConnectedReaderOptions,
 ): number {
   return firstCommandTimeoutMs === 0 ? Infinity : firstCommandTimeoutMs;
-}
-
-/** Who sent the line may see it quoted; logs are read by others. */
-function withoutToken(text: string): string {
-  return text.replace(/("USER_IP ).*$/, "$1…");
 }
 
 /** What waits for sockets: of all readers, and of the one with the most. */

@@ -151,7 +151,7 @@ export class Relay {
     for (const reader of [...this.#readers]) {
       if (reader.isAdmitted) reader.close();
     }
-    return upstream.isReady;
+    return upstream.isOfUse;
   }
 
   #admit(reader: RelayReader): void {

@@ -5,6 +5,7 @@
  */
 
 import { formatCommand } from "../protocol/codec.ts";
+import { withoutToken } from "../protocol/fields.ts";
 import { messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
@@ -116,7 +117,7 @@ export class RelayReader implements ConnectionHandler {
       case "ERROR":
         this.#logger("warn", "a reader reported an error", {
           reader: this.name,
-          text: quote(line.slice(word.length + 1)),
+          text: withoutToken(quote(line.slice(word.length + 1))),
         });
         return;
       default:

@@ -10,6 +10,7 @@ import {
   type RelayOptions,
 } from "../../src/slaved/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
 import { openTransport } from "../../src/transport/open_transport.ts";
 import type {
   Connection,
@@ -161,12 +162,17 @@ t.test("lines are handed on as they are", async (t) => {
 t.test("what readers say reaches the writer, less what is for the relay", async (t) => {
   const fake = await startFakeWriter(t);
   fake.answer = "POSITION any w1 7 7\n";
-  const relay = open(t, { replicate: fake.url, name: "r" });
+  const said: string[] = [];
+  const relay = open(t, {
+    replicate: fake.url,
+    name: "r",
+    logger: (...message) => void said.push(JSON.stringify(message)),
+  });
   const one = await connect(t, relay);
   const two = await connect(t, relay);
   for (const { connection } of [one, two]) {
     connection.send("NAME thread\nPING 1\nREPLICATE\n");
-    connection.send("ERROR nothing of importance\n\n");
+    connection.send('ERROR nothing of importance ("USER_IP syt_secret\n\n');
     connection.send("USER_SYNC w1 @a:b start 5\n");
   }
   await one.has("POSITION any w1 7 7\n");
@@ -179,6 +185,8 @@ t.test("what readers say reaches the writer, less what is for the relay", async 
   t.match(received, /^NAME r\nPING\n/);
   t.match(received, "USER_SYNC w1 @a:b start 5\n");
   t.notMatch(received, /thread|importance/);
+  t.match(said.join(), /nothing of importance .*USER_IP …/);
+  t.notMatch(said.join(), /syt_secret/);
 });
 
 t.test("a reader that can't keep up is disconnected, and holds up no other", async (t) => {
@@ -240,6 +248,58 @@ t.test("a writer of another name is not listened to", async (t) => {
   );
   t.equal(reader.text, "");
   t.equal(relay.stats.isConnected, false);
+});
+
+t.test("it connects ever more slowly to a writer that tells no position", async (t) => {
+  const handlers: ConnectionHandler[] = [];
+  const transport: Transport = {
+    listen: () => Promise.reject(new TypeError("not asked for")),
+    connect(accept) {
+      const connection: Connection = {
+        isShared: false,
+        remote: "writer",
+        queuedBytes: 0,
+        send: () => {},
+        pause: () => {},
+        resume: () => {},
+        close: () => {},
+      };
+      handlers.push(accept(connection));
+      return Promise.resolve(connection);
+    },
+  };
+  const pauses: number[] = [];
+  open(t, {
+    replicate: transport,
+    minBackoffMs: 10,
+    maxBackoffMs: 1_000,
+    clock: {
+      ...systemClock,
+      schedule(action, delayMs) {
+        pauses.push(Math.round(delayMs));
+        return systemClock.schedule(action, 0);
+      },
+    },
+    random: { ...systemRandom, fraction: () => 1 },
+  });
+  for (
+    const lines of [
+      ["RDATA a w 1 1\n"],
+      ["SERVER x\n"],
+      ["SERVER x\n", "PING 1\nRDATA a w 1 1\n"],
+      ["SERVER x\nPOSITION a w 1 1\n"],
+      ["SERVER x\n", "PING 1\nPOSITION a w 1 1\n"],
+      ["SERVER x\n"],
+    ]
+  ) {
+    const { length } = pauses;
+    await until("it is connected", () => handlers.length === length + 1);
+    for (const each of lines) handlers.at(-1)?.received(each);
+    handlers.at(-1)?.closed();
+    await until("it pauses", () => pauses.length > length);
+  }
+  // What comes with the name is for nobody: no reader was let in before.
+  t.same(pauses, [10, 27, 74, 201, 10, 27]);
 });
 
 t.test("a relay that is full, or closed, lets nobody in", async (t) => {

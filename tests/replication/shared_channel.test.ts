@@ -225,6 +225,7 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
   const { channel, publish } = start(t);
   const told: string[] = [];
   const commands: string[] = [];
+  const logged: string[] = [];
   const receiver: Receiver = {
     isLive: true,
     row: (stream, instance, token, row) =>
@@ -244,7 +245,7 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
     command: (command) => void commands.push(command.kind),
     clock,
     random: systemRandom,
-    logger: silentLogger,
+    logger: (...message) => void logged.push(JSON.stringify(message)),
   });
   t.teardown(() => client.close());
   client.open();
@@ -256,7 +257,7 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
   channel.take();
   channel.say(
     "SERVER nobody's\nNONSENSE\nRDATA notes me 4 1\nPOSITION notes me 4 4\n" +
-      "RDATA notes w9 batch 1\nRDATA notes w9 2 2\nUSER_IP @b []\n" +
+      'RDATA notes w9 batch 1\nRDATA notes w9 2 2\nUSER_IP @b ["syt_secret"]\n' +
       "REMOTE_SERVER_UP other.org\nERROR no\n",
   );
   await publish(6, "notes");
@@ -273,6 +274,8 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
   const said = channel.take();
   t.notOk(said.some((line) => /^(NAME|PING|ERROR t)/.test(line)), said.join());
   t.equal(client.connections, 1, "silence is nobody's fault");
+  t.match(logged.join(), /USER_IP …/);
+  t.notMatch(logged.join(), /syt_secret/);
 });
 
 t.test("what was lost is noticed at the next flush", async (t) => {

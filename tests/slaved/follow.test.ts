@@ -139,7 +139,10 @@ t.test("refuses rows that are not JSON, and comes back", async (t) => {
   const { fake, given, following } = await start(t);
   fake.send(`RDATA s w batch 1\nRDATA s w batch {nonsense\nRDATA s w 2 3\n`);
   await until("it is back", () => following.connections === 2);
-  t.match(fake.received(), /ERROR failed to parse row \("\{nonsense"\)/);
+  t.match(
+    fake.received(),
+    /ERROR failed to parse line: the row is not JSON \("RDATA s w batch \{nonsense"\)/,
+  );
   t.same(given, []);
 });
 

@@ -218,7 +218,7 @@ t.test("a position that moves back is compared with the log", async (t) => {
   t.ok(follower.isLive);
 });
 
-t.test("it fetches again after longer and longer, and is not live before it has", async (t) => {
+t.test("rule 6: it fetches again after longer and longer, and is not live before it has", async (t) => {
   const clock = manualClock();
   const { follower, failing, position } = await start(t, 5, { clock });
   await follower.position("caches", "master", token(2), token(2));

@@ -62,8 +62,6 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
    * `"tcp"` unless the other end is Headwater's own.
    */
   readonly dialect?: Dialect | undefined;
-  /** The instance that this process writes as: its own echoes are dropped. */
-  readonly ownInstance?: string | undefined;
   /** What to be called in the writer's logs. */
   readonly name: string;
   /** The longest line that the transport takes; 1 MiB by default. */
@@ -287,8 +285,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readRow(
     { stream, instance, token, row }: RdataCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#stream = wireNames?.fromWire(stream) ?? stream;
     this.#instance = instance;
     this.#peerInstance = instance;
@@ -300,8 +297,7 @@ export class ReplicationLink implements ConnectionHandler {
     command: InvalidateCommand,
     chars: number,
   ): void | Promise<void> {
-    const { receiver, ownInstance } = this.#options;
-    if (command.instance === ownInstance) return;
+    const { receiver } = this.#options;
     this.#peerInstance = command.instance;
     if (receiver.invalidations === undefined) {
       throw new HeadwaterError("LINE_INVALID", "INVALIDATE was not asked for");
@@ -312,8 +308,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readPosition(
     { stream, instance, previous, token }: PositionCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#peerInstance = instance;
     this.#keepAlive.answered();
     const own = wireNames?.fromWire(stream) ?? stream;

@@ -38,8 +38,6 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
    * `"tcp"` unless the other end is Headwater's own.
    */
   readonly dialect?: Dialect | undefined;
-  /** The instance that this process writes as: its own echoes are dropped. */
-  readonly ownInstance?: string | undefined;
   /** What to be called in the writer's logs. */
   readonly name: string;
   /** The longest line that the transport takes; 1 MiB by default. */

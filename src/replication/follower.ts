@@ -59,7 +59,6 @@ export class Follower implements Receiver {
   /** When instances have told their position on this connection, in monotonic ms. */
   readonly #connected = new Map<string, number>();
   readonly #told = new ToldPositions();
-  readonly #own: ReadonlySet<string>;
   readonly #fetcher: Fetcher;
   readonly #closing = new AbortController();
   #fetching = 0;
@@ -69,7 +68,6 @@ export class Follower implements Receiver {
   /** Constructs a follower that knows no position. */
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#own = new Set(options.ownInstances);
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
   }
@@ -151,7 +149,6 @@ export class Follower implements Receiver {
     if (ephemeral?.has(stream)) {
       return ephemeral.position(stream, instance, previous, token);
     }
-    if (this.#own.has(instance)) return;
     this.#options.lag?.announced(instance, token);
     if (this.#told.movesBack(stream, instance, token)) {
       this.#connected.delete(instance);

@@ -32,13 +32,6 @@ export interface FollowerOptions {
   readonly logger: Logger;
   /** Called when the first position is adopted, on each connection. */
   readonly live: () => void;
-  /**
-   * Names that this process itself writes under, whose echoes are ignored: only
-   * where the writes themselves keep these very caches right. None by default.
-   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
-   * which only the echoes keep right: it has no such option.
-   */
-  readonly ownInstances?: readonly string[] | undefined;
   /** Is told what is announced. */
   readonly lag?: LagMeter | undefined;
   /** Fills the change caches; if any are declared. */

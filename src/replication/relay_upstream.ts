@@ -104,6 +104,11 @@ export class RelayUpstream implements ConnectionHandler {
     return this.#isOfUse;
   }
 
+  /** Whether everybody on it hears everybody. */
+  get isShared(): boolean {
+    return this.#connection.isShared;
+  }
+
   /** Sends a reader's line. A writer that does not read is not sent to: what waits is bounded. */
   send(line: string): void {
     if (this.#isOver || this.#connection.queuedBytes > MAX_OUTBOX_BYTES) return;

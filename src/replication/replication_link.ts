@@ -247,8 +247,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readRow(
     { stream, instance, token, row }: RdataCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#stream = wireNames?.fromWire(stream) ?? stream;
     this.#instance = instance;
     this.#peerInstance = instance;
@@ -260,8 +259,7 @@ export class ReplicationLink implements ConnectionHandler {
     command: InvalidateCommand,
     chars: number,
   ): void | Promise<void> {
-    const { receiver, ownInstance } = this.#options;
-    if (command.instance === ownInstance) return;
+    const { receiver } = this.#options;
     this.#peerInstance = command.instance;
     if (receiver.invalidations === undefined) {
       throw new HeadwaterError("LINE_INVALID", "INVALIDATE was not asked for");
@@ -272,8 +270,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readPosition(
     { stream, instance, previous, token }: PositionCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#peerInstance = instance;
     this.#keepAlive.answered();
     const own = wireNames?.fromWire(stream) ?? stream;

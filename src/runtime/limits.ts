@@ -102,6 +102,15 @@ export const MAX_RUNNING_HANDLERS: number = 1_000;
  */
 export const MAX_PRESENT_USERS: number = 100_000;
 
+/** Characters of the id of a process, or of a user's session: longer ones are not remembered. */
+export const MAX_ID_CHARS: number = 1_024;
+
+/**
+ * Processes that are told apart on one connection, which are many behind a
+ * relay. Beyond, it is sent what is for any process.
+ */
+export const MAX_IDS_PER_CONNECTION: number = 1_000;
+
 /** How long, in ms, a process whose connection was lost keeps its users: a reconnection takes less. */
 export const PRESENCE_GRACE_MS: number = 10_000;
 

@@ -104,7 +104,9 @@ export interface SlavedStoreOptions
   readonly signal?: AbortSignal | undefined;
 
   /**
-   * The longest line that is taken from the writer, in bytes.
+   * The longest line that is taken from the writer, and the longest command that
+   * is sent to it, in bytes: not more than the writer's own `maxLineBytes`, which
+   * is 16,384 where it is `synapseCompatible`.
    *
    * @default {1048576}
    */

@@ -128,6 +128,7 @@ export function assembleSlaved<Database>(
   const ephemeral = new EphemeralStreams({
     streams: streams.ephemeral,
     caches,
+    clock,
     logger,
   });
   return {
@@ -214,6 +215,7 @@ export async function closeSlaved<Database>(
 ): Promise<void> {
   const { links, replica } = parts;
   parts.applier.close();
+  parts.ephemeral.close();
   parts.position.close(closedError("wait"));
   parts.calls.close(closedError("call the writer"));
   parts.history.close();

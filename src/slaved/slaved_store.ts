@@ -13,10 +13,7 @@ import type {
   WaitOutcome,
   WaitReached,
 } from "../replication/reader_position.ts";
-import type {
-  StreamHandler,
-  SubscribeOptions,
-} from "../replication/stream_subscription.ts";
+import type { StreamHandler } from "../replication/stream_subscription.ts";
 import {
   type WaitForOptions,
   waitForPosition,
@@ -254,7 +251,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    * @param handler Is given each batch. The position waits for its first call: keep it short.
    * @param options What to do when it fails; for streams with `durable: false`,
    *   what to do when rows are missing, for the writer started over or holds
-   *   them no more.
+   *   them no more. Then earlier rows of that writer are not tried again.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`.
    */
@@ -266,14 +263,12 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
     requireBounds(`subscribe to ${name}`, options.retry ?? {});
-    const called = handler as StreamHandler;
-    return this.#parts.ephemeral.has(name)
-      ? this.#parts.ephemeral.addHandler(name, called, options.onReset)
-      : this.#parts.applier.addHandler(
-        name,
-        called,
-        options as SubscribeOptions,
-      );
+    const { ephemeral, applier } = this.#parts;
+    return (ephemeral.has(name) ? ephemeral : applier).addHandler(
+      name,
+      handler as StreamHandler,
+      options as SlavedSubscribeOptions,
+    );
   }
 
   /**

@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits, ResizableLimits } from "./cache_options.ts";
@@ -17,6 +16,7 @@ import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCacheOptions } from "./keyed_cache_options.ts";
 import { LoadGate } from "./load_gate.ts";
+import { beginLoad } from "./load_scope.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOfLoad, measure } from "./size_of.ts";
 import { statsOf } from "./stats_of.ts";
@@ -76,7 +76,11 @@ export class KeyedCache {
     this.#clock = options.clock;
     this.#bounds = new CacheBounds(options);
     this.#gate = LoadGate.of(options.name, this.#limits);
-    if (this.#limits.staleMs > 0) this.stale = this.#createStale();
+    this.stale = StaleEntries.of(options, this.#limits, {
+      adopt: (parts, loading) => this.#adopt(parts, loading),
+      follow: (load) =>
+        this.#follow(load.loading, load.parts, load.beganMs, load),
+    });
     this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
   }
@@ -176,7 +180,9 @@ export class KeyedCache {
 
   /** Begins a load, at once if few enough run. */
   run<Value>(start: () => Promise<Value>): Promise<Value> {
-    return this.#gate === undefined ? start() : this.#gate.run(start);
+    return this.#gate === undefined
+      ? beginLoad(start)
+      : this.#gate.run(() => beginLoad(start));
   }
 
   /** {@linkcode load} of a checked key, where there is no old entry. */
@@ -239,27 +245,32 @@ export class KeyedCache {
 
   /** Drops every entry. */
   clear(): void {
-    this.flush();
+    this.flush(true);
     this.cascade?.(null);
   }
 
-  /** {@linkcode clear}, where every other cache is cleared too. */
-  flush(): void {
+  /**
+   * {@linkcode clear}, where every other cache is cleared too.
+   *
+   * @param mayServeOld Whether what was there was right so far, and may be
+   *   served if the cache does so at all.
+   */
+  flush(mayServeOld: boolean): void {
     const { size } = this.#entries;
-    this.stale?.cleared();
+    this.stale?.cleared(mayServeOld);
     if (size === 0) return;
     this.#invalidations += size;
-    told.tellInvalidation(this.name, null, size);
     // Of two clearings, one after the other, the larger part is served.
-    if (this.stale === undefined || this.stale.size > size) {
+    if (!mayServeOld || this.stale === undefined || this.stale.size > size) {
       this.#entries.clear();
       this.#expiry?.clear();
-      return;
+    } else {
+      const [entries, expiry] = [this.#entries, this.#expiry];
+      this.#expiry = ExpiryQueue.of(this.#limits);
+      this.#entries = this.#createEntries();
+      this.stale.serve(entries, expiry);
     }
-    const [entries, expiry] = [this.#entries, this.#expiry];
-    this.#expiry = ExpiryQueue.of(this.#limits);
-    this.#entries = this.#createEntries();
-    this.stale.serve(entries, expiry);
+    told.tellInvalidation(this.name, null, size);
   }
 
   /**
@@ -295,18 +306,6 @@ export class KeyedCache {
       hits: () => this.#hits,
     };
     return new EntryTable(this.#bounds.table, owner, this.#options.memory);
-  }
-
-  #createStale(): StaleEntries {
-    const { random = systemRandom } = this.#options;
-    return new StaleEntries({
-      ...this.#options,
-      random,
-      limits: this.#limits,
-      adopt: (parts, loading) => this.#adopt(parts, loading),
-      follow: (load) =>
-        this.#follow(load.loading, load.parts, load.beganMs, load),
-    });
   }
 
   /** Makes a load an entry. */

@@ -106,6 +106,18 @@ export class StaleLayer {
     this.#options.table.delete(key);
   }
 
+  /** Drops an old entry; gives the load that was to replace it, if one runs. */
+  take(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
+    const key = this.#options.table.find(parts);
+    const claim = key === undefined ? undefined : this.#claims.get(key);
+    const isRunning = claim !== undefined && this.isValid(claim);
+    if (key !== undefined) {
+      this.#claims.delete(key);
+      this.#options.table.delete(key);
+    }
+    return isRunning ? claim.loading : undefined;
+  }
+
   /** A load that ran as the cache was cleared has ended: it is no entry. */
   discard(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
     const { table } = this.#options;

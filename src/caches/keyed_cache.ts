@@ -171,11 +171,9 @@ export class KeyedCache {
   ): Promise<Value> {
     checkKey(this.name, parts);
     const stale = this.stale?.get(parts);
-    if (stale !== undefined) {
-      this.stale?.revalidate([parts], () => [this.run(start)]);
-      return stale as Promise<Value>;
-    }
-    return this.keep(parts, () => this.run(start));
+    if (stale === undefined) return this.keep(parts, () => this.run(start));
+    this.stale?.revalidate([parts], () => [this.run(start)]);
+    return stale as Promise<Value>;
   }
 
   /** Begins a load, at once if few enough run. */
@@ -249,12 +247,7 @@ export class KeyedCache {
     this.cascade?.(null);
   }
 
-  /**
-   * {@linkcode clear}, where every other cache is cleared too.
-   *
-   * @param mayServeOld Whether what was there was right so far, and may be
-   *   served if the cache does so at all.
-   */
+  /** {@linkcode clear}, where all are, and what was there may have been wrong. */
   flush(mayServeOld: boolean): void {
     const { size } = this.#entries;
     this.stale?.cleared(mayServeOld);
@@ -273,23 +266,24 @@ export class KeyedCache {
     told.tellInvalidation(this.name, null, size);
   }
 
-  /**
-   * Changes how much it may hold, now; what there is no room for goes.
-   *
-   * @param bounds The bounds that are to change.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if one is none, or bytes are to
-   *   be bounded that have not been counted so far.
-   */
+  /** {@linkcode prepareResize}, and does it. */
   resize(bounds: ResizableLimits): void {
     this.prepareResize(bounds)();
   }
 
-  /** {@linkcode resize}, in two steps; the second can't fail any more. */
+  /**
+   * Changes how much it may hold, in two steps: the second can't fail any more,
+   * and drops what there is no room for.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a bound is none, or bytes are
+   *   to be bounded that have not been counted so far.
+   */
   prepareResize(bounds: ResizableLimits): (factor?: number) => void {
     const change = this.#bounds.prepare(bounds);
     return (factor) => {
       change(factor);
       this.#entries.resize(this.#bounds.table);
+      this.stale?.makeRoom(this.#entries, this.#bounds);
     };
   }
 
@@ -314,7 +308,12 @@ export class KeyedCache {
     const bytes = this.#entries.countsBytes
       ? bytesOfLoad(this.#limits, parts)
       : 1;
+    this.#set(key, loading, bytes);
+  }
+
+  #set(key: EntryKey, loading: Promise<unknown>, bytes: number): void {
     this.#entries.set(key, loading, bytes);
+    this.stale?.makeRoom(this.#entries, this.#bounds);
   }
 
   /** The key of a load, as long as it is the entry. */
@@ -373,7 +372,7 @@ export class KeyedCache {
     if (this.#entries.countsBytes) {
       const bytes = measure(this.#options, this.#limits, parts, value);
       if (bytes === undefined) this.#entries.delete(key);
-      else this.#entries.set(key, loading, bytes);
+      else this.#set(key, loading, bytes);
     }
     const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
     if (lifeMs === undefined || this.#expiry === undefined) return;

@@ -9,6 +9,7 @@ import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { type Random, systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import type { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits } from "./cache_options.ts";
 import type { EntryKey } from "./entry.ts";
 import type { EntryTable } from "./entry_table.ts";
@@ -57,6 +58,8 @@ export type BeginLoads = (
  * - Only entries whose load had ended when the cache was cleared.
  * - None beyond its time, its own `ttlMs` or an invalidation that names it;
  *   none once a newer one has been loaded; none at all after {@linkcode drop}.
+ * - Together with the new entries no more than the cache may hold: the least
+ *   recently used of them go for newer ones.
  * - None to a load, of whichever cache: what is made of it would be kept after it
  *   has gone. A load that asks is given the new one, and with it all others are.
  * - One load at a time replaces an entry. If it fails, the next caller's does.
@@ -120,6 +123,12 @@ export class StaleEntries {
   /** {@linkcode StaleLayer.discard} */
   discard(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
     this.#layer?.discard(parts, loading);
+  }
+
+  /** Drops what there is no room for beside the new entries. */
+  makeRoom({ size, bytes }: EntryTable, { scaled }: CacheBounds): void {
+    const { maxEntries = Infinity, maxBytes = Infinity } = scaled;
+    this.#layer?.trim(maxEntries - size, maxBytes - bytes);
   }
 
   /**

@@ -81,6 +81,8 @@ export class StaleLayer {
     const key = table.find(parts);
     const stale = this.find(parts);
     if (key === undefined || stale === undefined) return undefined;
+    // What is asked for stays longest.
+    table.get(key);
     const known = this.#claims.get(key);
     if (known !== undefined && this.isValid(known)) return undefined;
     const claim = { key, parts, stale, loading: undefined };
@@ -104,6 +106,14 @@ export class StaleLayer {
   replaced({ key }: Claim): void {
     this.#claims.delete(key);
     this.#options.table.delete(key);
+  }
+
+  /** Drops the least recently used until there are no more, in number and size. */
+  trim(maxEntries: number, maxBytes: number): void {
+    const { table } = this.#options;
+    while (
+      table.size > 0 && (table.size > maxEntries || table.bytes > maxBytes)
+    ) table.dropOldest();
   }
 
   /** Drops an old entry; gives the load that was to replace it, if one runs. */

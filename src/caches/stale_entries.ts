@@ -15,7 +15,7 @@ import type { EntryKey } from "./entry.ts";
 import type { EntryTable } from "./entry_table.ts";
 import type { ExpiryQueue } from "./expiry_queue.ts";
 import type { KeyArgument } from "./key_parts.ts";
-import { isInLoad } from "./load_scope.ts";
+import { isInLoad, scopeLoads } from "./load_scope.ts";
 import { type Claim, StaleLayer } from "./stale_layer.ts";
 
 /** A background load, for the cache to follow. */
@@ -82,6 +82,7 @@ export class StaleEntries {
     this.#options = options;
     this.#limits = limits;
     this.#owner = owner;
+    scopeLoads();
   }
 
   /** Those of a cache; `undefined` if it may serve none. */

@@ -210,7 +210,11 @@ export class EphemeralStreams {
         reason,
       });
       if (this.#streams.get(stream)?.touchesCaches) {
-        caches.flush({ reason: `stream "${stream}": ${reason}`, instance });
+        caches.flush({
+          reason: `stream "${stream}": ${reason}`,
+          instance,
+          mayServeOld: true,
+        });
       }
       const told = this.#each(
         this.#subscribersOf(stream).flatMap(({ subscription, onReset }) => [

@@ -286,12 +286,14 @@ export class Follower implements Receiver {
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
     begin();
-    caches.flush({ reason, instance, token });
+    // Of another history nothing is served, however old it may be.
+    const cause = { reason, instance, token, mayServeOld: reason !== REWOUND };
+    caches.flush(cause);
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
-      caches.flush({ reason, instance, token });
+      caches.flush(cause);
     }
     // Promise 3: not between two handlers of a transaction, nor while one waits.
     await applier.alone(() => {

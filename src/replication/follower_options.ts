@@ -36,7 +36,7 @@ export interface FollowerOptions {
   readonly lag?: LagMeter | undefined;
   /** Fills the change caches; if any are declared. */
   readonly changes?: ChangeFiller | undefined;
-  /** Keys of one cache beyond which a catch-up clears it; 10,000 by default. */
+  /** Keys of one cache in a step of a catch-up beyond which it is cleared; 10,000 by default. */
   readonly maxCatchUpKeys?: number | undefined;
   /** Is told how a catch-up comes along, page by page. */
   readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;

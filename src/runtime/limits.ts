@@ -175,8 +175,8 @@ export const MAX_QUEUED_ROWS: number = 100_000;
 export const MAX_COUNTED_STREAMS: number = 1_000;
 
 /**
- * Keys of one cache that a catch-up invalidates one by one. Beyond, the cache is
- * cleared: to look each of a million keys up takes longer than to load again
+ * Keys of one cache that a catch-up invalidates one by one in a step, of
+ * thousands of transactions. Beyond, the cache is cleared: to look each of a million keys up takes longer than to load again
  * what is still asked for.
  */
 export const MAX_CATCH_UP_KEYS: number = 10_000;

@@ -82,8 +82,8 @@ export interface SlavedStoreOptions
   readonly connectTimeoutMs?: number | undefined;
 
   /**
-   * Keys of one cache that a catch-up invalidates one by one; beyond, it clears
-   * the cache.
+   * Keys of one cache that a catch-up invalidates one by one in each of its
+   * steps, of thousands of transactions; beyond, it clears the cache.
    *
    * @default {10000}
    */

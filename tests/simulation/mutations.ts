@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       FOLLOWER,
-      "caches.flush({ reason, instance, token });\n        const visible",
+      "caches.flush(cause);\n        const visible",
       "const visible",
     ]],
   },

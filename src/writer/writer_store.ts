@@ -210,7 +210,11 @@ export class WriterStore<Database> extends WriterCaches {
     definition: DefinedChangeCache<Row, Entity>,
   ): Changes<Entity> {
     const { changes, identity } = this.#parts;
-    return changesOf(changes, definition, (since) => identity.parse(since));
+    return changesOf(
+      changes,
+      definition,
+      (since) => identity.parse(since).position,
+    );
   }
 
   /**
@@ -312,7 +316,11 @@ export class WriterStore<Database> extends WriterCaches {
    * or a URL; `waitFor` takes it in any process.
    */
   currentToken(): string {
-    return this.#parts.identity.format(this.position);
+    const { instance, holders: { text = "" } } = this.#lease;
+    return this.#parts.identity.format(
+      this.position,
+      new Map([[instance, text]]),
+    );
   }
 
   /**
@@ -322,7 +330,7 @@ export class WriterStore<Database> extends WriterCaches {
    * @param options As of a slaved store; there is no handler to wait for.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
    *   this process is not told of; `LOG_REWOUND` for a token that was never
-   *   given; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   *   given, or that a restore took away; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
    */
   async waitFor(
     target: WaitTarget,
@@ -334,6 +342,7 @@ export class WriterStore<Database> extends WriterCaches {
         instance: this.instance,
         position: this.position,
         lastTaken: this.#parts.recorder.lastTaken,
+        holders: this.#lease.holders,
         streams: this.#streams,
       },
       this.#parts.identity.parse(target),

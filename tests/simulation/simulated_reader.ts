@@ -172,7 +172,8 @@ export class SimulatedReader {
     this.#followers = options.connected.map((address) => {
       const backoff = new WatchedBackoff(clock, options.broken);
       const live = () => backoff.live();
-      const follower = new Follower({ ...following, live });
+      const isShared = () => options.isShared;
+      const follower = new Follower({ ...following, isShared, live });
       new ReplicationClient({
         transport: backoff.watch(
           network,
@@ -201,6 +202,13 @@ export class SimulatedReader {
         this.#followers.some((follower) =>
           follower.isConnected(instance, options.isShared ? 3_000 : Infinity)
         ),
+      taken: async () => {
+        const taken = await this.#history.taken();
+        for (const instance of taken) {
+          for (const follower of this.#followers) follower.disown(instance);
+        }
+        return taken;
+      },
       isReached: (end) => this.#history.isReached(end),
       isApplied: (instance, token) => this.#position.contains(instance, token),
       follow: (instance, base, upTo) => watched.follow(instance, base, upTo),

@@ -10,6 +10,7 @@ import {
 import { ReaderPosition } from "../../src/replication/reader_position.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
+import type { Holders } from "../../src/tokens/holders.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { rowGroup } from "./plan.ts";
 
@@ -34,9 +35,9 @@ export class WatchedPosition extends ReaderPosition {
     super.advance(instance, token);
   }
 
-  override reset(instance: string, token: Token): void {
+  override reset(instance: string, token: Token, holders?: Holders): void {
     this.#watcher.resetting(instance, token);
-    super.reset(instance, token);
+    super.reset(instance, token, holders);
   }
 }
 

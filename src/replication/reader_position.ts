@@ -58,8 +58,10 @@ interface WantedToken {
   readonly deadlineMs: number;
 }
 
-/** Ends a wait for it to begin anew. */
+/** Ends waits for them to be judged anew: another holder goes on with the log. */
 const JUDGE_ANEW = Symbol("judge anew");
+/** Likewise: it was rewound. */
+const REWOUND = Symbol("rewound");
 
 /** A token that no wait ends with. */
 const NEVER = Number.MAX_SAFE_INTEGER as Token;
@@ -199,8 +201,10 @@ export class ReaderPosition {
   reset(instance: string, token: Token, holders?: Holders): void {
     this.#tokens.set(instance, token);
     this.#copy = undefined;
-    if (holders !== undefined) this.goOn(instance, holders);
-    this.#waiters.get(instance)?.reach(token);
+    const waiters = this.#waiters.get(instance);
+    if (holders === undefined) return waiters?.reach(token);
+    this.#holders.set(instance, holders);
+    waiters?.rejectAll(REWOUND);
   }
 
   /**
@@ -209,8 +213,8 @@ export class ReaderPosition {
    * @param position What to wait for.
    * @param options How long.
    * @param marks By instance, who held its name then, as text. A token without
-   *   one is taken to be of the time of the holder that is followed as the wait
-   *   begins.
+   *   one is any that has the number; if the log is rewound meanwhile, it is taken
+   *   to be of the time before.
    * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline.
    * @throws {HeadwaterError} `LOG_REWOUND` for a token that the log has lost.
    * @throws The signal's reason, if it is aborted.
@@ -241,7 +245,6 @@ export class ReaderPosition {
     let judged = holder;
     while (true) {
       const holders = this.#holders.get(instance);
-      judged ??= holders?.text;
       const isFollowed = this.#follows(instance, token, judged);
       if (isFollowed && this.contains(instance, token)) return;
       signal?.throwIfAborted();
@@ -262,7 +265,8 @@ export class ReaderPosition {
           { signal, timeoutMs: leftMs },
         );
       } catch (reason) {
-        if (reason !== JUDGE_ANEW) throw reason;
+        if (reason === REWOUND) judged ??= holders?.text;
+        else if (reason !== JUDGE_ANEW) throw reason;
       }
     }
   }

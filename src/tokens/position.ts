@@ -39,8 +39,8 @@ export interface Commit<Result = unknown> {
  *
  * A commit and a text say under which holder of the instance's name their tokens
  * were given, so that one which a restore took away is refused. A position, or a
- * commit whose `holder` was left out, can't: its tokens are taken for those of
- * the history that is known as the wait begins.
+ * commit whose `holder` was left out, can't: its tokens are whichever have these
+ * numbers.
  */
 export type WaitTarget =
   | string

@@ -123,10 +123,10 @@ for (
         // As many commits as were lost, fewer, and more: the same tokens again.
         writer = await openWriter(database.url, port);
         t.teardown(() => writer.close());
-        let last = writer.position;
+        let last = writer.currentToken();
         for (let version = 2; version < 2 + written; version += 1) {
           await saveUser(writer, { id: "3", name: "new", version });
-          last = writer.position;
+          last = writer.currentToken();
         }
         await until(
           "it has started over",

@@ -44,6 +44,9 @@ interface Settings {
   readonly commits: CommitFaults;
 }
 
+/** How long nobody writes when a database is restored. */
+const RESTORE_MS = 1_000;
+
 function settle(random: SeededRandom): Settings {
   const dialect = random.chance(0.5) ? "sqlite" : "postgres";
   const instances = random.chance(0.5) ? INSTANCES.slice(0, 1) : INSTANCES;
@@ -200,7 +203,9 @@ export class World {
     this.database.up();
     for (const instance of instances) {
       this.database.forgetHolder(instance);
-      this.addWriter(instance);
+      // On a channel nobody is cut off: the silence is noticed.
+      if (!this.settings.isShared) this.addWriter(instance);
+      else this.clock.schedule(() => this.addWriter(instance), RESTORE_MS);
     }
   }
 

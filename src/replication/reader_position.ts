@@ -251,11 +251,9 @@ export class ReaderPosition {
       this.requireOpen();
       if (!isFollowed) {
         // It is lost, or this reader has not heard of its holder yet.
-        const now = await this.#readHolders?.(instance);
+        const isLost = await this.#isLost(instance, token, judged);
         if (this.#holders.get(instance) !== holders) continue;
-        if (judged !== undefined && now?.contains(judged, token) === false) {
-          throw lostError(instance, token);
-        }
+        if (isLost) throw lostError(instance, token);
       }
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       try {
@@ -268,6 +266,20 @@ export class ReaderPosition {
         if (reason === REWOUND) judged ??= holders?.text;
         else if (reason !== JUDGE_ANEW) throw reason;
       }
+    }
+  }
+
+  async #isLost(
+    instance: string,
+    token: Token,
+    holder: string | undefined,
+  ): Promise<boolean> {
+    if (holder === undefined || this.#readHolders === undefined) return true;
+    try {
+      return !(await this.#readHolders(instance)).contains(holder, token);
+    } catch {
+      // Nobody can be asked now: the wait has a deadline.
+      return false;
     }
   }
 

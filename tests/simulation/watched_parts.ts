@@ -7,7 +7,10 @@ import {
   HistoryMarks,
   type HistoryMarksOptions,
 } from "../../src/replication/history_marks.ts";
-import { ReaderPosition } from "../../src/replication/reader_position.ts";
+import {
+  ReaderPosition,
+  type ReadHolders,
+} from "../../src/replication/reader_position.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import type { Holders } from "../../src/tokens/holders.ts";
@@ -23,8 +26,8 @@ export interface Watcher {
 export class WatchedPosition extends ReaderPosition {
   readonly #watcher: Watcher;
 
-  constructor(clock: Clock, watcher: Watcher) {
-    super(clock);
+  constructor(clock: Clock, readHolders: ReadHolders, watcher: Watcher) {
+    super(clock, readHolders);
     this.#watcher = watcher;
   }
 

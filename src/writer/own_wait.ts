@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
@@ -22,6 +23,12 @@ export interface OwnPosition {
   /** Who has held its name, this process last. */
   readonly holders: Holders;
   readonly streams: StreamRegistry;
+}
+
+/** Who holds a name, as its position's text has it. */
+export function marksOf({ instance, holders }: Lease): Map<string, string> {
+  const { text } = holders;
+  return new Map(text === undefined ? [] : [[instance, text]]);
 }
 
 /**

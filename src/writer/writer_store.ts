@@ -39,7 +39,7 @@ import {
 import type { CallHandler } from "./exposed_calls.ts";
 import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
-import { requireReached } from "./own_wait.ts";
+import { marksOf, requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
 import {
@@ -316,11 +316,7 @@ export class WriterStore<Database> extends WriterCaches {
    * or a URL; `waitFor` takes it in any process.
    */
   currentToken(): string {
-    const { instance, holders: { text = "" } } = this.#lease;
-    return this.#parts.identity.format(
-      this.position,
-      new Map([[instance, text]]),
-    );
+    return this.#parts.identity.format(this.position, marksOf(this.#lease));
   }
 
   /**
@@ -330,7 +326,8 @@ export class WriterStore<Database> extends WriterCaches {
    * @param options As of a slaved store; there is no handler to wait for.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
    *   this process is not told of; `LOG_REWOUND` for a token that was never
-   *   given, or that a restore took away; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   *   given, or that a restore took away; `POSITION_INVALID`,
+   *   `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
    */
   async waitFor(
     target: WaitTarget,

@@ -1,6 +1,6 @@
 // A reading process: the parts of a slaved store, put together as there.
 
-import { HeadwaterError } from "../../src/runtime/errors.ts";
+import type { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { ReplicationClient } from "../../src/replication/client.ts";

@@ -218,7 +218,8 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   /**
-   * Makes a store of reads on this database.
+   * Makes a store of reads on this database. Its caches hear of this writer's
+   * writes; where other instances write too, read through a `SlavedStore`.
    *
    * @param storeClass A subclass of `Store`.
    */
@@ -325,9 +326,8 @@ export class WriterStore<Database> extends WriterCaches {
    * @param target A commit, a position, or the text that `currentToken()` gave.
    * @param options As of a slaved store; there is no handler to wait for.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
-   *   this process is not told of; `LOG_REWOUND` for a token that was never
-   *   given, or that a restore took away; `POSITION_INVALID`,
-   *   `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   *   this process is not told of; `LOG_REWOUND` for one never given, or lost;
+   *   `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
    */
   async waitFor(
     target: WaitTarget,

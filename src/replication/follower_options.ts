@@ -30,6 +30,11 @@ export interface FollowerOptions {
   readonly ephemeral?: EphemeralFollower | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  /**
+   * Whether the connection is one on which anybody may tell under an instance's
+   * name, without a beginning or an end: a shared channel. It isn't by default.
+   */
+  readonly isShared?: (() => boolean) | undefined;
   /** Called when the first position is adopted, on each connection. */
   readonly live: () => void;
   /** Is told what is announced. */

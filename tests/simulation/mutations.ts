@@ -191,7 +191,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND, holders);",
       "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
     ]],
   },

@@ -39,8 +39,10 @@ async function start(
     replicate: fake.url,
     minBackoffMs: 1,
     maxBackoffMs: 5,
-    onBatch: ({ stream, instance, token, rows }) =>
-      void given.push([stream, instance, token, rows]),
+    onBatch: ({ stream, instance, token, rows, texts }) => {
+      t.same(texts.map((text) => JSON.parse(text)), rows);
+      given.push([stream, instance, token, rows]);
+    },
     onPosition: (position) => void positions.push(position),
     logger: (level, _message, fields) => {
       if (level === "error") errors.push(fields);

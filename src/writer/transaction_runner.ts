@@ -7,6 +7,7 @@
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
+import { UndurableError } from "../database/sqlite_durability.ts";
 import { isAppendConflict } from "../log/postgres_append.ts";
 import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
@@ -76,6 +77,8 @@ export interface TransactionRunnerOptions<Database> {
   ) => WriterTransaction<Database>;
   /** Called with each transaction that is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
+  /** Called when the disk has refused a commit, and for each transaction after it. */
+  readonly undurable: (error: UndurableError) => void;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -181,7 +184,7 @@ export class TransactionRunner<Database> {
         );
         return this.#toCommit(done, state.ticket, attempt, options);
       } catch (error) {
-        if (isUnknown(error) && state.ticket !== undefined) {
+        if (error instanceof CommitUnknownError && state.ticket !== undefined) {
           const done = state.done as Done<Result>;
           if (await this.#settle(name, done, state.ticket, error)) {
             return this.#toCommit(done, state.ticket, attempt, options);
@@ -189,6 +192,7 @@ export class TransactionRunner<Database> {
         } else if (state.ticket !== undefined) {
           this.#options.recorder.abandoned(state.ticket);
         }
+        if (error instanceof UndurableError) this.#options.undurable(error);
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
         const reason = reasonOf(error);
@@ -386,15 +390,11 @@ function inVain(
   );
 }
 
-function isUnknown(error: unknown): error is CommitUnknownError {
-  return error instanceof CommitUnknownError;
-}
-
 function reasonOf(error: unknown): RetryReason {
   if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
     return "conflict";
   }
   // Nothing was written: it may well be run again.
-  if (isUnknown(error)) return "disconnected";
+  if (error instanceof CommitUnknownError) return "disconnected";
   return retryReason(error);
 }

@@ -7,6 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
+import type { UndurableError } from "../database/sqlite_durability.ts";
 import type { Lease } from "../log/lease.ts";
 import type { Projection } from "../projections/projection.ts";
 import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
@@ -113,7 +114,26 @@ export function assembleWriter<Database>(
     () => new Map([[instance, recorder.position]]),
     { ...options, clock },
   );
-  const runner = createRunner(assembly, recorder);
+  /** From here on nobody must go on believing that this process tells all. */
+  const leave = (reason: string) => {
+    streamer.close(reason);
+    listeners.close().catch((error) =>
+      logger("warn", "listener not closed", { error: messageOf(error) })
+    );
+  };
+  let undurable: UndurableError | undefined;
+  const runner = createRunner(assembly, recorder, (error) => {
+    if (undurable !== undefined) return;
+    undurable = error;
+    logger("error", "disk refused a commit: readers are disconnected", {
+      instance,
+      error: messageOf(error),
+    });
+    // What can be read contains it, and nobody will be told of it from here.
+    declared.caches.flush({ reason: "a commit can't be told of", instance });
+    changes?.allChanged(instance, recorder.lastTaken);
+    leave("the disk refused a commit");
+  });
   const identity = new LogIdentity(engine.session);
   const spans = findTracer();
   const transactions = new ObservedTransactions(
@@ -122,17 +142,13 @@ export function assembleWriter<Database>(
     spans && new SpanMaker({ tracer: spans, logId: () => identity.id }),
   );
   const leaseKeeper: LeaseKeeper = new LeaseKeeper({
-    transact: (name, work) => engine.transaction(name, work),
+    transact: (name, work) =>
+      engine.transaction(name, work, { mayBeLost: true }),
     lease,
     leaseMs: options.leaseMs ?? LEASE_MS,
     lastTaken: () => recorder.lastTaken,
     position: () => recorder.position,
-    lost: () => {
-      streamer.close("the instance's name is another process's by now");
-      listeners.close().catch((error) =>
-        logger("warn", "listener not closed", { error: messageOf(error) })
-      );
-    },
+    lost: () => leave("the instance's name is another process's by now"),
     clock,
     logger,
   });
@@ -157,7 +173,9 @@ export function assembleWriter<Database>(
   });
   const endpoint = new WriterEndpoint({
     source: { ...known, run: random.id(), held: publisher.logs },
-    call: (...call) => calls.call(...call),
+    // One that is repeated would be answered by what the disk may not have.
+    call: (...call) =>
+      undurable === undefined ? calls.call(...call) : Promise.reject(undurable),
     endpoint: options,
     clock,
     logger,
@@ -213,6 +231,7 @@ export async function closeWriter<Database>(
 function createRunner<Database>(
   { options, engine, lease, declared, inline }: WriterAssembly<Database>,
   recorder: Recorder,
+  undurable: (error: UndurableError) => void,
 ): TransactionRunner<Database> {
   const { streams, caches } = declared;
   const memory = new AggregateMemory();
@@ -247,6 +266,7 @@ function createRunner<Database>(
       // Whoever wrote reads what was written.
       caches.dropStale();
     },
+    undurable,
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,
     logger: options.logger ?? silentLogger,

@@ -22,6 +22,7 @@ import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
+import { RunningTransactions } from "./running_transactions.ts";
 import type {
   TransactionOutcome,
   WriterTransaction,
@@ -105,12 +106,12 @@ interface Attempt<Result> {
 
 /** Runs transactions, and counts what became of them. */
 export class TransactionRunner<Database> {
+  /** Those that run. */
+  readonly running: RunningTransactions;
   readonly #options: TransactionRunnerOptions<Database>;
   readonly #closing = new AbortController();
   #checkedDisconnections = 0;
   #rewound: HeadwaterError | undefined;
-  #running = 0;
-  #idle: (() => void) | undefined;
   #commits = 0;
   #rollbacks = 0;
   #retries = 0;
@@ -118,6 +119,7 @@ export class TransactionRunner<Database> {
   /** Constructs one that runs nothing. */
   constructor(options: TransactionRunnerOptions<Database>) {
     this.#options = options;
+    this.running = new RunningTransactions(options.clock);
   }
 
   /** What became of transactions so far. */
@@ -135,20 +137,18 @@ export class TransactionRunner<Database> {
     work: OwnWork<Database, Result>,
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
-    this.#running += 1;
+    const held = this.running.enter();
+    if (held !== undefined) await held;
     try {
       return await this.#run(name, work, options);
     } finally {
-      this.#running -= 1;
-      if (this.#running === 0) this.#idle?.();
+      this.running.leave();
     }
   }
 
   /** Resolves once nothing runs any more. */
   async drain(): Promise<void> {
-    if (this.#running > 0) {
-      await new Promise<void>((resolve) => this.#idle = resolve);
-    }
+    await this.running.drain();
     this.#closing.abort();
   }
 

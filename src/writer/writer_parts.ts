@@ -9,6 +9,7 @@ import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { UndurableError } from "../database/sqlite_durability.ts";
 import type { Lease } from "../log/lease.ts";
+import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
 import { Tracer } from "../replication/key_trace.ts";
@@ -22,6 +23,7 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_RUNNING_CALLS,
   MAX_TRANSACTION_BYTES,
+  QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
@@ -49,8 +51,8 @@ export interface WriterAssembly<Database> {
   readonly engine: Engine<Database>;
   readonly lease: Lease;
   readonly declared: Declarations;
-  /** The projections that are written in each transaction; may grow. */
-  readonly inline: readonly Projection<Database>[];
+  /** The projections that are written in each transaction. */
+  readonly inline: Projection<Database>[];
 }
 
 /** The parts, each of which knows those that it works with. */
@@ -72,6 +74,8 @@ export interface WriterParts<Database> {
   readonly changes: ChangeRegistry | undefined;
   /** Fills the change caches with what this instance wrote before; once, at the start. */
   readonly readChanges: () => Promise<void>;
+  /** Adds to the projections that are written in each transaction. */
+  readonly project: (projection: Projection<Database>) => Promise<void>;
   readonly unobserve: Unobserve;
 }
 
@@ -79,7 +83,7 @@ export interface WriterParts<Database> {
 export function assembleWriter<Database>(
   assembly: WriterAssembly<Database>,
 ): WriterParts<Database> {
-  const { options, engine, lease, declared } = assembly;
+  const { options, engine, lease, declared, inline } = assembly;
   const { instance } = lease;
   const { changes } = declared;
   const { logger = silentLogger } = options;
@@ -201,6 +205,22 @@ export function assembleWriter<Database>(
       const filler = new ChangeFiller(engine.session, changes);
       const begin = await filler.read(instance, recorder.position);
       begin();
+    },
+    // One that runs meanwhile would be seen by neither: its events come after
+    // those that the tables are made of, and were not kept for the projection.
+    project: async (projection) => {
+      const { name } = projection;
+      const { queueTimeoutMs = QUEUE_TIMEOUT_MS } = options;
+      await runner.running.alone(
+        `project "${name}"`,
+        queueTimeoutMs,
+        async () => {
+          await prepareInline(engine, projection, clock);
+          // Asked for again, it is not to be written twice.
+          if (inline.some((known) => known.name === name)) return;
+          inline.push(projection);
+        },
+      );
     },
     unobserve: observeWriter({
       instance,

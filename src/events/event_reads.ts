@@ -72,6 +72,7 @@ export interface AggregateReads<Event> {
    * @param reducer What each event makes of it.
    * @param options Whether snapshots are kept.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+   *   `EVENTS_DELETED` if retention has deleted events that no snapshot contains;
    *   `ROW_INVALID` for a state that is to be stored and isn't JSON.
    */
   fold<State>(
@@ -109,7 +110,8 @@ export class EventReads {
    *   newest version; or any by its id.
    * @param options Which, and in which direction.
    * @throws {HeadwaterError} `INVALID_ARGUMENT`; `EVENT_INVALID` for an event
-   *   that its kind does not know.
+   *   that its kind does not know; `EVENTS_DELETED` if, forwards, retention has
+   *   deleted the first of them.
    */
   readAggregate<Definitions extends EventDefinitions>(
     aggregate: AggregateRef<Definitions>,
@@ -130,12 +132,16 @@ export class EventReads {
    * Reads events of all aggregates in token order, up to what is complete as it
    * begins. No row is stepped over, whoever writes meanwhile.
    *
+   * Without `after`, and backwards, it gives what retention has left.
+   *
    * @param options Which, and in which direction.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+   *   `EVENTS_DELETED` if, forwards, retention has deleted events after the
+   *   token that `after` gives, or after those that were read.
    */
   readEvents(options?: ReadEventsOptions): AsyncIterable<StoredEvent> {
     const { session, horizon } = this.#options;
-    return readLogEvents(session, horizon, options);
+    return readLogEvents(session, horizon, options, false);
   }
 
   /**

@@ -29,6 +29,7 @@ export function checkEvent(
   const { metadata } = event;
   if (typeof aggregate === "string") return { data: event.data, metadata };
   const { kind, id } = aggregate;
+  if (event.type === CLOSED_TYPE) return { data: event.data, metadata };
   const known = Object.hasOwn(kind.events, event.type)
     ? kind.events[event.type]
     : undefined;
@@ -37,6 +38,13 @@ export function checkEvent(
       "EVENT_INVALID",
       `Cannot append to aggregate "${id}": it has no event "${event.type}"; ` +
         `those of "${kind.name}" are ${Object.keys(kind.events).join(", ")}`,
+    );
+  }
+  if (metadata !== undefined && Object.hasOwn(metadata, SCHEMA_VERSION)) {
+    throw new HeadwaterError(
+      "EVENT_INVALID",
+      `Cannot append event "${event.type}" to aggregate "${id}": its metadata has ` +
+        `"${SCHEMA_VERSION}", where the version of its schema is kept; leave it out`,
     );
   }
   const { schema, version = 1 } = toDefinition(known);

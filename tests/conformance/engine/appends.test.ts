@@ -245,6 +245,42 @@ conform("appends", {
       );
     }
   },
+  "reserved names are refused": async (t, { open }) => {
+    const writer = await open();
+    const tryAppend = (
+      aggregate: Parameters<typeof users.of>[0] | typeof user,
+      events: unknown[],
+    ) =>
+      writer.transaction(
+        "append",
+        (txn) => txn.append(aggregate as string, events as { type: string }[]),
+      );
+    const user = users.of("1");
+    const renamed = { type: "renamed", data: { name: "A" } };
+    for (
+      const [aggregate, events, error] of [
+        [
+          "a:1",
+          [{ type: "$closed" }],
+          /"\$closed" to aggregate "a:1": .*closeA/,
+        ],
+        [user, [{ type: "$closed" }], /use txn.closeAggregate, or/],
+        [user, [{ type: "$closed" }, { type: "nonsense" }], /"\$closed"/],
+        [user, [renamed, { type: "$closed" }], /"\$closed"/],
+        [
+          user,
+          [{ ...renamed, metadata: { $version: 9 } }],
+          /its metadata has "\$version"/,
+        ],
+      ] as const
+    ) {
+      await t.rejects(tryAppend(aggregate, [...events]), { message: error });
+    }
+    await tryAppend(user, [renamed]);
+    await writer.transaction("close", (txn) => txn.closeAggregate(user));
+    const events = await collect(writer.readAggregate(user));
+    t.same(events.map(({ type }) => type), ["renamed", "$closed"]);
+  },
   "old events of a kind are brought up to date": async (t, { open }) => {
     const writer = await open();
     const old = [

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { AggregateRef } from "../events/aggregate.ts";
 import {
   type AggregateLike,
   CLOSED_TYPE,

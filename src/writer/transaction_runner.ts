@@ -8,8 +8,6 @@ import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
 import { UndurableError } from "../database/sqlite_durability.ts";
-import { isAppendConflict } from "../log/postgres_append.ts";
-import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -80,6 +78,8 @@ export interface TransactionRunnerOptions<Database> {
   readonly committed: (outcome: TransactionOutcome) => void;
   /** Called when the disk has refused a commit, and for each transaction after it. */
   readonly undurable: (error: UndurableError) => void;
+  /** Whether it failed for an append that was quicker. */
+  readonly isAppendConflict: (error: unknown) => boolean;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -195,7 +195,9 @@ export class TransactionRunner<Database> {
         if (error instanceof UndurableError) this.#options.undurable(error);
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
-        const reason = reasonOf(error);
+        const reason = this.#options.isAppendConflict(error)
+          ? "conflict"
+          : reasonOf(error);
         if (reason === undefined) throw error;
         if (attempt >= maxAttempts) throw inVain(name, reason, attempt, error);
         await this.#pauseBeforeRetry(name, reason, attempt);
@@ -391,9 +393,6 @@ function inVain(
 }
 
 function reasonOf(error: unknown): RetryReason {
-  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
-    return "conflict";
-  }
   // Nothing was written: it may well be run again.
   if (error instanceof CommitUnknownError) return "disconnected";
   return retryReason(error);

@@ -8,6 +8,7 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { UndurableError } from "../database/sqlite_durability.ts";
+import { appendConflicts } from "../log/append_conflict.ts";
 import type { Lease } from "../log/lease.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -287,6 +288,7 @@ function createRunner<Database>(
       caches.dropStale();
     },
     undurable,
+    isAppendConflict: appendConflicts(options),
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,
     logger: options.logger ?? silentLogger,

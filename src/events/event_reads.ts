@@ -8,7 +8,11 @@ import type { Session } from "../database/engine.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import type { Token } from "../tokens/token.ts";
-import type { AggregateRef, EventDefinitions } from "./aggregate.ts";
+import type {
+  AggregateKind,
+  AggregateRef,
+  EventDefinitions,
+} from "./aggregate.ts";
 import {
   type AggregateLike,
   idOf,
@@ -20,6 +24,7 @@ import {
   type ReadAggregateOptions,
   type ReadEventsOptions,
   readLogEvents,
+  readNewestEvents,
 } from "./read_events.ts";
 import { readSnapshot, type Snapshot, type SnapshotKey } from "./snapshots.ts";
 import { upcastEvent } from "./typed_events.ts";
@@ -137,11 +142,30 @@ export class EventReads {
    * @param options Which, and in which direction.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
    *   `EVENTS_DELETED` if, forwards, retention has deleted events after the
-   *   token that `after` gives, or after those that were read.
+   *   token that `after` gives, or after those that were read; `EVENT_INVALID`
+   *   for an event that one of `aggregates` does not know.
    */
-  readEvents(options?: ReadEventsOptions): AsyncIterable<StoredEvent> {
+  readEvents(
+    options: ReadEventsOptions & {
+      readonly aggregates: readonly AggregateKind[];
+    },
+  ): AsyncIterable<StoredEvent<string, unknown>>;
+  /** Reads events as they stand in the log. */
+  readEvents(
+    options?: ReadEventsOptions & { readonly aggregates?: undefined },
+  ): AsyncIterable<StoredEvent>;
+  /** Reads events, of some kinds or as they stand in the log. */
+  readEvents(
+    options: ReadEventsOptions,
+  ): AsyncIterable<StoredEvent<string, unknown>>;
+  readEvents(
+    options: ReadEventsOptions = {},
+  ): AsyncIterable<StoredEvent<string, unknown>> {
     const { session, horizon } = this.#options;
-    return readLogEvents(session, horizon, options, false);
+    const { aggregates } = options;
+    return aggregates === undefined
+      ? readLogEvents(session, horizon, options, false)
+      : readNewestEvents(session, horizon, { ...options, aggregates });
   }
 
   /**

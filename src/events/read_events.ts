@@ -13,7 +13,10 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { PAGE_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import type { AggregateKind } from "./aggregate.ts";
 import type { EventMetadata, StoredEvent } from "./event.ts";
+
+import { upcasterOf } from "./typed_events.ts";
 
 /** Which way to read. */
 export type Direction = "forwards" | "backwards";
@@ -49,6 +52,14 @@ export interface ReadAggregateOptions {
 
 /** Which events of the log to read. */
 export interface ReadEventsOptions {
+  /**
+   * Kinds whose events come checked and in their newest version, as
+   * `readAggregate` gives them; those of other aggregates come as they stand in
+   * the log.
+   *
+   * @default {none}
+   */
+  readonly aggregates?: readonly AggregateKind[] | undefined;
   /**
    * The token before the first; backwards, the token after the first. Forwards
    * nothing after it may be missing; without it, and backwards, what retention
@@ -192,6 +203,24 @@ export function readLogEvents(
 ): AsyncIterableIterator<StoredEvent, void> {
   const pages = readEventPages(session, upTo, mayMiss, options);
   return eachOf(pages, (event) => event);
+}
+
+/**
+ * As {@linkcode readLogEvents}, where some are brought to their newest version
+ * and nothing is passed over.
+ */
+export function readNewestEvents(
+  session: Session,
+  upTo: () => Promise<Token>,
+  options: ReadEventsOptions & {
+    readonly aggregates: readonly AggregateKind[];
+  },
+): AsyncIterableIterator<StoredEvent<string, unknown>, void> {
+  const upcast = upcasterOf(options.aggregates);
+  return eachOf<StoredEvent, StoredEvent<string, unknown>>(
+    readEventPages(session, upTo, false, options),
+    (event) => ({ ...event, ...upcast(event) }),
+  );
 }
 
 async function* readEventPages(

@@ -47,7 +47,7 @@ async function retain(
 
 /** The versions of events. */
 async function collect(
-  events: AsyncIterable<StoredEvent>,
+  events: AsyncIterable<Pick<StoredEvent, "version">>,
 ): Promise<number[]> {
   const versions: number[] = [];
   for await (const { version } of events) versions.push(version);

@@ -28,6 +28,7 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
+import { formatHolder } from "../tokens/holders.ts";
 import type { Unobserve } from "../telemetry/instruments.ts";
 import { findTracer, SpanMaker } from "../telemetry/spans.ts";
 import { observeWriter } from "../telemetry/writer_metrics.ts";
@@ -52,8 +53,6 @@ export interface WriterAssembly<Database> {
   readonly engine: Engine<Database>;
   readonly lease: Lease;
   readonly declared: Declarations;
-  /** The projections that are written in each transaction. */
-  readonly inline: Projection<Database>[];
 }
 
 /** The parts, each of which knows those that it works with. */
@@ -84,7 +83,9 @@ export interface WriterParts<Database> {
 export function assembleWriter<Database>(
   assembly: WriterAssembly<Database>,
 ): WriterParts<Database> {
-  const { options, engine, lease, declared, inline } = assembly;
+  const { options, engine, lease, declared } = assembly;
+  /** The projections that are written in each transaction. */
+  const inline: Projection<Database>[] = [];
   const { instance } = lease;
   const { changes } = declared;
   const { logger = silentLogger } = options;
@@ -127,7 +128,7 @@ export function assembleWriter<Database>(
     );
   };
   let undurable: UndurableError | undefined;
-  const runner = createRunner(assembly, recorder, (error) => {
+  const runner = createRunner(assembly, recorder, inline, (error) => {
     if (undurable !== undefined) return;
     undurable = error;
     logger("error", "disk refused a commit: readers are disconnected", {
@@ -172,6 +173,7 @@ export function assembleWriter<Database>(
   });
   const calls = new ExposedCalls<Database>({
     ...known,
+    holder: formatHolder(lease),
     transaction: (...call) => transactions.run(...call),
     maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
     random,
@@ -250,8 +252,9 @@ export async function closeWriter<Database>(
 }
 
 function createRunner<Database>(
-  { options, engine, lease, declared, inline }: WriterAssembly<Database>,
+  { options, engine, lease, declared }: WriterAssembly<Database>,
   recorder: Recorder,
+  inline: readonly Projection<Database>[],
   undurable: (error: UndurableError) => void,
 ): TransactionRunner<Database> {
   const { streams, caches } = declared;
@@ -273,6 +276,7 @@ function createRunner<Database>(
   return new TransactionRunner<Database>({
     engine,
     instance: lease.instance,
+    holder: formatHolder(lease),
     recorder,
     begin: (session, attempt, mayRecall) =>
       new WriterTransaction<Database>({

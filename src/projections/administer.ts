@@ -6,30 +6,33 @@
 
 import type { Engine } from "../database/engine.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { requireAllEvents } from "./deleted_events.ts";
 
 /**
  * Asks for a projection to be rebuilt from zero; its tables serve meanwhile.
+ * One that is being rebuilt begins anew.
  *
- * @throws {HeadwaterError} `PROJECTION_UNKNOWN`.
+ * @throws {HeadwaterError} `PROJECTION_UNKNOWN`; `EVENTS_DELETED` if retention
+ *   has deleted some.
  */
 export async function requestRebuild<Database>(
   engine: Engine<Database>,
   name: string,
 ): Promise<void> {
-  const changed = await engine.transaction(
-    "request rebuild",
-    async (session) =>
-      await session.run(
-        `UPDATE headwater_projections SET rebuild_position = -1
-        WHERE name = ? AND position IS NOT NULL`,
-        [name],
-      ),
-  );
-  if (changed === 0) throw unknownError("rebuild", name);
+  await engine.transaction("request rebuild", async (session) => {
+    const changed = await session.run(
+      `UPDATE headwater_projections SET rebuild_position = -1
+      WHERE name = ? AND position IS NOT NULL`,
+      [name],
+    );
+    if (changed === 0) throw unknownError("rebuild", name);
+    await requireAllEvents(session, name);
+  });
 }
 
 /**
- * Asks for a projection's parked events to be tried again.
+ * Asks for a projection's parked events to be tried again: those that its
+ * serving tables lack.
  *
  * @returns How many there are.
  * @throws {HeadwaterError} `PROJECTION_UNKNOWN`.
@@ -45,7 +48,8 @@ export async function requestRetry<Database>(
     );
     if (known === undefined) throw unknownError("retry", name);
     return await session.run(
-      "UPDATE headwater_parked SET attempts = 0 WHERE projection = ?",
+      `UPDATE headwater_parked SET attempts = 0
+      WHERE projection = ? AND is_rebuild = 0`,
       [name],
     );
   });

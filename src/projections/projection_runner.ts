@@ -144,13 +144,15 @@ export class ProjectionRunner<Database> {
   /**
    * Opens the database, and begins to run.
    *
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be, or
-   *   two projections of one name; else as `WriterStore.open`.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be, for
+   *   `sqlite::memory:`, or two projections of one name; else as
+   *   `WriterStore.open`.
    */
   static async open<Database>(
     options: ProjectionRunnerOptions<Database>,
   ): Promise<ProjectionRunner<Database>> {
     requireBounds("run projections", options);
+    if (options.database === "sqlite::memory:") throw memoryError();
     const names = options.projections.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) {
@@ -197,7 +199,7 @@ export class ProjectionRunner<Database> {
       rowsPerSecond,
       secondsLeft: left === 0 || rowsPerSecond === 0 ? 0 : left / rowsPerSecond,
       parked: record?.parked ?? 0,
-      isRebuilding: record?.rebuild !== undefined,
+      isRebuilding: record !== undefined && worker.isRebuilding(record),
       isHolding: worker.isHolding,
       error: worker.error,
     };
@@ -325,5 +327,14 @@ function closedError(): HeadwaterError {
   return new HeadwaterError(
     "CLOSED",
     "Cannot wait: the projection runner is closed; open another",
+  );
+}
+
+function memoryError(): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    'Cannot run projections of "sqlite::memory:": no writer can reach the same ' +
+      "one; give sqlite:FILE or postgres://USER@HOST/DATABASE, or have the " +
+      "writer project inline",
   );
 }

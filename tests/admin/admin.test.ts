@@ -200,8 +200,8 @@ for (const dialect of DIALECTS) {
   t.test(`projections on ${dialect}`, async (t) => {
     const database = await writeSmallLog(t, dialect);
     await change(database, [
-      "INSERT INTO headwater_parked VALUES ('even', 2, 0, 5, 'no', 7)",
-      "INSERT INTO headwater_parked VALUES ('even', 2, 1, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 0, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 1, 5, 'no', 7)",
     ]);
     await using admin = await openAdmin(database);
     await admin.rebuildProjection("behind");

@@ -130,7 +130,7 @@ for (const dialect of DIALECTS) {
   t.test(`headwater projections on ${dialect}`, async (t) => {
     const database = await writeSmallLog(t, dialect);
     await change(database, [
-      "INSERT INTO headwater_parked VALUES ('even', 2, 0, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 0, 5, 'no', 7)",
       "UPDATE headwater_projections SET expires_ms = 1234 WHERE name = 'even'",
     ]);
     const rebuild = await run("projections", database, "rebuild", "behind");

@@ -1,126 +1,20 @@
 // Projections: in the append's transaction, or catching up, each event's effects
 // once, whatever happens.
 
-import t, { type Test } from "tap";
+import t from "tap";
 import { WriterStore } from "../../mod.ts";
-import {
-  defineProjection,
-  type Projection,
-  ProjectionRunner,
-  type ProjectionRunnerOptions,
-} from "../../src/projections/mod.ts";
 import { until } from "../support/conditions.ts";
 import { onEachEngine } from "../support/databases.ts";
-
-interface Database {
-  totals: { type: string; amount: number; events: number };
-}
-
-/** What a projection's handler is to do wrong. */
-interface Mood {
-  failAt?: number | undefined;
-  seen: number[];
-}
-
-/** Adds up amounts by type; a version adds them up times that version. */
-function totals(
-  mood: Mood = { seen: [] },
-  options: Partial<Projection<Database>> = {},
-): Projection<Database> {
-  const { version = 1 } = options;
-  return defineProjection<Database>({
-    name: "totals",
-    tables: ["totals"],
-    async create({ db, table }) {
-      await db.schema.createTable(table("totals"))
-        .addColumn("type", "text", (column) => column.primaryKey())
-        .addColumn("amount", "integer", (column) => column.notNull())
-        .addColumn("events", "integer", (column) => column.notNull()).execute();
-    },
-    async handle({ type, data }, { db, table }) {
-      const { amount } = data as { amount: number };
-      mood.seen.push(amount);
-      const name = table("totals");
-      await db.insertInto(name)
-        .values({ type, amount: amount * version, events: 1 })
-        .onConflict((conflict) =>
-          conflict.column("type").doUpdateSet((eb) => ({
-            amount: eb(`${name}.amount`, "+", amount * version),
-            events: eb(`${name}.events`, "+", 1),
-          }))
-        ).execute();
-      // After its effects: they must be undone.
-      if (amount === mood.failAt) throw new RangeError(`no ${amount}`);
-    },
-    ...options,
-  });
-}
-
-async function openWriter(
-  t: Test,
-  database: string,
-): Promise<WriterStore<Database>> {
-  const writer = await WriterStore.open<Database>({ database });
-  t.teardown(() => writer.close());
-  return writer;
-}
-
-async function openRunner(
-  t: Test,
-  database: string,
-  projection: Projection<Database>,
-  options: Partial<ProjectionRunnerOptions<Database>> = {},
-): Promise<ProjectionRunner<Database>> {
-  const runner = await ProjectionRunner.open<Database>({
-    database,
-    projections: [projection],
-    pollIntervalMs: 10,
-    ...options,
-  });
-  t.teardown(() => runner.close());
-  return runner;
-}
-
-/** Appends amounts, each in a transaction of its own. */
-async function append(
-  writer: WriterStore<Database>,
-  from: number,
-  to: number,
-): Promise<{ token: number }> {
-  let commit = { token: 0 };
-  for (let amount = from; amount <= to; amount += 1) {
-    const type = amount % 2 === 0 ? "even" : "odd";
-    commit = await writer.transaction(
-      "append",
-      (txn) =>
-        txn.append(`account:${amount % 5}`, [{ type, data: { amount } }]),
-    );
-  }
-  return commit;
-}
-
-async function read(
-  writer: WriterStore<Database>,
-): Promise<Record<string, [number, number]>> {
-  const { result } = await writer.transaction(
-    "read",
-    async ({ db }) => await db.selectFrom("totals").selectAll().execute(),
-  );
-  return Object.fromEntries(
-    result.map(({ type, amount, events }) => [type, [amount, events]]),
-  );
-}
-
-/** What must stand there for the amounts from 1 on. */
-function expected(to: number, times = 1): Record<string, [number, number]> {
-  const sums: Record<string, [number, number]> = {};
-  for (let amount = 1; amount <= to; amount += 1) {
-    const sum = sums[amount % 2 === 0 ? "even" : "odd"] ??= [0, 0];
-    sum[0] += amount * times;
-    sum[1] += 1;
-  }
-  return sums;
-}
+import {
+  append,
+  type Database,
+  expected,
+  type Mood,
+  openRunner,
+  openWriter,
+  read,
+  totals,
+} from "./totals.ts";
 
 onEachEngine(t, "inline, it changes with the append", async (t, database) => {
   const writer = await openWriter(t, database);
@@ -263,43 +157,6 @@ onEachEngine(
       token: commit.token,
       ordinal: 1,
     }]);
-  },
-);
-
-onEachEngine(
-  t,
-  "it is rebuilt from zero while its table serves",
-  async (t, database) => {
-    const writer = await openWriter(t, database);
-    const runner = await openRunner(t, database, totals());
-    await runner.whenCaughtUp(await append(writer, 1, 60));
-    await writer.transaction("spoil", async ({ db }) => {
-      await db.updateTable("totals").set({ amount: -1 }).execute();
-    });
-    await runner.rebuild("totals");
-    await until(
-      "it is done",
-      async () => !(await runner.progress("totals")).isRebuilding,
-    );
-    t.same(await read(writer), expected(60));
-    await runner.whenCaughtUp(await append(writer, 61, 70));
-    t.same(await read(writer), expected(70));
-    await runner.close();
-
-    // Another version of its code has it rebuilt, too.
-    const next = await openRunner(
-      t,
-      database,
-      totals(undefined, { version: 3 }),
-    );
-    const reads: Awaited<ReturnType<typeof read>>[] = [];
-    await until("it is done", async () => {
-      reads.push(await read(writer));
-      return (reads.at(-1)?.even?.[0] ?? 0) > (expected(70).even?.[0] ?? 0);
-    });
-    t.same(reads[0], expected(70), "the old table served");
-    await next.whenCaughtUp(await append(writer, 71, 80));
-    t.same(await read(writer), expected(80, 3));
   },
 );
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Engine } from "../database/engine.ts";
+import type { Engine, Session } from "../database/engine.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { requireAllEvents } from "./deleted_events.ts";
 
@@ -42,17 +42,30 @@ export async function requestRetry<Database>(
   name: string,
 ): Promise<number> {
   return await engine.transaction("request retry", async (session) => {
-    const [known] = await session.rows(
-      "SELECT 1 FROM headwater_projections WHERE name = ?",
-      [name],
-    );
-    if (known === undefined) throw unknownError("retry", name);
+    await requireProjection(session, "retry", name);
     return await session.run(
       `UPDATE headwater_parked SET attempts = 0
       WHERE projection = ? AND is_rebuild = 0`,
       [name],
     );
   });
+}
+
+/**
+ * Makes sure that a projection has ever been run.
+ *
+ * @throws {HeadwaterError} `PROJECTION_UNKNOWN`.
+ */
+export async function requireProjection(
+  session: Session,
+  action: string,
+  name: string,
+): Promise<void> {
+  const [known] = await session.rows(
+    "SELECT 1 FROM headwater_projections WHERE name = ?",
+    [name],
+  );
+  if (known === undefined) throw unknownError(action, name);
 }
 
 function unknownError(action: string, name: string): HeadwaterError {

@@ -14,7 +14,8 @@ import { until } from "../support/conditions.ts";
 
 /** What the projection writes. */
 export interface Database {
-  totals: { type: string; amount: number; events: number };
+  totals: { type: string; amount: number; events: number; mark?: number };
+  marks: { mark: number };
 }
 
 /** What a projection's handler is to do wrong, or besides. */

@@ -94,6 +94,8 @@ const MAX_TABLE_BYTES = 63 - NEXT.length;
  *     await db.schema.createTable(table("name_counts"))
  *       .addColumn("name", "text", (column) => column.primaryKey())
  *       .addColumn("count", "integer", (column) => column.notNull()).execute();
+ *     await db.schema.createIndex(table("ix_name_counts"))
+ *       .on(table("name_counts")).column("count").execute();
  *   },
  *   async handle(event, { db, table }) {
  *     const { name } = event.data as { name: string };

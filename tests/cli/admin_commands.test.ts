@@ -145,7 +145,7 @@ for (const dialect of DIALECTS) {
     t.match(list, { status: 0, stderr: "" });
     t.match(list.lines, [
       /^PROJECTION +VERSION +POSITION +DONE +TOTAL +ROWS\/S +LEFT +PARKED +HELD UNTIL +UPDATED$/,
-      /^behind +1 +5 +5 +6 +2 +1 s +0 +- +-$/,
+      /^behind +1 +5 +5 +6 +3 +1 s +0 +- +-$/,
       /^ {2}rebuild +0 +6 +- +- +0$/,
       /^even +1 +6 +5 +5 +- +0 s +1 +1970-01-01T00:00:01\.234Z +-$/,
       /^inline +1 +inline +- +- +- +- +- +- +-$/,

@@ -86,7 +86,8 @@ export function keyFunction(
   if (keyOf !== undefined) {
     return (...args) => {
       const key = keyOf(...args);
-      return (Array.isArray(key) ? key : [key]) as readonly KeyArgument[];
+      // A copy: the caller may use the array again while the entry is loaded.
+      return (Array.isArray(key) ? [...key] : [key]) as readonly KeyArgument[];
     };
   }
   if (uncachedArgs === undefined) return undefined;
@@ -155,7 +156,7 @@ function bindShaped<Args extends readonly unknown[], Value>(
         // It may have waited for longer than anybody has for it.
         signal.throwIfAborted();
         return Promise.resolve(Reflect.apply(method, owner, given));
-      });
+      }, signal);
     }, (loading) => cache.abandon(key, loading));
   return (...args) => {
     try {

@@ -12,6 +12,7 @@ import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
+import type { LoadTime } from "./load_runner.ts";
 import type { SharedLoads } from "./shared_loads.ts";
 
 /** Options of {@linkcode cachedList}. */
@@ -44,15 +45,23 @@ type ItemArguments<Args extends readonly unknown[]> = {
 
 /**
  * Nothing to ask of a list's method whose arguments, for one of its items, are
- * those of the single method; else what can't be. Their keys would not be the
- * same. A single method that can't be seen from here is trusted.
+ * those of the single method, and whose values are, too; else what can't be.
+ * Their keys would not be the same, or an entry not what its reader expects. A
+ * single method that can't be seen from here is trusted.
  */
-type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
-  [never] ? unknown
-  : Single extends (...args: infer Key) => unknown
-    ? ItemArguments<Args> extends Key ? unknown
-    : { readonly "the arguments are not those of the single method": never }
-  : { readonly "there is no such method": never };
+type FitsSingle<Args extends readonly unknown[], Value, Single> =
+  [Single] extends [never] ? unknown
+    : Single extends (...args: infer Key) => Promise<infer One>
+      ? ItemArguments<Args> extends Key
+        ? [Value] extends [One]
+          ? [null extends One ? undefined : Value] extends [One] ? unknown
+          : {
+            readonly "what is not found is undefined: let it be so of one":
+              never;
+          }
+        : { readonly "the values are not those of the single method": never }
+      : { readonly "the arguments are not those of the single method": never }
+    : { readonly "there is no such method": never };
 
 /**
  * Gives a method that loads many entries the cache of the method that loads one.
@@ -62,7 +71,7 @@ type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
  * - What is cached, or being loaded, is served; the rest is loaded in one call,
  *   each key once. The method is called with a list of those.
  * - The method returns what it found by item; what it leaves out is kept as
- *   `undefined`: it says that there is nothing.
+ *   `undefined`: it says that there is nothing, as `null` does.
  * - Entries are kept, invalidated and fenced one by one.
  * - The single method doesn't call the list's, which would wait for the very
  *   load that called it; let both call a third that has no cache.
@@ -112,7 +121,11 @@ export function cachedList<const Of extends string>(
   method: ListMethod<This, Args, Key, Value>,
   context:
     & ClassMethodDecoratorContext<This, ListMethod<This, Args, Key, Value>>
-    & FitsSingle<Args, This extends Readonly<Record<Of, infer S>> ? S : never>,
+    & FitsSingle<
+      Args,
+      Value,
+      This extends Readonly<Record<Of, infer S>> ? S : never
+    >,
 ) => ListMethod<This, Args, Key, Value> {
   const { of } = options;
   const maxKeys = checkMaxKeys(of, options);
@@ -149,7 +162,7 @@ export function cachedListFunction<
   Value,
   Single extends CachedMethod,
 >(
-  single: Single & FitsSingle<Args, Single>,
+  single: Single & FitsSingle<Args, Value, Single>,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
@@ -226,6 +239,9 @@ async function loadList<
   const entries = new Map<Key, Promise<Value | undefined>>();
   const missing = new Map<Key, Deferred<Value | undefined>>();
   const old: Key[] = [];
+  const now = () => cache.runner.now();
+  /** Of each load, by its place. */
+  const times: LoadTime[] = [];
   for (const item of list) {
     if (entries.has(item)) continue;
     const key = keyOf(item);
@@ -236,13 +252,17 @@ async function loadList<
     }
     if (entry === undefined) {
       const loading = deferred<Value | undefined>();
-      entry = cache.keep(key, () => loading.promise);
+      const time = times[Math.floor(missing.size / maxKeys)] ??= now();
+      entry = cache.keep(key, () => loading.promise, time);
       missing.set(item, loading);
     }
     // Who joins a single caller's load keeps it from being aborted.
     entries.set(item, loads?.wait(entry, signal) ?? entry);
   }
-  const begin = (wanted: ReadonlyMap<Key, Deferred<Value | undefined>>) => {
+  const begin = (
+    wanted: ReadonlyMap<Key, Deferred<Value | undefined>>,
+    times: readonly LoadTime[],
+  ) => {
     const items = [...wanted.keys()];
     for (let from = 0; from < items.length; from += maxKeys) {
       const some = items.slice(from, from + maxKeys);
@@ -251,20 +271,23 @@ async function loadList<
         // Others may wait for any of the keys: one caller's signal ends its wait.
         return isSignal(argument, position) ? NEVER_ABORTS : argument;
       });
-      const loadSome = () => cache.run(() => load(...given as Args));
+      const time = times[from / maxKeys];
+      const loadSome = () =>
+        cache.runner.run(() => load(...given as Args), time);
       void settle(cache.name, loadSome, some, wanted);
     }
   };
-  begin(missing);
+  begin(missing, times);
   if (old.length > 0) {
-    cache.stale?.revalidate(old.map(keyOf), (indices) => {
+    cache.stale?.revalidate(old.map(keyOf), (indices, time) => {
       const due = new Map(
         indices.map((index) => [
           old[index] as Key,
           deferred<Value | undefined>(),
         ]),
       );
-      begin(due);
+      // One time for all of them: that of the first load.
+      begin(due, [time]);
       return Array.from(due.values(), ({ promise }) => promise);
     });
   }

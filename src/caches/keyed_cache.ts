@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits, ResizableLimits } from "./cache_options.ts";
@@ -16,7 +15,7 @@ import { EntryTable } from "./entry_table.ts";
 import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCacheOptions } from "./keyed_cache_options.ts";
-import { LoadGate } from "./load_gate.ts";
+import { LoadRunner, type LoadTime } from "./load_runner.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOfLoad, measure } from "./size_of.ts";
 import { statsOf } from "./stats_of.ts";
@@ -48,11 +47,12 @@ export class KeyedCache {
   cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
   /** What was there before it was cleared, if that may be served at all. */
   readonly stale: StaleEntries | undefined;
+  /** Begins its loads. */
+  readonly runner: LoadRunner;
   readonly #options: KeyedCacheOptions;
   readonly #clock: Clock;
   readonly #times = new LoadTimes();
   readonly #bounds: CacheBounds;
-  readonly #gate: LoadGate | undefined;
   #expiry: ExpiryQueue<EntryKey> | undefined;
   #entries: EntryTable;
   #hits = 0;
@@ -75,8 +75,11 @@ export class KeyedCache {
     this.name = options.name;
     this.#clock = options.clock;
     this.#bounds = new CacheBounds(options);
-    this.#gate = LoadGate.of(options.name, this.#limits);
-    if (this.#limits.staleMs > 0) this.stale = this.#createStale();
+    this.runner = new LoadRunner(this.name, this.#limits, this.#clock);
+    this.stale = StaleEntries.of(options, this.#limits, {
+      adopt: (parts, loading) => this.#adopt(parts, loading),
+      follow: (load) => this.#follow(load.loading, load.parts, load.time, load),
+    });
     this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
   }
@@ -108,7 +111,7 @@ export class KeyedCache {
       entries: this.#entries,
       bounds: this.#bounds,
       stale: this.stale,
-      gate: this.#gate,
+      runner: this.runner,
       times: this.#times,
     });
   }
@@ -156,6 +159,7 @@ export class KeyedCache {
    *
    * @param parts The arguments.
    * @param start Begins the load; not at once, if too many run.
+   * @param signal Aborts once nobody waits for it.
    * @returns The load's promise. A load that fails is not kept. While an old
    *   entry may be served, that; the load then runs in the background.
    * @throws {HeadwaterError} `KEY_INVALID` if an argument can't be part of a
@@ -164,32 +168,27 @@ export class KeyedCache {
   load<Value>(
     parts: readonly KeyArgument[],
     start: () => Promise<Value>,
+    signal?: AbortSignal | undefined,
   ): Promise<Value> {
     checkKey(this.name, parts);
+    const run = (time: LoadTime) => this.runner.run(start, time, signal);
     const stale = this.stale?.get(parts);
-    if (stale !== undefined) {
-      this.stale?.revalidate([parts], () => [this.run(start)]);
-      return stale as Promise<Value>;
-    }
-    return this.keep(parts, () => this.run(start));
-  }
-
-  /** Begins a load, at once if few enough run. */
-  run<Value>(start: () => Promise<Value>): Promise<Value> {
-    return this.#gate === undefined ? start() : this.#gate.run(start);
+    if (stale === undefined) return this.keep(parts, run);
+    this.stale?.revalidate([parts], (_, time) => [run(time)]);
+    return stale as Promise<Value>;
   }
 
   /** {@linkcode load} of a checked key, where there is no old entry. */
   keep<Value>(
     parts: readonly KeyArgument[],
-    start: () => Promise<Value>,
+    start: (time: LoadTime) => Promise<Value>,
+    time: LoadTime = this.runner.now(),
   ): Promise<Value> {
     this.#misses += 1;
     told.tellMiss(this.name, parts);
-    const beganMs = this.#clock.monotonicMs();
-    const loading = start();
+    const loading = start(time);
     this.#adopt(parts, loading);
-    this.#follow(loading, parts, beganMs);
+    this.#follow(loading, parts, time);
     return loading;
   }
 
@@ -239,46 +238,47 @@ export class KeyedCache {
 
   /** Drops every entry. */
   clear(): void {
-    this.flush();
+    this.flush(true);
     this.cascade?.(null);
   }
 
-  /** {@linkcode clear}, where every other cache is cleared too. */
-  flush(): void {
+  /** {@linkcode clear}, where all are, and what was there may have been wrong. */
+  flush(mayServeOld: boolean): void {
     const { size } = this.#entries;
-    this.stale?.cleared();
+    this.stale?.cleared(mayServeOld);
     if (size === 0) return;
     this.#invalidations += size;
-    told.tellInvalidation(this.name, null, size);
     // Of two clearings, one after the other, the larger part is served.
-    if (this.stale === undefined || this.stale.size > size) {
+    if (!mayServeOld || this.stale === undefined || this.stale.size > size) {
       this.#entries.clear();
       this.#expiry?.clear();
-      return;
+    } else {
+      const [entries, expiry] = [this.#entries, this.#expiry];
+      this.#expiry = ExpiryQueue.of(this.#limits);
+      this.#entries = this.#createEntries();
+      this.stale.serve(entries, expiry);
     }
-    const [entries, expiry] = [this.#entries, this.#expiry];
-    this.#expiry = ExpiryQueue.of(this.#limits);
-    this.#entries = this.#createEntries();
-    this.stale.serve(entries, expiry);
+    told.tellInvalidation(this.name, null, size);
   }
 
-  /**
-   * Changes how much it may hold, now; what there is no room for goes.
-   *
-   * @param bounds The bounds that are to change.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if one is none, or bytes are to
-   *   be bounded that have not been counted so far.
-   */
+  /** {@linkcode prepareResize}, and does it. */
   resize(bounds: ResizableLimits): void {
     this.prepareResize(bounds)();
   }
 
-  /** {@linkcode resize}, in two steps; the second can't fail any more. */
+  /**
+   * Changes how much it may hold, in two steps: the second can't fail any more,
+   * and drops what there is no room for.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a bound is none, or bytes are
+   *   to be bounded that have not been counted so far.
+   */
   prepareResize(bounds: ResizableLimits): (factor?: number) => void {
     const change = this.#bounds.prepare(bounds);
     return (factor) => {
       change(factor);
       this.#entries.resize(this.#bounds.table);
+      this.stale?.makeRoom(this.#entries, this.#bounds);
     };
   }
 
@@ -297,25 +297,18 @@ export class KeyedCache {
     return new EntryTable(this.#bounds.table, owner, this.#options.memory);
   }
 
-  #createStale(): StaleEntries {
-    const { random = systemRandom } = this.#options;
-    return new StaleEntries({
-      ...this.#options,
-      random,
-      limits: this.#limits,
-      adopt: (parts, loading) => this.#adopt(parts, loading),
-      follow: (load) =>
-        this.#follow(load.loading, load.parts, load.beganMs, load),
-    });
-  }
-
   /** Makes a load an entry. */
   #adopt(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
     const key = this.#entries.use(parts);
     const bytes = this.#entries.countsBytes
       ? bytesOfLoad(this.#limits, parts)
       : 1;
+    this.#set(key, loading, bytes);
+  }
+
+  #set(key: EntryKey, loading: Promise<unknown>, bytes: number): void {
     this.#entries.set(key, loading, bytes);
+    this.stale?.makeRoom(this.#entries, this.#bounds);
   }
 
   /** The key of a load, as long as it is the entry. */
@@ -332,24 +325,24 @@ export class KeyedCache {
   #follow(
     loading: Promise<unknown>,
     parts: readonly KeyArgument[],
-    beganMs: number,
+    time: LoadTime,
     background?: BackgroundLoad,
   ): void {
     this.#loading += 1;
     this.#options.loads?.began(this.name, parts);
     this.stale?.began(loading);
     loading.then((value) => {
-      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), true);
+      told.tellLoad(this.name, parts, this.#ended(loading, time), true);
       if (background?.loaded()) this.#adopt(parts, loading);
       const key = this.#keyOf(parts, loading);
       if (key !== undefined) {
-        return this.#loaded(key, loading, parts, value, beganMs);
+        return this.#loaded(key, loading, parts, value, time);
       }
       this.#fenced += 1;
       told.tellFenced(this.name, parts);
       this.stale?.discard(parts, loading);
     }, (error) => {
-      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), false);
+      told.tellLoad(this.name, parts, this.#ended(loading, time), false);
       this.#failures += 1;
       background?.failed(error);
       this.abandon(parts, loading);
@@ -363,7 +356,7 @@ export class KeyedCache {
     loading: Promise<unknown>,
     parts: readonly KeyArgument[],
     value: unknown,
-    beganMs: number,
+    { beganMs }: LoadTime,
   ): void {
     const { ttlMs, negativeTtlMs } = this.#limits;
     const isNegative = value === undefined || value === null;
@@ -373,8 +366,10 @@ export class KeyedCache {
     }
     if (this.#entries.countsBytes) {
       const bytes = measure(this.#options, this.#limits, parts, value);
+      // The user's sizeOf may have called the cache.
+      if (!this.#entries.holds(key, loading)) return;
       if (bytes === undefined) this.#entries.delete(key);
-      else this.#entries.set(key, loading, bytes);
+      else this.#set(key, loading, bytes);
     }
     const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
     if (lifeMs === undefined || this.#expiry === undefined) return;
@@ -384,7 +379,7 @@ export class KeyedCache {
     this.#expiry.add(item, isKept, this.#entries.size);
   }
 
-  #ended(loading: Promise<unknown>, beganMs: number): number {
+  #ended(loading: Promise<unknown>, { beganMs }: LoadTime): number {
     const ms = this.#clock.monotonicMs() - beganMs;
     this.#loading -= 1;
     this.stale?.ended(loading);

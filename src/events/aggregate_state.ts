@@ -24,8 +24,10 @@ export interface GivenEvent {
   readonly aggregate: string;
   readonly version: number;
   readonly token: Token;
-  readonly type: string;
-  readonly data: JsonValue;
+  /** What it is; `undefined` if retention has deleted its record. */
+  readonly content:
+    | { readonly type: string; readonly data: JsonValue }
+    | undefined;
 }
 
 const READ_STATE = `SELECT last_version, is_last FROM headwater_appends
@@ -68,8 +70,7 @@ export async function readGivenEvents(
       aggregate: String(aggregate),
       version: Number(version),
       token: parseToken(Number(token)),
-      type: String(event?.[2] ?? ""),
-      data: event?.[4] ?? null,
+      content: event && { type: String(event[2]), data: event[4] },
     });
   }
   return found;

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import {
   MAX_ADOPTION_TRIES,
   MAX_BACKOFF_MS,
@@ -13,6 +13,7 @@ import {
 } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
+import type { Token } from "../tokens/token.ts";
 
 /** What {@linkcode Attempts} works with. */
 export interface AttemptsOptions {
@@ -77,4 +78,24 @@ export class Attempts {
 function isFinal(error: unknown): boolean {
   return error instanceof HeadwaterError &&
     (error.code === "LOG_REWOUND" || error.code === "POSITION_FOREIGN");
+}
+
+/** The error of a token that lies beyond the log. */
+export function foreignError(
+  instance: string,
+  token: Token,
+  end: Token,
+  source = "the writer",
+): HeadwaterError {
+  return new HeadwaterError(
+    "POSITION_FOREIGN",
+    `Cannot adopt token ${token} of instance ${quote(instance)}, as ` +
+      `${source} tells it: this database's log ends at ${end}; replicate from ` +
+      "this database's own writer, and give each log a channel of its own",
+  );
+}
+
+/** Whether it is that error. */
+export function isForeign(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.code === "POSITION_FOREIGN";
 }

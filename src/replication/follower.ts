@@ -7,14 +7,15 @@
 import { readLastToken } from "../log/instances.ts";
 import { readReach } from "../log/reach.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
 import {
+  HOLDER_CHECK_MS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
 import { resets } from "../telemetry/channels.ts";
+import type { Holders } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
-import { Attempts } from "./attempts.ts";
+import { Attempts, foreignError, isForeign } from "./attempts.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
 import type { CatchUpProgress } from "./catch_up_progress.ts";
@@ -60,7 +61,6 @@ export class Follower implements Receiver {
   /** When instances have told their position on this connection, in monotonic ms. */
   readonly #connected = new Map<string, number>();
   readonly #told = new ToldPositions();
-  readonly #own: ReadonlySet<string>;
   readonly #fetcher: Fetcher;
   readonly #attempts: Attempts;
   readonly #closing = new AbortController();
@@ -70,7 +70,6 @@ export class Follower implements Receiver {
   /** Constructs a follower that knows no position. */
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#own = new Set(options.ownInstances);
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
     this.#attempts = new Attempts({ ...options, signal });
@@ -157,7 +156,6 @@ export class Follower implements Receiver {
     if (ephemeral?.has(stream)) {
       return ephemeral.position(stream, instance, previous, token);
     }
-    if (this.#own.has(instance)) return;
     this.#options.lag?.announced(instance, token);
     if (this.#told.movesBack(stream, instance, token)) {
       this.#connected.delete(instance);
@@ -186,12 +184,16 @@ export class Follower implements Receiver {
     instance: string,
     previous: Token,
     token: Token,
+    isAsked = false,
   ): void | Promise<void> {
     const { position, isShared } = this.#options;
-    if (!this.#connected.has(instance)) {
-      return this.#adoptFirst(instance, token);
+    const heardMs = this.#connected.get(instance);
+    if (heardMs === undefined) return this.#adoptFirst(instance, token);
+    const isNow = this.#hear(instance);
+    const isQuiet = isNow - heardMs >= HOLDER_CHECK_MS;
+    if (isQuiet && !isAsked && isShared?.()) {
+      return this.#adoptAfterSilence(instance, previous, token);
     }
-    this.#hear(instance);
     const reached = position.get(instance) as Token;
     if (previous > reached) {
       return this.#untilDone(
@@ -206,8 +208,22 @@ export class Follower implements Receiver {
     position.advance(instance, token);
   }
 
-  #hear(instance: string): void {
-    this.#connected.set(instance, this.#options.clock.monotonicMs());
+  #hear(instance: string): number {
+    const isNow = this.#options.clock.monotonicMs();
+    this.#connected.set(instance, isNow);
+    return isNow;
+  }
+
+  /** Promise 7: on a shared channel nothing shows that another tells by now. */
+  async #adoptAfterSilence(
+    instance: string,
+    previous: Token,
+    token: Token,
+  ): Promise<void> {
+    const { history } = this.#options;
+    const isHeld = await history.isHeld(instance).catch(() => false);
+    if (!isHeld) this.disown(instance);
+    await this.#adopt(instance, previous, token, true);
   }
 
   /** Without a row, where anybody may have told it. */
@@ -225,21 +241,27 @@ export class Follower implements Receiver {
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
       await refresh();
-      const holder = await history.holderOf(instance);
+      const holders = await history.holdersOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
         await this.#requireWritten(instance, token);
         // What is cached was loaded at a position nobody knows.
-        await this.#reset(instance, token, "first position of the instance");
+        await this.#reset(instance, token, FIRST, holders);
       } else if (!await history.isInHistory(instance, reached)) {
         const end = await readReach(session, instance);
-        await this.#reset(instance, token < end ? token : end, REWOUND);
-        await history.connect(instance, holder);
-        if (token > end) throw this.#foreignError(instance, token, end);
-      } else if (token > reached) {
-        await this.#catchUp({ instance, after: reached, upTo: token });
+        const upTo = token < end ? token : end;
+        await this.#reset(instance, upTo, REWOUND, holders);
+        await history.connect(instance, holders.last);
+        if (token > end) {
+          throw foreignError(instance, token, end, this.#options.source);
+        }
+      } else {
+        position.goOn(instance, holders);
+        if (token > reached) {
+          await this.#catchUp({ instance, after: reached, upTo: token });
+        }
       }
-      await history.connect(instance, holder);
+      await history.connect(instance, holders.last);
     };
     const isAdopted = await this.#untilDone(
       "cannot adopt a position, trying again",
@@ -274,7 +296,7 @@ export class Follower implements Receiver {
     upTo: Token,
   ): Promise<void> {
     const { session, position, history, lag, changes } = this.#options;
-    const holder = await history.holderOf(instance);
+    const holders = await history.holdersOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
     // A writer that nobody tells of may be a new one.
@@ -282,25 +304,29 @@ export class Follower implements Receiver {
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
-      await this.#reset(instance, last, "first position of the instance");
+      await this.#reset(instance, last, FIRST, holders);
     } else if (reached === undefined) {
+      position.goOn(instance, holders);
       const after = base === undefined || base > last ? last : base;
       const begin = changes && await changes.read(instance, after);
       begin?.();
       if (last > after) await this.#catchUp({ instance, after, upTo: last });
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      await this.#reset(instance, last, REWOUND);
-    } else if (last > reached) {
+      await this.#reset(instance, last, REWOUND, holders);
+    } else {
+      position.goOn(instance, holders);
+      if (last <= reached) return;
       await this.#catchUp({ instance, after: reached, upTo: last });
-    } else return;
-    await history.connect(instance, holder);
+    }
+    await history.connect(instance, holders.last);
   }
 
   async #reset(
     instance: string,
     token: Token,
     reason: string,
+    holders?: Holders,
   ): Promise<void> {
     const { applier, caches, position, logger, lag, changes } = this.#options;
     const reached = position.get(instance);
@@ -311,35 +337,32 @@ export class Follower implements Receiver {
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
     begin();
-    caches.flush({ reason, instance, token });
+    // Of another history nothing is served, however old it may be.
+    const cause = { reason, instance, token, mayServeOld: reason !== REWOUND };
+    caches.flush(cause);
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
-      caches.flush({ reason, instance, token });
+      caches.flush(cause);
     }
     // Promise 3: not between two handlers of a transaction, nor while one waits.
     await applier.alone(() => {
       // Over another way it may have come further; only a rewound log goes back.
-      if (reason !== REWOUND && position.contains(instance, token)) return;
-      position.reset(instance, token);
+      if (reason !== REWOUND && position.contains(instance, token)) {
+        if (holders !== undefined) position.goOn(instance, holders);
+        return;
+      }
+      position.reset(instance, token, holders);
       lag?.reset(instance, token);
     });
   }
 
   async #requireWritten(instance: string, token: Token): Promise<void> {
     const end = await readReach(this.#options.session, instance);
-    if (token > end) throw this.#foreignError(instance, token, end);
-  }
-
-  #foreignError(instance: string, token: Token, end: Token): HeadwaterError {
-    const { source = "the writer" } = this.#options;
-    return new HeadwaterError(
-      "POSITION_FOREIGN",
-      `Cannot adopt token ${token} of instance ${quote(instance)}, as ` +
-        `${source} tells it: this database's log ends at ${end}; replicate from ` +
-        "this database's own writer, and give each log a channel of its own",
-    );
+    if (token > end) {
+      throw foreignError(instance, token, end, this.#options.source);
+    }
   }
 
   /**
@@ -382,8 +405,5 @@ export class Follower implements Receiver {
   }
 }
 
+const FIRST = "first position of the instance";
 const REWOUND = "the log was rewound";
-
-function isForeign(error: unknown): boolean {
-  return error instanceof HeadwaterError && error.code === "POSITION_FOREIGN";
-}

@@ -43,6 +43,8 @@ export type CallHandler<Database, Args> = (
 /** What exposed calls work with. */
 export interface ExposedCallsOptions<Database> {
   readonly instance: string;
+  /** Who holds that name, as text: this process. */
+  readonly holder: string;
   readonly session: Session;
   readonly position: () => Token;
   readonly transaction: (
@@ -143,7 +145,8 @@ export class ExposedCalls<Database> {
     digest: string,
     prepare: () => ReturnType<Prepare<Database>>,
   ): Promise<CallAnswer> {
-    const { session, transaction, position, instance, random } = this.#options;
+    const { session, transaction, position, instance, holder, random } =
+      this.#options;
     if (!ID.test(id)) throw idError(name, id);
     const work = prepare();
     const stored = await readCall(session, id);
@@ -160,7 +163,7 @@ export class ExposedCalls<Database> {
         },
         { commitId: call.commitId },
       );
-      return { instance, token, response: result };
+      return { instance, token, holder, response: result };
     } catch (error) {
       if (!(error instanceof HeadwaterError)) {
         // The application's own errors have nothing but a message to travel.
@@ -198,11 +201,14 @@ export class ExposedCalls<Database> {
     stored: StoredCall,
   ): Promise<CallAnswer> {
     if (stored.digest !== digest) throw takenError(name, stored.id);
-    const { session, position } = this.#options;
+    const { session, position, holder } = this.#options;
     // Its record may have been deleted: then it lies far behind.
     const token = await findCallToken(session, stored) ?? position();
     const { instance, response } = stored;
-    return { instance, token, response };
+    // Another instance's holders are not known here.
+    return instance === this.#options.instance
+      ? { instance, token, holder, response }
+      : { instance, token, response };
   }
 
   #unknown(name: string): HeadwaterError {

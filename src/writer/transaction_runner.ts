@@ -7,8 +7,7 @@
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
-import { isAppendConflict } from "../log/postgres_append.ts";
-import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
+import { UndurableError } from "../database/sqlite_durability.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -21,6 +20,7 @@ import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
+import { RunningTransactions } from "./running_transactions.ts";
 import type {
   TransactionOutcome,
   WriterTransaction,
@@ -68,14 +68,19 @@ export interface OwnRunOptions extends TransactionRunOptions {
 export interface TransactionRunnerOptions<Database> {
   readonly engine: Engine<Database>;
   readonly instance: string;
+  readonly holder: string;
   readonly recorder: Recorder;
   readonly begin: (
     session: WriteSession<Database>,
     attempt: number,
     mayRecall: boolean,
   ) => WriterTransaction<Database>;
-  /** Called with each transaction that is durable, before its callbacks. */
+  /** Is told of what is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
+  /** Called when the disk has refused a commit, and for each transaction after it. */
+  readonly undurable: (error: UndurableError) => void;
+  /** Whether it failed for an append that was quicker. */
+  readonly isAppendConflict: (error: unknown) => boolean;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -94,7 +99,6 @@ interface OwnTransaction<Database, Result> {
   readonly commitId: string | undefined;
 }
 
-/** What becomes known of an attempt while it runs. */
 interface Attempt<Result> {
   done?: Done<Result>;
   ticket?: Ticket;
@@ -102,12 +106,12 @@ interface Attempt<Result> {
 
 /** Runs transactions, and counts what became of them. */
 export class TransactionRunner<Database> {
+  /** Those that run. */
+  readonly running: RunningTransactions;
   readonly #options: TransactionRunnerOptions<Database>;
   readonly #closing = new AbortController();
   #checkedDisconnections = 0;
   #rewound: HeadwaterError | undefined;
-  #running = 0;
-  #idle: (() => void) | undefined;
   #commits = 0;
   #rollbacks = 0;
   #retries = 0;
@@ -115,6 +119,7 @@ export class TransactionRunner<Database> {
   /** Constructs one that runs nothing. */
   constructor(options: TransactionRunnerOptions<Database>) {
     this.#options = options;
+    this.running = new RunningTransactions(options.clock);
   }
 
   /** What became of transactions so far. */
@@ -132,20 +137,18 @@ export class TransactionRunner<Database> {
     work: OwnWork<Database, Result>,
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
-    this.#running += 1;
+    const held = this.running.enter();
+    if (held !== undefined) await held;
     try {
       return await this.#run(name, work, options);
     } finally {
-      this.#running -= 1;
-      if (this.#running === 0) this.#idle?.();
+      this.running.leave();
     }
   }
 
   /** Resolves once nothing runs any more. */
   async drain(): Promise<void> {
-    if (this.#running > 0) {
-      await new Promise<void>((resolve) => this.#idle = resolve);
-    }
+    await this.running.drain();
     this.#closing.abort();
   }
 
@@ -181,7 +184,7 @@ export class TransactionRunner<Database> {
         );
         return this.#toCommit(done, state.ticket, attempt, options);
       } catch (error) {
-        if (isUnknown(error) && state.ticket !== undefined) {
+        if (error instanceof CommitUnknownError && state.ticket !== undefined) {
           const done = state.done as Done<Result>;
           if (await this.#settle(name, done, state.ticket, error)) {
             return this.#toCommit(done, state.ticket, attempt, options);
@@ -189,9 +192,12 @@ export class TransactionRunner<Database> {
         } else if (state.ticket !== undefined) {
           this.#options.recorder.abandoned(state.ticket);
         }
+        if (error instanceof UndurableError) this.#options.undurable(error);
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
-        const reason = reasonOf(error);
+        const reason = this.#options.isAppendConflict(error)
+          ? "conflict"
+          : reasonOf(error);
         if (reason === undefined) throw error;
         if (attempt >= maxAttempts) throw inVain(name, reason, attempt, error);
         await this.#pauseBeforeRetry(name, reason, attempt);
@@ -342,9 +348,9 @@ export class TransactionRunner<Database> {
     { recorded }: OwnRunOptions,
   ): Commit<Result> {
     if (ticket !== undefined) recorded?.(outcome);
-    const { instance, recorder } = this.#options;
+    const { instance, holder, recorder } = this.#options;
     const token = ticket?.token ?? outcome.repeated ?? recorder.position;
-    return { instance, token, result, attempts };
+    return { instance, token, holder, result, attempts };
   }
 
   /** A callback that fails can't undo what is committed: it is reported. */
@@ -386,15 +392,8 @@ function inVain(
   );
 }
 
-function isUnknown(error: unknown): error is CommitUnknownError {
-  return error instanceof CommitUnknownError;
-}
-
 function reasonOf(error: unknown): RetryReason {
-  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
-    return "conflict";
-  }
   // Nothing was written: it may well be run again.
-  if (isUnknown(error)) return "disconnected";
+  if (error instanceof CommitUnknownError) return "disconnected";
   return retryReason(error);
 }

@@ -16,9 +16,7 @@ import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { environmentOf } from "../runtime/environment.ts";
-import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -39,7 +37,7 @@ import {
 import type { CallHandler } from "./exposed_calls.ts";
 import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
-import { requireReached } from "./own_wait.ts";
+import { marksOf, requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
 import {
@@ -76,10 +74,8 @@ import type { WriterStats } from "./writer_stats.ts";
  * ```
  */
 export class WriterStore<Database> extends WriterCaches {
-  readonly #clock: Clock;
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
-  readonly #inline: Projection<Database>[];
   readonly #parts: WriterParts<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
@@ -91,8 +87,7 @@ export class WriterStore<Database> extends WriterCaches {
     lease: Lease,
     declared: Declarations,
   ) {
-    const inline: Projection<Database>[] = [];
-    const parts = assembleWriter({ options, engine, lease, declared, inline });
+    const parts = assembleWriter({ options, engine, lease, declared });
     const { clock } = environmentOf(options);
     super({
       session: engine.session,
@@ -103,11 +98,9 @@ export class WriterStore<Database> extends WriterCaches {
           (session) => writeSnapshot(session, key, snapshot),
         ),
     }, { ...parts, caches: declared.caches });
-    this.#clock = clock;
     this.#engine = engine;
     this.#lease = lease;
     this.#parts = parts;
-    this.#inline = inline;
     this.#streams = declared.streams;
     this.#caches = declared.caches;
   }
@@ -210,11 +203,16 @@ export class WriterStore<Database> extends WriterCaches {
     definition: DefinedChangeCache<Row, Entity>,
   ): Changes<Entity> {
     const { changes, identity } = this.#parts;
-    return changesOf(changes, definition, (since) => identity.parse(since));
+    return changesOf(
+      changes,
+      definition,
+      (since) => identity.parse(since).position,
+    );
   }
 
   /**
-   * Makes a store of reads on this database.
+   * Makes a store of reads on this database. Its caches hear of this writer's
+   * writes; where other instances write too, read through a `SlavedStore`.
    *
    * @param storeClass A subclass of `Store`.
    */
@@ -240,7 +238,9 @@ export class WriterStore<Database> extends WriterCaches {
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
    *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
-   *   `COMMIT_UNKNOWN` if the server could not be asked what became of it.
+   *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
+   *   SQLite has it and the disk refused it: nothing more is written then, until
+   *   the store is opened again.
    */
   async transaction<Result>(
     name: string,
@@ -294,17 +294,22 @@ export class WriterStore<Database> extends WriterCaches {
 
   /**
    * Writes a projection inline from now on: its tables change in the
-   * transaction that appends, and if it fails, the append fails. Every process
-   * that appends must ask for it. The first to do so has its tables made of the
-   * events that are there.
+   * transaction that appends, and if it fails, the append fails. The first who
+   * asks for it has its tables made of the events that are there.
+   *
+   * Every process that appends must ask for it before it appends for the first
+   * time: what another appends without is not in the tables. In this process
+   * nothing is missed: transactions that run are waited for, and those that
+   * come meanwhile wait. So don't call it within a transaction's function.
    *
    * @param projection What `defineProjection` gave.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if a projection of that name
-   *   catches up, or has another version; `EVENTS_DELETED`.
+   *   catches up, or has another version; `EVENTS_DELETED`; `DATABASE_BUSY` if
+   *   transactions run for longer than `queueTimeoutMs`; `CLOSED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    await prepareInline(this.#engine, projection, this.#clock);
-    this.#inline.push(projection);
+    if (this.#closing !== undefined) throw closedError("project");
+    await this.#parts.project(projection);
   }
 
   /**
@@ -312,7 +317,7 @@ export class WriterStore<Database> extends WriterCaches {
    * or a URL; `waitFor` takes it in any process.
    */
   currentToken(): string {
-    return this.#parts.identity.format(this.position);
+    return this.#parts.identity.format(this.position, marksOf(this.#lease));
   }
 
   /**
@@ -321,8 +326,8 @@ export class WriterStore<Database> extends WriterCaches {
    * @param target A commit, a position, or the text that `currentToken()` gave.
    * @param options As of a slaved store; there is no handler to wait for.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
-   *   this process is not told of; `LOG_REWOUND` for a token that was never
-   *   given; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   *   this process is not told of; `LOG_REWOUND` for one never given, or lost;
+   *   `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
    */
   async waitFor(
     target: WaitTarget,
@@ -334,6 +339,7 @@ export class WriterStore<Database> extends WriterCaches {
         instance: this.instance,
         position: this.position,
         lastTaken: this.#parts.recorder.lastTaken,
+        holders: this.#lease.holders,
         streams: this.#streams,
       },
       this.#parts.identity.parse(target),
@@ -344,12 +350,12 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   /**
-   * Reads rows of a stream back from the log, ascending; a token is never
-   * split over two answers.
+   * Reads rows of a stream back from the log, ascending, whole tokens.
    *
    * @param stream The stream, or its name.
    * @param options Which, and how many.
-   * @throws {HeadwaterError} `STREAM_UNKNOWN`.
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`; `ROWS_DELETED` where retention
+   *   has deleted rows after the token that `after` gives.
    */
   async readRows<Row>(
     stream: Stream<Row> | string,

@@ -12,6 +12,7 @@ import {
   cacheNameOf,
   type KeyArguments,
   type KeyPrefix,
+  type NamingArguments,
   wireKeyOf,
   wirePrefixOf,
 } from "../caches/cached_method.ts";
@@ -142,7 +143,7 @@ export class WriterTransaction<Database> {
    *
    * Events whose ids are given can be appended again: where all of them stand
    * there already with the same type and data, nothing changes, and the commit
-   * has the token of the first time.
+   * has the token of the first time. Metadata may differ, as that of a retry does.
    *
    * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
    *   are checked against its schemas; or any by its id, `user:1`.
@@ -200,7 +201,7 @@ export class WriterTransaction<Database> {
    */
   invalidate<Args extends readonly unknown[]>(
     method: CachedMethod<Args>,
-    key: Readonly<KeyArguments<Args>> | Readonly<Args>,
+    key: Readonly<NamingArguments<Args>>,
   ): void;
   /** Invalidates one entry of the cache of that name, in every process. */
   invalidate(cache: string, key: readonly KeyArgument[]): void;

@@ -1,5 +1,6 @@
 // A writing process: the parts of a writer store, put together as there.
 
+import { appendConflicts } from "../../src/log/append_conflict.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import { type Lease, takeLease } from "../../src/log/lease.ts";
 import { retainStream } from "../../src/log/retention.ts";
@@ -9,6 +10,7 @@ import { silentLogger } from "../../src/runtime/logger.ts";
 import type { Listener } from "../../src/transport/transport.ts";
 import type { SimulatedNetwork } from "../../src/testing/mod.ts";
 import { declare } from "../../src/store/declarations.ts";
+import { formatHolder } from "../../src/tokens/holders.ts";
 import { AggregateMemory } from "../../src/writer/aggregate_memory.ts";
 import { LeaseKeeper } from "../../src/writer/lease_keeper.ts";
 import { createRecorder, type Recorder } from "../../src/writer/recorder.ts";
@@ -189,6 +191,7 @@ export class SimulatedWriter {
     this.#runner = new TransactionRunner<unknown>({
       engine,
       instance,
+      holder: formatHolder(lease),
       recorder,
       begin: (session, attempt, mayRecall) => {
         const transaction = new WriterTransaction<unknown>({
@@ -208,6 +211,8 @@ export class SimulatedWriter {
         return transaction;
       },
       committed: () => {},
+      undurable: () => {},
+      isAppendConflict: appendConflicts({}),
       maxAttempts: 3,
       clock,
       random: process.random,

@@ -18,23 +18,10 @@ import type { Token } from "../tokens/token.ts";
 import { Attempts, foreignError, isForeign } from "./attempts.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
-import type { CatchUpProgress } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { FollowerOptions } from "./follower_options.ts";
+import type { FollowerOptions, FollowerStats } from "./follower_options.ts";
 import { ToldPositions } from "./told_positions.ts";
-
-/** What a follower had to do besides applying what it was sent. */
-export interface FollowerStats {
-  /** Times that rows were fetched from the log. */
-  readonly catchUps: number;
-  /** Rows that were fetched, in all streams. */
-  readonly catchUpRows: number;
-  /** Times that rows could not be had, and every cache was cleared instead. */
-  readonly resets: number;
-  /** Catch-ups that are under way. */
-  readonly catchingUp: readonly CatchUpProgress[];
-}
 
 /**
  * Applies what one connection brings, in token order and without a gap.

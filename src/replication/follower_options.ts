@@ -48,3 +48,15 @@ export interface FollowerOptions {
   /** Is told how a catch-up comes along, page by page. */
   readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
 }
+
+/** What a follower had to do besides applying what it was sent. */
+export interface FollowerStats {
+  /** Times that rows were fetched from the log. */
+  readonly catchUps: number;
+  /** Rows that were fetched, in all streams. */
+  readonly catchUpRows: number;
+  /** Times that rows could not be had, and every cache was cleared instead. */
+  readonly resets: number;
+  /** Catch-ups that are under way. */
+  readonly catchingUp: readonly CatchUpProgress[];
+}

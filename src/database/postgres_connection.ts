@@ -210,6 +210,8 @@ export class PostgresConnection implements Session {
     for await (const rows of query.cursor(chunkSize)) {
       yield { rows: rows as unknown as Row[] };
     }
+    // It may end as if there were no more (3.4.9).
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   #toResult<Row>(result: Result): QueryResult<Row> {

@@ -8,7 +8,13 @@ import type { ReservedSql } from "postgres";
 import type { CompiledQuery, DatabaseConnection, QueryResult } from "kysely";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
-import { CommitUnknownError, postgresCodeOf } from "./postgres_errors.ts";
+import {
+  CommitUnknownError,
+  endsConnection,
+  isAnswer,
+  isLastAnswer,
+  postgresCodeOf,
+} from "./postgres_errors.ts";
 import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
 import type { Rename } from "./table_names.ts";
 
@@ -119,7 +125,9 @@ export class PostgresConnection implements Session {
   }
 
   /**
-   * Commits, together with a last statement if there is one.
+   * Commits, together with a last statement if there is one. Whatever fails
+   * without an answer of the server's may be committed: a reset connection is
+   * an error some turns before it is closed.
    *
    * @param sql The last statement; one of the library's.
    * @returns The rows of the last statement.
@@ -136,13 +144,22 @@ export class PostgresConnection implements Session {
     const committed = this.#send(this.#sql.unsafe("COMMIT"));
     // Whichever fails first tells why; the other is not to go unhandled.
     committed.catch(() => {});
+    let isLastDone = sql === undefined;
     let rows: SqlValue[][];
     let result: Result;
     try {
       rows = await last;
+      isLastDone = true;
       result = await committed;
     } catch (error) {
-      if (this.isLost) throw new CommitUnknownError(this.#backend, error);
+      // Whoever gave up at the last statement has not come to the COMMIT.
+      const isRefused = isLastAnswer(error)
+        ? !isLastDone
+        : isAnswer(error) && !this.isLost;
+      if (!isRefused) {
+        this.#lose(error);
+        throw new CommitUnknownError(this.#backend, error);
+      }
       throw postgresCodeOf(error) === IN_FAILED ? rolledBackError() : error;
     }
     if (result.command === "ROLLBACK") throw rolledBackError();
@@ -235,6 +252,8 @@ export class PostgresConnection implements Session {
         resolve(result as Result);
       }, (error) => {
         this.#pending.delete(reject);
+        // Before anybody sends more: postgres.js closes it some turns later.
+        if (endsConnection(error)) this.#lose(error);
         reject(error);
       });
     });

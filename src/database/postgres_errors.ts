@@ -4,6 +4,7 @@
  * @module
  */
 
+import postgres from "postgres";
 import {
   type ErrorCode,
   HeadwaterError,
@@ -67,6 +68,10 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
+/** Codes of postgres.js and of the socket, where it is the connection that failed. */
+const BROKEN =
+  /^(?:CONNECTION_|E(?:CONN|PIPE|TIMEDOUT|NET|HOST)|ERR_(?:SSL|TLS|SOCKET|STREAM))/;
+
 /** A commit whose answer was lost with the connection. */
 export class CommitUnknownError extends HeadwaterError {
   /** The server's process that was to commit; it may yet do so. */
@@ -91,6 +96,24 @@ const CONFLICT = /^40(?:001|P01)$/;
 export function postgresCodeOf(error: unknown): string {
   const { code } = Object(error) as { code?: unknown };
   return typeof code === "string" ? code : "";
+}
+
+/** Whether it is an answer: the server's own words, not the connection's end. */
+export function isAnswer(error: unknown): boolean {
+  return error instanceof postgres.PostgresError;
+}
+
+/** Whether the server's process gave up with this answer: it does nothing after it. */
+export function isLastAnswer(error: unknown): boolean {
+  return error instanceof postgres.PostgresError &&
+    (error.severity === "FATAL" || error.severity === "PANIC");
+}
+
+/** Whether the connection is not to be used after this error. */
+export function endsConnection(error: unknown): boolean {
+  return isAnswer(error)
+    ? isLastAnswer(error)
+    : BROKEN.test(postgresCodeOf(error));
 }
 
 /** Whether a transaction failed for what went on beside it, and may be run again. */

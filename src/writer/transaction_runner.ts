@@ -5,10 +5,8 @@
  */
 
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
-import { CommitUnknownError } from "../database/postgres_errors.ts";
-import { type RetryReason, retryReason } from "../database/retry.ts";
-import { isAppendConflict } from "../log/postgres_append.ts";
-import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
+import type { CommitUnknownError } from "../database/postgres_errors.ts";
+import type { RetryReason } from "../database/retry.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -20,7 +18,15 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
+import { closedError } from "./listeners.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
+import {
+  CONFLICT_PAUSE_MS,
+  inVain,
+  isUnknown,
+  MAX_RETRY_PAUSE_MS,
+  reasonOf,
+} from "./run_again.ts";
 import type {
   TransactionOutcome,
   WriterTransaction,
@@ -106,6 +112,7 @@ export class TransactionRunner<Database> {
   readonly #closing = new AbortController();
   #checkedDisconnections = 0;
   #rewound: HeadwaterError | undefined;
+  #isRefusing = false;
   #running = 0;
   #idle: (() => void) | undefined;
   #commits = 0;
@@ -132,6 +139,7 @@ export class TransactionRunner<Database> {
     work: OwnWork<Database, Result>,
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
+    if (this.#isRefusing) throw closedError(`run "${name}"`);
     this.#running += 1;
     try {
       return await this.#run(name, work, options);
@@ -141,8 +149,12 @@ export class TransactionRunner<Database> {
     }
   }
 
-  /** Resolves once nothing runs any more. */
+  /**
+   * Resolves once nothing runs any more. Whatever comes from now on, an exposed
+   * call say, is refused with `CLOSED`: its token would never be told.
+   */
   async drain(): Promise<void> {
+    this.#isRefusing = true;
     if (this.#running > 0) {
       await new Promise<void>((resolve) => this.#idle = resolve);
     }
@@ -360,41 +372,4 @@ export class TransactionRunner<Database> {
       }
     }
   }
-}
-
-const CONFLICT_PAUSE_MS = 5;
-
-/** The longest pause before a transaction is run again, however often it was. */
-const MAX_RETRY_PAUSE_MS = 5_000;
-
-/** What says so itself is left as it is: DATABASE_UNAVAILABLE, COMMIT_UNKNOWN. */
-function inVain(
-  name: string,
-  reason: RetryReason,
-  attempts: number,
-  error: unknown,
-): unknown {
-  if (reason !== "conflict" || error instanceof HeadwaterError) return error;
-  return new HeadwaterError(
-    "DATABASE_BUSY",
-    `Cannot run "${name}": others were in its way ${attempts} ` +
-      `${attempts === 1 ? "time" : "times"} (${
-        messageOf(error)
-      }); try again, ` +
-      "raise maxAttempts, or have it touch less",
-    { cause: error },
-  );
-}
-
-function isUnknown(error: unknown): error is CommitUnknownError {
-  return error instanceof CommitUnknownError;
-}
-
-function reasonOf(error: unknown): RetryReason {
-  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
-    return "conflict";
-  }
-  // Nothing was written: it may well be run again.
-  if (isUnknown(error)) return "disconnected";
-  return retryReason(error);
 }

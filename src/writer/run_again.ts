@@ -1,0 +1,51 @@
+/**
+ * When a transaction is run again, and what is said once that was in vain.
+ *
+ * @module
+ */
+
+import { CommitUnknownError } from "../database/postgres_errors.ts";
+import { type RetryReason, retryReason } from "../database/retry.ts";
+import { isAppendConflict } from "../log/postgres_append.ts";
+import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+
+/** The pause before the first repetition, in ms, where another was in the way. */
+export const CONFLICT_PAUSE_MS = 5;
+
+/** The longest pause before a transaction is run again, however often it was. */
+export const MAX_RETRY_PAUSE_MS = 5_000;
+
+/** What says so itself is left as it is: DATABASE_UNAVAILABLE, COMMIT_UNKNOWN. */
+export function inVain(
+  name: string,
+  reason: RetryReason,
+  attempts: number,
+  error: unknown,
+): unknown {
+  if (reason !== "conflict" || error instanceof HeadwaterError) return error;
+  return new HeadwaterError(
+    "DATABASE_BUSY",
+    `Cannot run "${name}": others were in its way ${attempts} ` +
+      `${attempts === 1 ? "time" : "times"} (${
+        messageOf(error)
+      }); try again, ` +
+      "raise maxAttempts, or have it touch less",
+    { cause: error },
+  );
+}
+
+/** Whether nobody knows yet what became of the commit. */
+export function isUnknown(error: unknown): error is CommitUnknownError {
+  return error instanceof CommitUnknownError;
+}
+
+/** Why it may be run again; `undefined` if that would not help. */
+export function reasonOf(error: unknown): RetryReason {
+  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
+    return "conflict";
+  }
+  // Nothing was written: it may well be run again.
+  if (isUnknown(error)) return "disconnected";
+  return retryReason(error);
+}

@@ -86,7 +86,8 @@ export function keyFunction(
   if (keyOf !== undefined) {
     return (...args) => {
       const key = keyOf(...args);
-      return (Array.isArray(key) ? key : [key]) as readonly KeyArgument[];
+      // A copy: the caller may use the array again while the entry is loaded.
+      return (Array.isArray(key) ? [...key] : [key]) as readonly KeyArgument[];
     };
   }
   if (uncachedArgs === undefined) return undefined;

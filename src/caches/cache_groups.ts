@@ -7,8 +7,8 @@
 import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { type CachedMethod, cacheNameOf } from "./cached_method.ts";
-import { checkKey, type KeyArgument, toWireKey } from "./key_parts.ts";
+import { type CachedMethod, cacheNameOf, namedKeyOf } from "./cached_method.ts";
+import type { KeyArgument } from "./key_parts.ts";
 
 /** One cache (its name, or its method) and one of its keys; `null` is the whole cache. */
 export type Invalidation = readonly [
@@ -87,8 +87,6 @@ export function expandGroup(
   return Array.from(group.expand(checked.data), ([cache, parts]) => {
     const name = cacheNameOf(cache);
     // A key that no entry can have would invalidate nothing, unnoticed.
-    if (parts === null) return [name, null] as const;
-    checkKey(name, parts);
-    return [name, toWireKey(parts)] as const;
+    return [name, parts && namedKeyOf(cache, parts)] as const;
   });
 }

@@ -13,7 +13,7 @@ import { type CacheGroup, expandGroup } from "./cache_groups.ts";
 import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
-import { cacheNameOf, wireKeyOf } from "./cached_method.ts";
+import { cacheNameOf, namedKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
 import type { StaleEntries } from "./stale_entries.ts";
@@ -328,7 +328,7 @@ export class CacheRegistry {
       for (const [cache, parts] of onInvalidate(key)) {
         const dependent = cacheNameOf(cache);
         this.#refuseGroup(`invalidate what depends on "${name}"`, dependent);
-        this.#invalidate(dependent, parts && wireKeyOf(cache, parts));
+        this.#invalidate(dependent, parts && namedKeyOf(cache, parts));
       }
     } catch (error) {
       this.#unexpandable += 1;

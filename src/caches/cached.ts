@@ -9,6 +9,7 @@ import { bindCached, keyFunction } from "./bind_cached.ts";
 import type {
   CachedOptions,
   KeyOfOptions,
+  LeavesOut,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 import type { CacheBound } from "./cache_options.ts";
@@ -44,6 +45,19 @@ type CacheDecorator<Args extends readonly unknown[]> = <
     CacheableMethod<This, Given, Value>
   >,
 ) => CacheableMethod<This, Given, Value>;
+
+/** A decorator of methods some of whose arguments are no part of their keys. */
+type LeavingDecorator<Positions extends readonly number[]> = <
+  This extends CachesOwner,
+  Args extends readonly unknown[],
+  Value,
+>(
+  method: CacheableMethod<This, Args, Value> & LeavesOut<Args, Positions>,
+  context: ClassMethodDecoratorContext<
+    This,
+    CacheableMethod<This, Args, Value>
+  >,
+) => CacheableMethod<This, Args, Value>;
 
 /**
  * Gives a store's method a cache, one for each attached store.
@@ -83,9 +97,9 @@ export function cached<Args extends readonly unknown[]>(
   options: KeyOfOptions<Args> & CacheBound,
 ): CacheDecorator<Args>;
 /** {@linkcode cached}, of a method some of whose arguments are no part of the key. */
-export function cached(
-  options: UncachedArgsOptions & CacheBound,
-): CacheDecorator<readonly unknown[]>;
+export function cached<const Positions extends readonly number[]>(
+  options: UncachedArgsOptions<Positions> & CacheBound,
+): LeavingDecorator<Positions>;
 /** {@linkcode cached}, of a method whose arguments are the key. */
 export function cached(
   options: CachedOptions & CacheBound,

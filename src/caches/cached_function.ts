@@ -11,6 +11,7 @@ import { CACHES, type CachesOwner } from "./cached.ts";
 import type {
   CachedOptions,
   KeyOfOptions,
+  LeavesOut,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 import type { KeyArgument } from "./key_parts.ts";
@@ -53,9 +54,13 @@ export function cachedFunction<Args extends readonly unknown[], Value>(
   load: (...args: Args) => Promise<Value>,
 ): (...args: Args) => Promise<Value>;
 /** {@linkcode cachedFunction}, of a function some of whose arguments are no part of the key. */
-export function cachedFunction<Args extends readonly unknown[], Value>(
-  options: CachedFunctionOwner & CacheBound & UncachedArgsOptions,
-  load: (...args: Args) => Promise<Value>,
+export function cachedFunction<
+  Args extends readonly unknown[],
+  Value,
+  const Positions extends readonly number[],
+>(
+  options: CachedFunctionOwner & CacheBound & UncachedArgsOptions<Positions>,
+  load: ((...args: Args) => Promise<Value>) & LeavesOut<Args, Positions>,
 ): (...args: Args) => Promise<Value>;
 /** {@linkcode cachedFunction}, of a function whose arguments are the key. */
 export function cachedFunction<Args extends readonly KeyArgument[], Value>(

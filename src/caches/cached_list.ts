@@ -44,15 +44,23 @@ type ItemArguments<Args extends readonly unknown[]> = {
 
 /**
  * Nothing to ask of a list's method whose arguments, for one of its items, are
- * those of the single method; else what can't be. Their keys would not be the
- * same. A single method that can't be seen from here is trusted.
+ * those of the single method, and whose values are, too; else what can't be.
+ * Their keys would not be the same, or an entry not what its reader expects. A
+ * single method that can't be seen from here is trusted.
  */
-type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
-  [never] ? unknown
-  : Single extends (...args: infer Key) => unknown
-    ? ItemArguments<Args> extends Key ? unknown
-    : { readonly "the arguments are not those of the single method": never }
-  : { readonly "there is no such method": never };
+type FitsSingle<Args extends readonly unknown[], Value, Single> =
+  [Single] extends [never] ? unknown
+    : Single extends (...args: infer Key) => Promise<infer One>
+      ? ItemArguments<Args> extends Key
+        ? [Value] extends [One]
+          ? [null extends One ? undefined : Value] extends [One] ? unknown
+          : {
+            readonly "what is not found is undefined: let it be so of one":
+              never;
+          }
+        : { readonly "the values are not those of the single method": never }
+      : { readonly "the arguments are not those of the single method": never }
+    : { readonly "there is no such method": never };
 
 /**
  * Gives a method that loads many entries the cache of the method that loads one.
@@ -62,7 +70,7 @@ type FitsSingle<Args extends readonly unknown[], Single> = [Single] extends
  * - What is cached, or being loaded, is served; the rest is loaded in one call,
  *   each key once. The method is called with a list of those.
  * - The method returns what it found by item; what it leaves out is kept as
- *   `undefined`: it says that there is nothing.
+ *   `undefined`: it says that there is nothing, as `null` does.
  * - Entries are kept, invalidated and fenced one by one.
  * - The single method doesn't call the list's, which would wait for the very
  *   load that called it; let both call a third that has no cache.
@@ -112,7 +120,11 @@ export function cachedList<const Of extends string>(
   method: ListMethod<This, Args, Key, Value>,
   context:
     & ClassMethodDecoratorContext<This, ListMethod<This, Args, Key, Value>>
-    & FitsSingle<Args, This extends Readonly<Record<Of, infer S>> ? S : never>,
+    & FitsSingle<
+      Args,
+      Value,
+      This extends Readonly<Record<Of, infer S>> ? S : never
+    >,
 ) => ListMethod<This, Args, Key, Value> {
   const { of } = options;
   const maxKeys = checkMaxKeys(of, options);
@@ -149,7 +161,7 @@ export function cachedListFunction<
   Value,
   Single extends CachedMethod,
 >(
-  single: Single & FitsSingle<Args, Single>,
+  single: Single & FitsSingle<Args, Value, Single>,
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {

@@ -32,6 +32,20 @@ export type KeyArguments<Args extends readonly unknown[]> = number extends
     : KeyArguments<Rest>
   : never;
 
+/**
+ * What names an entry: what of the arguments can be part of a key, or all of
+ * them, where none can be part of one or not.
+ */
+export type NamingArguments<Args extends readonly unknown[]> =
+  | KeyArguments<Args>
+  | (true extends { [Index in keyof Args]-?: IsHalfKey<Args[Index]> }[number]
+    ? never
+    : Args);
+
+type IsHalfKey<Arg> = [Arg] extends [KeyArgument] ? false
+  : [Extract<Arg, KeyArgument>] extends [never] ? false
+  : true;
+
 /** The beginnings of a key, with one part at least. */
 export type KeyPrefix<Key extends readonly unknown[]> = Key extends readonly []
   ? never
@@ -115,6 +129,32 @@ export function wireKeyOf(
   const key = keyOf === undefined ? args : keyOf(...args);
   checkKey(name, key);
   return toWireKey(key);
+}
+
+/**
+ * The key on the wire of an entry that a group, or another cache's entry,
+ * stands for.
+ *
+ * @param cache A decorated method, or a cache's name.
+ * @param key The entry's key.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` of a method whose keys `keyOf`
+ *   makes: its arguments can't be known from a key; `NOT_CACHED`, `KEY_INVALID`.
+ */
+export function namedKeyOf(
+  cache: string | CachedMethod,
+  key: readonly KeyArgument[],
+): KeyPart[] {
+  if (typeof cache === "string" || cacheBindingOf(cache).keyOf === undefined) {
+    return wireKeyOf(cache, key);
+  }
+  const name = cacheNameOf(cache);
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot invalidate an entry of ${
+      quote(name)
+    } by its method: its keys are ` +
+      `made by keyOf; give its name and the key, [${quote(name)}, [...]]`,
+  );
 }
 
 /**

@@ -39,14 +39,40 @@ export interface CachedOptions extends CacheLimits {
 }
 
 /** Options of `cached` where some arguments don't belong to the key. */
-export interface UncachedArgsOptions extends CachedOptions {
+export interface UncachedArgsOptions<
+  Positions extends readonly number[] = readonly number[],
+> extends CachedOptions {
   /**
    * The positions, from 0, of arguments that don't belong to the key, such as a
    * transaction. An `AbortSignal` among them is each caller's own: who aborts
    * waits no more, and the method's own signal aborts once nobody waits.
+   *
+   * What could be part of a key by its type can't be left out here, as nobody
+   * could tell so where the method is invalidated: leave it out by `keyOf`.
    */
-  readonly uncachedArgs: readonly number[];
+  readonly uncachedArgs: Positions;
 }
+
+/**
+ * Nothing to ask of a method that some of its arguments are no part of its keys;
+ * else what can't be. Positions that are known at run time only are trusted.
+ */
+export type LeavesOut<
+  Args extends readonly unknown[],
+  Positions extends readonly number[],
+> = number extends Positions[number] ? unknown
+  : [Misfits<Args, `${Positions[number]}`>] extends [never] ? unknown
+  : { readonly [Why in Misfits<Args, `${Positions[number]}`>]: never };
+
+type Misfits<Args extends readonly unknown[], Left extends string> = {
+  [Index in keyof Args]-?: 0 extends 1 & Args[Index] ? never
+    : Index extends Left
+      ? [Args[Index]] extends [KeyArgument]
+        ? "an argument that can be part of a key is left out: use keyOf"
+      : never
+    : [Args[Index]] extends [KeyArgument] ? never
+    : "an argument that is not left out can't be part of a key";
+}[number];
 
 /** Options of `cached` where the key is made of the arguments. */
 export interface KeyOfOptions<Args extends readonly unknown[]>

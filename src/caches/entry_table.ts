@@ -38,7 +38,7 @@ export interface TableOwner {
 export class EntryTable implements MemoryMember {
   readonly #isTree: boolean;
   readonly #owner: TableOwner;
-  readonly #memory: MemoryBudget | undefined;
+  #memory: MemoryBudget | undefined;
   readonly #marks = new EpochMarks();
   readonly #markSlots = new Map<EpochMark, number>();
   #bounds: TableBounds;
@@ -56,6 +56,7 @@ export class EntryTable implements MemoryMember {
   /** Whether two entries may be alike on the wire. */
   #isAmbiguous = false;
   #isRetired = false;
+  #isClosed = false;
   /** How often an entry was set. */
   #sets = 0;
   /** Bytes that the memory's budget has been told of. */
@@ -249,10 +250,12 @@ export class EntryTable implements MemoryMember {
     this.#isRetired = true;
   }
 
-  /** Gives its memory back. */
+  /** Gives its memory back; nothing is kept any more. */
   close(): void {
     this.clear();
     this.#memory?.leave(this);
+    this.#memory = undefined;
+    this.#isClosed = true;
   }
 
   /** Drops what was used least recently: an entry, or a mark. */
@@ -318,9 +321,9 @@ export class EntryTable implements MemoryMember {
 
   /** What is larger than all the room must not empty it first. */
   #canHold(bytes: number): boolean {
-    return !this.countsBytes ||
-      (bytes <= (this.#bounds.maxBytes ?? 0) &&
-        this.#memory?.canHold(bytes) !== false);
+    if (!this.countsBytes) return !this.#isClosed;
+    return bytes <= (this.#bounds.maxBytes ?? 0) && !this.#isClosed &&
+      this.#memory?.canHold(bytes) !== false;
   }
 
   #trim(): void {

@@ -4,16 +4,12 @@
  * @module
  */
 
+import { Heap } from "../runtime/heap.ts";
+
 /** What has a time at which it goes; the time may move to later by itself. */
 export interface Expiring {
   /** When it goes, in monotonic ms. */
   readonly expiresMs: number;
-}
-
-interface Due<Entry> {
-  readonly entry: Entry;
-  /** Not later than the entry's own time. */
-  readonly ms: number;
 }
 
 /** The heap is not looked through before it has as many as these. */
@@ -24,7 +20,8 @@ const MIN_LENGTH = 64;
  * when their time comes, and all together once they are more than the others.
  */
 export class ExpiryHeap<Entry extends Expiring> {
-  #dues: Due<Entry>[] = [];
+  /** By a time that is not later than the entry's own. */
+  readonly #dues = new Heap<Entry>();
   readonly #isThere: (entry: Entry) => boolean;
 
   /**
@@ -44,59 +41,25 @@ export class ExpiryHeap<Entry extends Expiring> {
    * @param count How many entries there are that still count.
    */
   push(entry: Entry, ms: number, count: number): void {
-    if (this.#dues.length >= Math.max(MIN_LENGTH, 2 * count)) {
-      this.#dues = this.#dues.filter((due) => this.#isThere(due.entry))
-        .sort((a, b) => a.ms - b.ms);
+    if (this.#dues.size >= Math.max(MIN_LENGTH, 2 * count)) {
+      this.#dues.retain(this.#isThere);
     }
-    this.#add({ entry, ms });
+    this.#dues.push(entry, ms);
   }
 
   /** Takes out one that is to go at a time, or before; `undefined` if there is none. */
   due(nowMs: number): Entry | undefined {
-    while (true) {
-      const [first] = this.#dues;
-      if (first === undefined || first.ms > nowMs) return undefined;
-      this.#removeFirst();
-      const { entry } = first;
+    while (this.#dues.lowest <= nowMs) {
+      const entry = this.#dues.take() as Entry;
       if (!this.#isThere(entry)) continue;
       if (entry.expiresMs <= nowMs) return entry;
-      this.#add({ entry, ms: entry.expiresMs });
+      this.#dues.push(entry, entry.expiresMs);
     }
+    return undefined;
   }
 
   /** Takes everything out. */
   clear(): void {
-    this.#dues = [];
-  }
-
-  #add(due: Due<Entry>): void {
-    const dues = this.#dues;
-    let index = dues.length;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      const above = dues[parent] as Due<Entry>;
-      if (above.ms <= due.ms) break;
-      dues[index] = above;
-      index = parent;
-    }
-    dues[index] = due;
-  }
-
-  #removeFirst(): void {
-    const dues = this.#dues;
-    const last = dues.pop();
-    if (last === undefined || dues.length === 0) return;
-    let index = 0;
-    while (true) {
-      let child = 2 * index + 1;
-      if (child >= dues.length) break;
-      const [left, right] = [dues[child], dues[child + 1]];
-      if (right !== undefined && right.ms < (left as Due<Entry>).ms) child += 1;
-      const lower = dues[child] as Due<Entry>;
-      if (lower.ms >= last.ms) break;
-      dues[index] = lower;
-      index = child;
-    }
-    dues[index] = last;
+    this.#dues.clear();
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Heap } from "../runtime/heap.ts";
 import type { CheckedLimits } from "./cache_options.ts";
 
 /** One entry, and until when it may be served. */
@@ -17,14 +18,11 @@ export interface Expiring<Key> {
 /**
  * Knows which entries have had their time.
  *
- * - Cost: loads come nearly in the order in which they expire, so that adding
- *   one looks at few others.
  * - Entries that have gone otherwise stay here until their time; if they are
  *   more than those that are left, they are thrown out.
  */
 export class ExpiryQueue<Key> {
-  #items: Expiring<Key>[] = [];
-  #head = 0;
+  readonly #items = new Heap<Expiring<Key>>();
 
   /** The queue of a cache; `undefined` if its entries have no time. */
   static of<Key>(
@@ -35,7 +33,7 @@ export class ExpiryQueue<Key> {
 
   /** How many there are. */
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#items.size;
   }
 
   /**
@@ -50,34 +48,18 @@ export class ExpiryQueue<Key> {
     isKept: (item: Expiring<Key>) => boolean,
     entries: number,
   ): void {
-    if (this.size > 2 * entries + 64) {
-      this.#items = this.#items.slice(this.#head).filter(isKept);
-      this.#head = 0;
-    }
-    let at = this.#items.length;
-    while (at > this.#head && (this.#items[at - 1]?.atMs ?? 0) > item.atMs) {
-      at -= 1;
-    }
-    if (at === this.#items.length) this.#items.push(item);
-    else this.#items.splice(at, 0, item);
+    if (this.size > 2 * entries + 64) this.#items.retain(isKept);
+    this.#items.push(item, item.atMs);
   }
 
   /** The next one whose time is over, which is then forgotten. */
   take(nowMs: number): Expiring<Key> | undefined {
-    const item = this.#items[this.#head];
-    if (item === undefined || item.atMs > nowMs) return undefined;
-    this.#head += 1;
-    if (this.#head > 1_000 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return item;
+    return this.#items.lowest <= nowMs ? this.#items.take() : undefined;
   }
 
   /** Forgets all. */
   clear(): void {
-    this.#items = [];
-    this.#head = 0;
+    this.#items.clear();
   }
 }
 

@@ -373,6 +373,8 @@ export class KeyedCache {
     }
     if (this.#entries.countsBytes) {
       const bytes = measure(this.#options, this.#limits, parts, value);
+      // The user's sizeOf may have called the cache.
+      if (!this.#entries.holds(key, loading)) return;
       if (bytes === undefined) this.#entries.delete(key);
       else this.#entries.set(key, loading, bytes);
     }

@@ -7,7 +7,12 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import type { Position } from "../tokens/position.ts";
-import { type KeyArgument, toWireKey } from "./key_parts.ts";
+import {
+  countParts,
+  flatten,
+  type KeyArgument,
+  toWireKey,
+} from "./key_parts.ts";
 
 /** One load, as it began. */
 export interface LoadRecord {
@@ -47,11 +52,17 @@ export class LoadLog {
    * Takes in that a load has begun.
    *
    * @param cache The cache's name.
-   * @param parts The entry's arguments; they are the log's from now on.
+   * @param parts The entry's arguments.
    */
   began(cache: string, parts: readonly KeyArgument[]): void {
     const { clock, position, maxLoads } = this.#options;
-    const load = { cache, parts, atMs: clock.wallMs(), position: position() };
+    const load = {
+      cache,
+      // A text that was cut out of a longer one would keep that alive.
+      parts: parts.slice(0, countParts(parts)).map(flatten),
+      atMs: clock.wallMs(),
+      position: position(),
+    };
     this.#loads[this.#next] = load;
     this.#next = (this.#next + 1) % maxLoads;
   }

@@ -20,11 +20,17 @@ export type { CacheableMethod, CachesOwner } from "./cached.ts";
 export type {
   CachedOptions,
   KeyOfOptions,
+  LeavesOut,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 export type { CachedFunctionOwner } from "./cached_function.ts";
 export type { CachedListOptions } from "./cached_list.ts";
-export type { CachedMethod, KeyArguments, KeyPrefix } from "./cached_method.ts";
+export type {
+  CachedMethod,
+  KeyArguments,
+  KeyPrefix,
+  NamingArguments,
+} from "./cached_method.ts";
 export type { CacheGroup, Invalidation } from "./cache_groups.ts";
 export type {
   CacheBound,

@@ -105,7 +105,6 @@ function estimate(
       return 24;
     case "object":
       if (value === null) return 0;
-      budget.visits -= 1;
       return budget.visits <= 0 || depth > MAX_DEPTH
         ? 64
         : measureObject(value, budget, depth + 1);
@@ -150,6 +149,7 @@ function sample(
   let bytes = 0;
   for (const item of items) {
     if (budget.visits <= 0) break;
+    budget.visits -= 1;
     measured += 1;
     bytes += estimate(item, budget, depth);
   }

@@ -193,6 +193,12 @@ export class TtlCache<Key extends PlainKey, Value> {
     const nowMs = this.#expire();
     const expiresMs = nowMs + ttlMs;
     const before = this.#entries.get(key);
+    if (size > this.#maxSize) {
+      // All others would go first, in vain.
+      if (before !== undefined) this.#drop(before);
+      this.#evictions += 1;
+      return;
+    }
     this.#size += size - (before?.size ?? 0);
     const entry = { key, value, size, expiresMs, ttlMs };
     // In a Map, a key that is set again keeps its place.

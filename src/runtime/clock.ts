@@ -31,16 +31,25 @@ export interface Clock {
   nextTurn(action: () => void): void;
 }
 
+/** The longest that the runtime's timers take; beyond, they fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's own time. */
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   schedule(action, delayMs) {
-    const timer = setTimeout(action, delayMs);
+    let timer = setTimeout(elapse, Math.min(delayMs, MAX_TIMER_MS));
+    let leftMs = delayMs - MAX_TIMER_MS;
+    function elapse() {
+      if (!(leftMs > 0)) return action();
+      timer = setTimeout(elapse, Math.min(leftMs, MAX_TIMER_MS));
+      leftMs -= MAX_TIMER_MS;
+    }
     return () => clearTimeout(timer);
   },
   repeat(action, intervalMs) {
-    const timer = setInterval(action, intervalMs);
+    const timer = setInterval(action, Math.min(intervalMs, MAX_TIMER_MS));
     timer.unref();
     return () => clearInterval(timer);
   },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CachedMethod, KeyArguments } from "../caches/cached_method.ts";
+import type { CachedMethod, NamingArguments } from "../caches/cached_method.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
 import type { KeyArgument } from "../caches/key_parts.ts";
 import type { ReadEngine } from "../database/engine.ts";
@@ -75,7 +75,7 @@ export class SlavedCaches<Database> extends SlavedCommands {
    */
   why<Args extends readonly unknown[]>(
     method: CachedMethod<Args>,
-    key: Readonly<KeyArguments<Args>> | Readonly<Args>,
+    key: Readonly<NamingArguments<Args>>,
   ): KeyTrace;
   /** {@linkcode why}, by the name of a cache. */
   why(cache: string, key: readonly KeyArgument[]): KeyTrace;

@@ -203,7 +203,10 @@ export function observeCaches(
     tell("headwater.cache.expirations", ({ expirations }) => expirations);
     tell("headwater.cache.fenced", ({ fenced }) => fenced);
     tell("headwater.cache.failures", ({ failures }) => failures);
-    tell("headwater.cache.loads.running", ({ loading }) => loading);
+    tell(
+      "headwater.cache.loads.running",
+      ({ loading, queued }) => loading - queued,
+    );
     tell("headwater.cache.loads.queued", ({ queued }) => queued);
     tell("headwater.cache.stale.entries", ({ stale }) => stale);
     tell("headwater.cache.stale.hits", ({ staleHits }) => staleHits);

@@ -6,7 +6,7 @@
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
-import type { CachedMethod, KeyArguments } from "../caches/cached_method.ts";
+import type { CachedMethod, NamingArguments } from "../caches/cached_method.ts";
 import type { KeyArgument } from "../caches/key_parts.ts";
 import type { EventReadsOptions } from "../events/event_reads.ts";
 import type { KeyTrace, Tracer } from "../replication/key_trace.ts";
@@ -46,7 +46,7 @@ export class WriterCaches extends WriterCommands {
    */
   why<Args extends readonly unknown[]>(
     method: CachedMethod<Args>,
-    key: Readonly<KeyArguments<Args>> | Readonly<Args>,
+    key: Readonly<NamingArguments<Args>>,
   ): KeyTrace;
   /** {@linkcode why}, by the name of a cache. */
   why(cache: string, key: readonly KeyArgument[]): KeyTrace;

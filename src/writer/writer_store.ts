@@ -214,7 +214,8 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   /**
-   * Makes a store of reads on this database.
+   * Makes a store of reads on this database. Its caches hear of this writer's
+   * writes; where other instances write too, read through a `SlavedStore`.
    *
    * @param storeClass A subclass of `Store`.
    */

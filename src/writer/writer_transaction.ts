@@ -12,6 +12,7 @@ import {
   cacheNameOf,
   type KeyArguments,
   type KeyPrefix,
+  type NamingArguments,
   wireKeyOf,
   wirePrefixOf,
 } from "../caches/cached_method.ts";
@@ -200,7 +201,7 @@ export class WriterTransaction<Database> {
    */
   invalidate<Args extends readonly unknown[]>(
     method: CachedMethod<Args>,
-    key: Readonly<KeyArguments<Args>> | Readonly<Args>,
+    key: Readonly<NamingArguments<Args>>,
   ): void;
   /** Invalidates one entry of the cache of that name, in every process. */
   invalidate(cache: string, key: readonly KeyArgument[]): void;

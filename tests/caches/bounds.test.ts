@@ -316,3 +316,40 @@ t.test("maxBytes keeps nothing of the keys of what was too large", async (t) => 
   // Kept, they would take 200 MB.
   t.ok(grown < 150e6, `grown by ${grown} bytes`);
 });
+
+t.test("sizeOf may call the cache: what it has dropped stays dropped", async (t) => {
+  for (const tree of [false, true]) {
+    const cache: KeyedCache = keyedCache("c", {
+      maxBytes: 100,
+      tree,
+      sizeOf: (value) => {
+        if (value === "old") cache.invalidate(["a"]);
+        return 1;
+      },
+    });
+    t.equal(await cache.load(["a"], () => Promise.resolve("old")), "old");
+    await settled();
+    t.equal(cache.get(["a"]), undefined);
+    t.match(cache.stats, { entries: 0, bytes: 0 });
+    await fill(cache, "ab");
+    t.equal(keysIn(cache, "a"), "a");
+  }
+});
+
+t.test("estimateBytes looks at so many things only, of whatever kind", (t) => {
+  let looked = 0;
+  class Texts extends Set<string> {
+    override get size(): number {
+      return 1e6;
+    }
+    override *[Symbol.iterator](): SetIterator<string> {
+      for (let item = 0; item < 1e6; item += 1) {
+        looked += 1;
+        yield "text";
+      }
+    }
+  }
+  t.ok(estimateBytes(new Texts()) > 1e6);
+  t.ok(looked <= 2_000, `${looked} were looked at`);
+  t.end();
+});

@@ -268,3 +268,16 @@ function choose(
   const from = shape === "shifting" ? Math.floor(step / 5_000) : 0;
   return [(from + skewed(9)) % 9, skewed(400)];
 }
+
+t.test("CacheMemory: a cache that is closed takes none of it any more", async (t) => {
+  const memory = new CacheMemory(8 * KIB);
+  const [closed, other] = [member(memory, "closed"), member(memory, "other")];
+  await ask(closed, range(4), KIB);
+  closed.close();
+  await ask(closed, range(6), KIB);
+  t.equal(await closed.load([7], () => Promise.resolve(KIB)), KIB);
+  t.match(closed.stats, { entries: 0, bytes: 0 });
+  t.match(memory.stats, { bytes: 0, caches: 1 });
+  await ask(other, range(8), KIB);
+  t.equal(await ask(other, range(8), KIB), 8, "all of it is the other's");
+});

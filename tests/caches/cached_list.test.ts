@@ -33,7 +33,11 @@ class Users extends HeldStore {
   }
 
   @cached({ maxEntries: 100, tree: true, negative: false, name: "members" })
-  getMember(room: string, user: string, limit?: number) {
+  getMember(
+    room: string,
+    user: string,
+    limit?: number,
+  ): Promise<string | null | undefined> {
     return this.begin("member", room, user, limit);
   }
 
@@ -53,7 +57,7 @@ class Users extends HeldStore {
   }
 
   @cached({ maxEntries: 100, keyOf: (id: string) => id.toLowerCase() })
-  getFolded(id: string): Promise<string> {
+  getFolded(id: string): Promise<string | null | undefined> {
     return this.begin("folded", id);
   }
 

@@ -385,3 +385,25 @@ t.test("a subclass overrides with options of its own", async (t) => {
   void base.getIt("a");
   t.match(baseStats("getIt"), { maxEntries: 10, maxBytes: undefined });
 });
+
+t.test("keyOf: an array that its caller uses again is still the key it was", async (t) => {
+  class Lists extends HeldStore {
+    @cached({ maxEntries: 10, ttlMs: 1e9, keyOf: (ids: string[]) => ids })
+    async getAll(ids: string[]): Promise<string> {
+      const taken: string[] = [];
+      while (ids.length > 0) taken.push(ids.shift() as string);
+      return await this.begin("all", ...taken);
+    }
+  }
+  const { store, caches, stats } = attachStore(Lists);
+  const failing = store.getAll(["a", "b"]);
+  store.loads[0]?.[1].reject(new Error("down"));
+  await t.rejects(failing, /down/);
+  const loading = store.getAll(["a", "b"]);
+  store.end("both");
+  t.equal(await loading, "both", "the failure was not kept");
+  t.equal(await store.getAll(["a", "b"]), "both");
+  t.same(store.texts, ["all a b", "all a b"]);
+  caches.apply("getAll", ["a", "b"]);
+  t.equal(stats("getAll")?.entries, 0);
+});

@@ -11,6 +11,7 @@ import type { CachedOptions } from "../../src/caches/cached_options.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
 import { attachStore, HeldStore } from "../support/attached.ts";
+import { manualClock } from "../support/manual_clock.ts";
 
 type Dependents = NonNullable<CachedOptions["onInvalidate"]>;
 
@@ -193,8 +194,13 @@ t.test("onInvalidate isn't asked when every cache is cleared anyway", (t) => {
   t.end();
 });
 
-t.test("onInvalidate names methods, with their arguments", (t) => {
+t.test("onInvalidate names methods and caches, with their keys", (t) => {
   class Rooms extends HeldStore {
+    @cached({ maxEntries: 10, name: "topic" })
+    getTopic(id: string): Promise<string> {
+      return this.begin("topic", id);
+    }
+
     @cached({ maxEntries: 10, keyOf: (room: { id: string }) => ["k", room.id] })
     getOf(room: { id: string }): Promise<string> {
       return this.begin("of", room.id);
@@ -208,10 +214,8 @@ t.test("onInvalidate names methods, with their arguments", (t) => {
     @cached({
       maxEntries: 10,
       onInvalidate: (key: readonly KeyPart[] | null) => [
-        [
-          Rooms.prototype.getOf,
-          key && [{ id: String(key[0]) } as unknown as string],
-        ],
+        [Rooms.prototype.getTopic, key],
+        ["getOf", key && ["k", String(key[0])]],
         ["title", key],
       ],
     })
@@ -223,6 +227,7 @@ t.test("onInvalidate names methods, with their arguments", (t) => {
   const readAll = () => {
     for (const id of ["a", "b"]) {
       void store.getRoom(id);
+      void store.getTopic(id);
       void store.getOf({ id });
       void store.getTitle(id);
     }
@@ -231,10 +236,48 @@ t.test("onInvalidate names methods, with their arguments", (t) => {
   caches.apply("getRoom", ["a"]);
   const before = store.texts.length;
   readAll();
-  t.same(store.texts.slice(before), ["room a", "of a", "title a"]);
+  t.same(store.texts.slice(before), [
+    "room a",
+    "topic a",
+    "of a",
+    "title a",
+  ]);
   caches.apply("getRoom", null);
   readAll();
-  t.equal(store.texts.length, before + 9);
+  t.equal(store.texts.length, before + 12);
+  t.end();
+});
+
+t.test("onInvalidate: a method whose keys keyOf makes can't be named by a key", (t) => {
+  class Rooms extends HeldStore {
+    @cached({ maxEntries: 10, keyOf: (room: { id: string }) => room.id })
+    getOf(room: { id: string }): Promise<string> {
+      return this.begin("of", room.id);
+    }
+
+    @cached({
+      maxEntries: 10,
+      onInvalidate: (key) => [[Rooms.prototype.getOf, key]],
+    })
+    getRoom(id: string): Promise<string> {
+      return this.begin("room", id);
+    }
+  }
+  const group = defineCacheGroup(
+    "room",
+    z.tuple([z.string()]),
+    (key) => [[Rooms.prototype.getOf, key]],
+  );
+  for (const name of ["getRoom", "room"]) {
+    const { store, caches, logged } = attachStore(Rooms, manualClock(), [
+      group,
+    ]);
+    void store.getOf({ id: "a" });
+    caches.apply(name, ["b"]);
+    t.match(logged, [/made by keyOf; give its name and the key/], name);
+    void store.getOf({ id: "a" });
+    t.same(store.texts, ["of a", "of a"], "all is cleared");
+  }
   t.end();
 });
 

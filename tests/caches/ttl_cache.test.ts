@@ -58,7 +58,9 @@ t.test("A142 sizes by a function: as many go as it takes", (t) => {
   cache.set("c", []);
   t.equal(cache.stats.size, 2, "an empty one takes no room");
   cache.set("e", [1, 2, 3, 4, 5, 6]);
-  t.match(cache.stats, { entries: 0, size: 0 }, "larger than all there is");
+  t.match(cache.stats, { entries: 2, size: 2 }, "what can't fit moves nobody");
+  cache.set("d", [1, 2, 3, 4, 5, 6]);
+  t.match(cache.stats, { entries: 1, size: 0 }, "but its own place is void");
   t.end();
 });
 

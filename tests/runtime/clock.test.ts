@@ -28,6 +28,18 @@ t.test("systemClock.schedule() calls once, unless cancelled", async (t) => {
   cancel();
 });
 
+t.test("systemClock waits for longer than the runtime's timers can", async (t) => {
+  let calls = 0;
+  const cancels = [2 ** 31, 40 * 86_400_000, Infinity].flatMap((ms) => [
+    systemClock.schedule(() => calls += 1, ms),
+    systemClock.repeat(() => calls += 1, ms),
+  ]);
+  // Timers that are too long would fire after one ms.
+  await new Promise<void>((resolve) => void systemClock.schedule(resolve, 20));
+  t.equal(calls, 0);
+  for (const cancel of cancels) cancel();
+});
+
 t.test("systemClock.repeat() calls until it is ended", async (t) => {
   let calls = 0;
   // A repeated timer keeps nothing alive; this one does meanwhile.

@@ -237,7 +237,7 @@ t.test("audit: what a method reads through other caches is read anew", async (t)
     }
 
     @cached({ maxEntries: 10, uncachedArgs: [0, 2] })
-    async getLabel(_txn: undefined, id: string): Promise<string> {
+    async getLabel(_txn: object | undefined, id: string): Promise<string> {
       return `user ${await this.getName(id)}`;
     }
 

@@ -72,6 +72,35 @@ class Rooms extends Store<NoDatabase> {
     return Promise.resolve(id);
   }
 
+  // @ts-expect-error -- nobody could tell what to invalidate
+  @cached({ maxEntries: 1, uncachedArgs: [1] })
+  getTranslated(id: string, _locale: string): Promise<string> {
+    return Promise.resolve(id);
+  }
+
+  // @ts-expect-error -- the user is not left out, and no key
+  @cached({ maxEntries: 1, uncachedArgs: [1] })
+  getBeside(_user: User, _signal: AbortSignal): Promise<string> {
+    return Promise.resolve("");
+  }
+
+  @cached({ maxEntries: 1 })
+  getNull(id: string): Promise<string | null> {
+    return Promise.resolve(id);
+  }
+
+  // @ts-expect-error -- who is left out is undefined, which the single gives not
+  @cachedList({ of: "getNull" })
+  getNulls(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    return Promise.resolve(new Map(ids.map((id) => [id, id])));
+  }
+
+  // @ts-expect-error -- the single method gives texts
+  @cachedList({ of: "getNull" })
+  getNumbers(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return Promise.resolve(new Map(ids.map((id) => [id, 5])));
+  }
+
   // @ts-expect-error -- a list has an array among its arguments
   @cachedList({ of: "getNothing" })
   getUnlisted(id: string): Promise<ReadonlyMap<string, string>> {
@@ -105,6 +134,11 @@ function refused(store: Rooms): void {
   cachedFunction({ store, name: "a", maxEntries: 1 }, (_: User) => load("a"));
   // @ts-expect-error -- what is cached is a promise
   cachedFunction({ store, name: "a", maxEntries: 1 }, (id: string) => id);
+  // @ts-expect-error -- nobody could tell what to invalidate
+  cachedFunction(
+    { store, name: "a", maxEntries: 1, uncachedArgs: [1] },
+    (id: string, _locale: string) => load(id),
+  );
   const many = (_room: number, users: readonly string[]) =>
     Promise.resolve(new Map(users.map((user) => [user, user])));
   // @ts-expect-error -- the room is a text in the single method
@@ -143,6 +177,8 @@ function invalidate(txn: WriterTransaction<NoDatabase>, rooms: Rooms): void {
   txn.invalidate(rooms.getNothing, ["u"]);
   // @ts-expect-error -- keyOf takes a user and a number
   txn.invalidate(rooms.getOf, [{ id: 5 }, 5]);
+  // @ts-expect-error -- the signal is no part of the key
+  txn.invalidate(rooms.getLater, [undefined, "u"]);
   // @ts-expect-error -- an id is a text
   txn.invalidate(rooms.getLater, [5]);
   // @ts-expect-error -- a list has no cache of its own; its entries have

@@ -87,6 +87,13 @@ export interface TransactionOptions<Value> {
    * @default {false}
    */
   readonly mayShare?: boolean | undefined;
+  /**
+   * SQLite: whether it is run, and told of as done, though an earlier commit
+   * could not be pressed on the disk. Others are refused then.
+   *
+   * @default {false}
+   */
+  readonly mayBeLost?: boolean | undefined;
 }
 
 /** A database that can be read. */

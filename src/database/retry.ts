@@ -6,6 +6,7 @@
 
 import { SharedRollbackError } from "./commit_group.ts";
 import { isConflict, isDisconnection } from "./postgres_errors.ts";
+import { UndurableError } from "./sqlite_durability.ts";
 
 /** Why a transaction may be run again; `undefined` if that would not help. */
 export type RetryReason = "conflict" | "disconnected" | undefined;
@@ -15,6 +16,8 @@ export type RetryReason = "conflict" | "disconnected" | undefined;
  * succeeded (`COMMIT_UNKNOWN`) is never run again.
  */
 export function retryReason(error: unknown): RetryReason {
+  // SQLite has it, or refuses all: it must not be written twice.
+  if (error instanceof UndurableError) return undefined;
   if (error instanceof SharedRollbackError) return "conflict";
   if (isConflict(error)) return "conflict";
   if (isDisconnection(error)) return "disconnected";

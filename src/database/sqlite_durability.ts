@@ -4,10 +4,16 @@
  * @module
  */
 
-import { closeSync, fdatasync, fsync, openSync } from "node:fs";
+import fs from "node:fs";
 import { dirname } from "node:path";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
+
+/**
+ * A commit could not be pressed on the disk, or a transaction was not run since
+ * an earlier one could not be. Never mended by running it again.
+ */
+export class UndurableError extends HeadwaterError {}
 
 /** A commit that is in the log file and not yet known to be on the disk. */
 interface Pending {
@@ -30,7 +36,7 @@ export class SqliteDurability {
   #file: number | undefined;
   #pending: Pending[] = [];
   #isPressing = false;
-  #failure: HeadwaterError | undefined;
+  #failure: UndurableError | undefined;
   #idle: Deferred<void> | undefined;
 
   /** Constructs one for the log of a database file; opened when it is needed. */
@@ -43,8 +49,8 @@ export class SqliteDurability {
    *
    * @param durable Called once it is there, in the order of the calls.
    * @returns Resolves after it.
-   * @throws {HeadwaterError} `DATABASE_UNAVAILABLE` if the disk refused: nothing
-   *   can be known of what it holds any more.
+   * @throws {UndurableError} `COMMIT_UNKNOWN` if the disk refused: the commit can
+   *   be read, and nothing can be known of what the disk holds any more.
    */
   press(durable: () => void): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -54,13 +60,29 @@ export class SqliteDurability {
     return settled.promise;
   }
 
+  /** Whether the disk has refused: nothing is pressed any more. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Why a transaction is not to be run; only where it {@linkcode hasFailed}. */
+  refusal(name: string): UndurableError {
+    return new UndurableError(
+      "DATABASE_UNAVAILABLE",
+      `Cannot run "${name}" on database "${this.#path}": an earlier commit could ` +
+        "not be pressed on the disk, so nothing more is written; check the " +
+        "disk, close the store and open it again",
+      { cause: this.#failure },
+    );
+  }
+
   /** Waits for what is under way, and lets go of the file. */
   async close(): Promise<void> {
     if (this.#isPressing) {
       this.#idle ??= deferred();
       await this.#idle.promise;
     }
-    if (this.#file !== undefined) closeSync(this.#file);
+    if (this.#file !== undefined) fs.closeSync(this.#file);
     this.#file = undefined;
   }
 
@@ -75,11 +97,11 @@ export class SqliteDurability {
     this.#pending = [];
     const done = (error: unknown) => this.#pressed(pending, error);
     if (this.#file !== undefined) {
-      fdatasync(this.#file, done);
+      fs.fdatasync(this.#file, done);
       return;
     }
     try {
-      this.#file = openSync(`${this.#path}-wal`, "r");
+      this.#file = fs.openSync(`${this.#path}-wal`, "r");
     } catch (error) {
       done(error);
       return;
@@ -88,7 +110,7 @@ export class SqliteDurability {
     // Its name, too, must be on the disk: SQLite would see to that with FULL.
     pressFolder(dirname(this.#path), (error) => {
       if (error) done(error);
-      else fdatasync(file, done);
+      else fs.fdatasync(file, done);
     });
   }
 
@@ -110,23 +132,25 @@ export class SqliteDurability {
 function pressFolder(folder: string, done: (error: unknown) => void): void {
   let file: number;
   try {
-    file = openSync(folder, "r");
+    file = fs.openSync(folder, "r");
   } catch {
     // Not every system opens folders; such have no need for it.
     done(null);
     return;
   }
-  fsync(file, (error) => {
-    closeSync(file);
+  fs.fsync(file, (error) => {
+    fs.closeSync(file);
     done(error);
   });
 }
 
-function failedError(path: string, error: unknown): HeadwaterError {
-  return new HeadwaterError(
-    "DATABASE_UNAVAILABLE",
-    `Cannot press database "${path}" on the disk: ${messageOf(error)}; what ` +
-      "was written last may be lost in a power failure; check the disk, and open it again",
+function failedError(path: string, error: unknown): UndurableError {
+  return new UndurableError(
+    "COMMIT_UNKNOWN",
+    `Cannot press database "${path}" on the disk: ${messageOf(error)}; the ` +
+      "transaction is committed, but may be lost in a power failure; nothing " +
+      "more is written: check the disk, close the store and open it again, " +
+      "and read what is there before you repeat it",
     { cause: error },
   );
 }

@@ -79,6 +79,9 @@ export class SqliteTransactions<Database> {
     work: (session: WriteSession<Database>) => Promise<Value>,
     options: TransactionOptions<Value>,
   ): Promise<Ran<Value>> {
+    const { durability } = this.#options;
+    const mayBeLost = options.mayBeLost === true;
+    if (durability?.hasFailed && !mayBeLost) throw durability.refusal(name);
     const mayShare = options.mayShare === true && this.#quick.has(name);
     const entered = this.#enterGroup(name, mayShare);
     if (entered !== undefined) await entered;
@@ -92,7 +95,7 @@ export class SqliteTransactions<Database> {
     // Not the one it began in, if those before could not wait for it.
     const group = this.#group as CommitGroup;
     group.members.push(member);
-    this.#leaveGroup(group, mayShare);
+    this.#leaveGroup(group, mayShare, mayBeLost);
     return { value, settled: member.settled.promise };
   }
 
@@ -197,10 +200,14 @@ export class SqliteTransactions<Database> {
     }
   }
 
-  #leaveGroup(group: CommitGroup, mayShare: boolean): void {
+  #leaveGroup(
+    group: CommitGroup,
+    mayShare: boolean,
+    mayBeLost: boolean,
+  ): void {
     const isFull = !mayShare || group.members.length >= MAX_GROUP ||
       this.#options.clock.monotonicMs() - group.beganMs >= MAX_TURN_MS;
-    if (isFull) this.#commitGroup();
+    if (isFull) this.#commitGroup(mayBeLost);
     else this.#commitSoon(group);
   }
 
@@ -220,10 +227,13 @@ export class SqliteTransactions<Database> {
     });
   }
 
-  #commitGroup(): void {
+  #commitGroup(mayBeLost = false): void {
     const group = this.#group;
     if (group === undefined) return;
     this.#group = undefined;
+    const { durability } = this.#options;
+    const hasFailed = durability?.hasFailed === true;
+    if (hasFailed && !mayBeLost) return this.#refuseGroup(group, durability);
     try {
       this.#connection.commit();
     } catch (error) {
@@ -238,11 +248,19 @@ export class SqliteTransactions<Database> {
         settled.resolve();
       }
     };
-    const { durability } = this.#options;
-    if (durability === undefined) return durable();
+    if (durability === undefined || hasFailed) return durable();
     durability.press(durable).catch((error) => {
       for (const { settled } of members) settled.reject(error);
     });
+  }
+
+  /** The disk has refused while they ran. */
+  #refuseGroup(group: CommitGroup, durability: SqliteDurability): void {
+    this.#rollBack();
+    for (const { name, rolledBack, settled } of group.members) {
+      rolledBack();
+      settled.reject(durability.refusal(name));
+    }
   }
 
   /** Those who share a commit wait for each other: only the quick may. */

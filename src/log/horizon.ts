@@ -10,9 +10,13 @@ import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { LAST_TOKEN } from "./log_key.ts";
 
-/** SQLite: the last token there is: commits are in token order. */
-const LAST_RECORDED =
-  `SELECT coalesce(${LAST_TOKEN.sqlite}, 0) FROM headwater_log`;
+/**
+ * SQLite: the last token there is, or was before retention deleted its record:
+ * commits are in token order.
+ */
+const LAST_RECORDED = `SELECT max(
+  coalesce((SELECT ${LAST_TOKEN.sqlite} FROM headwater_log), 0),
+  coalesce((SELECT max(floor_token) FROM headwater_retained), 0))`;
 
 /** The last token that was taken, committed or not. */
 const LAST_TAKEN =
@@ -39,7 +43,8 @@ export interface HorizonOptions {
 /**
  * A token up to which no row can appear in the log any more, whoever writes.
  *
- * - SQLite: the newest token. Commits are serial, and so in token order.
+ * - SQLite: the newest token, whether its record is still there or not. Commits
+ *   are serial, and so in token order.
  * - PostgreSQL: the last token that was taken, once every transaction that
  *   might have taken one by then has ended. A token is taken by the statement
  *   that inserts into the log, which holds a lock on that table until its

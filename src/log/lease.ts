@@ -15,6 +15,7 @@ import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { heldError, isHeld, readHolder } from "./holder.ts";
 import { readLastToken } from "./instances.ts";
 import { LAST_TOKEN } from "./log_key.ts";
+import { raiseSequence } from "./sequence.ts";
 
 /** The right to write under an instance name. */
 export interface Lease {
@@ -270,6 +271,7 @@ async function beginHolding(
   { instance, fence, lastReserved }: TakenName,
   request: LeaseRequest,
 ): Promise<Lease> {
+  await raiseSequence(session);
   const lastToken = await readLastToken(session, instance);
   await session.run(
     `INSERT INTO headwater_holders

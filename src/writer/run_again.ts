@@ -35,17 +35,12 @@ export function inVain(
   );
 }
 
-/** Whether nobody knows yet what became of the commit. */
-export function isUnknown(error: unknown): error is CommitUnknownError {
-  return error instanceof CommitUnknownError;
-}
-
 /** Why it may be run again; `undefined` if that would not help. */
 export function reasonOf(error: unknown): RetryReason {
   if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
     return "conflict";
   }
   // Nothing was written: it may well be run again.
-  if (isUnknown(error)) return "disconnected";
+  if (error instanceof CommitUnknownError) return "disconnected";
   return retryReason(error);
 }

@@ -5,8 +5,9 @@
  */
 
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
-import type { CommitUnknownError } from "../database/postgres_errors.ts";
+import { CommitUnknownError } from "../database/postgres_errors.ts";
 import type { RetryReason } from "../database/retry.ts";
+import { UndurableError } from "../database/sqlite_durability.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
@@ -23,10 +24,10 @@ import type { Recorder, Ticket } from "./recorder.ts";
 import {
   CONFLICT_PAUSE_MS,
   inVain,
-  isUnknown,
   MAX_RETRY_PAUSE_MS,
   reasonOf,
 } from "./run_again.ts";
+import { RunningTransactions } from "./running_transactions.ts";
 import type {
   TransactionOutcome,
   WriterTransaction,
@@ -82,6 +83,8 @@ export interface TransactionRunnerOptions<Database> {
   ) => WriterTransaction<Database>;
   /** Called with each transaction that is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
+  /** Called when the disk has refused a commit, and for each transaction after it. */
+  readonly undurable: (error: UndurableError) => void;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -108,13 +111,13 @@ interface Attempt<Result> {
 
 /** Runs transactions, and counts what became of them. */
 export class TransactionRunner<Database> {
+  /** Those that run. */
+  readonly running: RunningTransactions;
   readonly #options: TransactionRunnerOptions<Database>;
   readonly #closing = new AbortController();
   #checkedDisconnections = 0;
   #rewound: HeadwaterError | undefined;
   #isRefusing = false;
-  #running = 0;
-  #idle: (() => void) | undefined;
   #commits = 0;
   #rollbacks = 0;
   #retries = 0;
@@ -122,6 +125,7 @@ export class TransactionRunner<Database> {
   /** Constructs one that runs nothing. */
   constructor(options: TransactionRunnerOptions<Database>) {
     this.#options = options;
+    this.running = new RunningTransactions(options.clock);
   }
 
   /** What became of transactions so far. */
@@ -140,12 +144,12 @@ export class TransactionRunner<Database> {
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     if (this.#isRefusing) throw closedError(`run "${name}"`);
-    this.#running += 1;
+    const held = this.running.enter();
+    if (held !== undefined) await held;
     try {
       return await this.#run(name, work, options);
     } finally {
-      this.#running -= 1;
-      if (this.#running === 0) this.#idle?.();
+      this.running.leave();
     }
   }
 
@@ -155,9 +159,7 @@ export class TransactionRunner<Database> {
    */
   async drain(): Promise<void> {
     this.#isRefusing = true;
-    if (this.#running > 0) {
-      await new Promise<void>((resolve) => this.#idle = resolve);
-    }
+    await this.running.drain();
     this.#closing.abort();
   }
 
@@ -193,7 +195,7 @@ export class TransactionRunner<Database> {
         );
         return this.#toCommit(done, state.ticket, attempt, options);
       } catch (error) {
-        if (isUnknown(error) && state.ticket !== undefined) {
+        if (error instanceof CommitUnknownError && state.ticket !== undefined) {
           const done = state.done as Done<Result>;
           if (await this.#settle(name, done, state.ticket, error)) {
             return this.#toCommit(done, state.ticket, attempt, options);
@@ -201,6 +203,7 @@ export class TransactionRunner<Database> {
         } else if (state.ticket !== undefined) {
           this.#options.recorder.abandoned(state.ticket);
         }
+        if (error instanceof UndurableError) this.#options.undurable(error);
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
         const reason = reasonOf(error);

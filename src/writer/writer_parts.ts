@@ -7,7 +7,9 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
+import type { UndurableError } from "../database/sqlite_durability.ts";
 import type { Lease } from "../log/lease.ts";
+import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import { ChangeFiller, markChanges } from "../replication/change_filler.ts";
 import { Tracer } from "../replication/key_trace.ts";
@@ -21,6 +23,7 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_RUNNING_CALLS,
   MAX_TRANSACTION_BYTES,
+  QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
@@ -48,8 +51,8 @@ export interface WriterAssembly<Database> {
   readonly engine: Engine<Database>;
   readonly lease: Lease;
   readonly declared: Declarations;
-  /** The projections that are written in each transaction; may grow. */
-  readonly inline: readonly Projection<Database>[];
+  /** The projections that are written in each transaction. */
+  readonly inline: Projection<Database>[];
 }
 
 /** The parts, each of which knows those that it works with. */
@@ -71,6 +74,8 @@ export interface WriterParts<Database> {
   readonly changes: ChangeRegistry | undefined;
   /** Fills the change caches with what this instance wrote before; once, at the start. */
   readonly readChanges: () => Promise<void>;
+  /** Adds to the projections that are written in each transaction. */
+  readonly project: (projection: Projection<Database>) => Promise<void>;
   readonly unobserve: Unobserve;
 }
 
@@ -78,7 +83,7 @@ export interface WriterParts<Database> {
 export function assembleWriter<Database>(
   assembly: WriterAssembly<Database>,
 ): WriterParts<Database> {
-  const { options, engine, lease, declared } = assembly;
+  const { options, engine, lease, declared, inline } = assembly;
   const { instance } = lease;
   const { changes } = declared;
   const { logger = silentLogger } = options;
@@ -113,7 +118,26 @@ export function assembleWriter<Database>(
     () => new Map([[instance, recorder.position]]),
     { ...options, clock },
   );
-  const runner = createRunner(assembly, recorder);
+  /** From here on nobody must go on believing that this process tells all. */
+  const leave = (reason: string) => {
+    streamer.close(reason);
+    listeners.close().catch((error) =>
+      logger("warn", "listener not closed", { error: messageOf(error) })
+    );
+  };
+  let undurable: UndurableError | undefined;
+  const runner = createRunner(assembly, recorder, (error) => {
+    if (undurable !== undefined) return;
+    undurable = error;
+    logger("error", "disk refused a commit: readers are disconnected", {
+      instance,
+      error: messageOf(error),
+    });
+    // What can be read contains it, and nobody will be told of it from here.
+    declared.caches.flush({ reason: "a commit can't be told of", instance });
+    changes?.allChanged(instance, recorder.lastTaken);
+    leave("the disk refused a commit");
+  });
   const identity = new LogIdentity(engine.session);
   const spans = findTracer();
   const transactions = new ObservedTransactions(
@@ -122,17 +146,13 @@ export function assembleWriter<Database>(
     spans && new SpanMaker({ tracer: spans, logId: () => identity.id }),
   );
   const leaseKeeper: LeaseKeeper = new LeaseKeeper({
-    transact: (name, work) => engine.transaction(name, work),
+    transact: (name, work) =>
+      engine.transaction(name, work, { mayBeLost: true }),
     lease,
     leaseMs: options.leaseMs ?? LEASE_MS,
     lastTaken: () => recorder.lastTaken,
     position: () => recorder.position,
-    lost: () => {
-      streamer.close("the instance's name is another process's by now");
-      listeners.close().catch((error) =>
-        logger("warn", "listener not closed", { error: messageOf(error) })
-      );
-    },
+    lost: () => leave("the instance's name is another process's by now"),
     clock,
     logger,
   });
@@ -157,7 +177,9 @@ export function assembleWriter<Database>(
   });
   const endpoint = new WriterEndpoint({
     source: { ...known, run: random.id(), held: publisher.logs },
-    call: (...call) => calls.call(...call),
+    // One that is repeated would be answered by what the disk may not have.
+    call: (...call) =>
+      undurable === undefined ? calls.call(...call) : Promise.reject(undurable),
     endpoint: options,
     clock,
     logger,
@@ -183,6 +205,22 @@ export function assembleWriter<Database>(
       const filler = new ChangeFiller(engine.session, changes);
       const begin = await filler.read(instance, recorder.position);
       begin();
+    },
+    // One that runs meanwhile would be seen by neither: its events come after
+    // those that the tables are made of, and were not kept for the projection.
+    project: async (projection) => {
+      const { name } = projection;
+      const { queueTimeoutMs = QUEUE_TIMEOUT_MS } = options;
+      await runner.running.alone(
+        `project "${name}"`,
+        queueTimeoutMs,
+        async () => {
+          await prepareInline(engine, projection, clock);
+          // Asked for again, it is not to be written twice.
+          if (inline.some((known) => known.name === name)) return;
+          inline.push(projection);
+        },
+      );
     },
     unobserve: observeWriter({
       instance,
@@ -213,6 +251,7 @@ export async function closeWriter<Database>(
 function createRunner<Database>(
   { options, engine, lease, declared, inline }: WriterAssembly<Database>,
   recorder: Recorder,
+  undurable: (error: UndurableError) => void,
 ): TransactionRunner<Database> {
   const { streams, caches } = declared;
   const memory = new AggregateMemory();
@@ -247,6 +286,7 @@ function createRunner<Database>(
       // Whoever wrote reads what was written.
       caches.dropStale();
     },
+    undurable,
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,
     logger: options.logger ?? silentLogger,

@@ -16,9 +16,7 @@ import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { environmentOf } from "../runtime/environment.ts";
-import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -76,10 +74,8 @@ import type { WriterStats } from "./writer_stats.ts";
  * ```
  */
 export class WriterStore<Database> extends WriterCaches {
-  readonly #clock: Clock;
   readonly #engine: Engine<Database>;
   readonly #lease: Lease;
-  readonly #inline: Projection<Database>[];
   readonly #parts: WriterParts<Database>;
   readonly #streams: StreamRegistry;
   readonly #caches: CacheRegistry;
@@ -91,8 +87,13 @@ export class WriterStore<Database> extends WriterCaches {
     lease: Lease,
     declared: Declarations,
   ) {
-    const inline: Projection<Database>[] = [];
-    const parts = assembleWriter({ options, engine, lease, declared, inline });
+    const parts = assembleWriter<Database>({
+      options,
+      engine,
+      lease,
+      declared,
+      inline: [],
+    });
     const { clock } = environmentOf(options);
     super({
       session: engine.session,
@@ -103,11 +104,9 @@ export class WriterStore<Database> extends WriterCaches {
           (session) => writeSnapshot(session, key, snapshot),
         ),
     }, { ...parts, caches: declared.caches });
-    this.#clock = clock;
     this.#engine = engine;
     this.#lease = lease;
     this.#parts = parts;
-    this.#inline = inline;
     this.#streams = declared.streams;
     this.#caches = declared.caches;
   }
@@ -241,7 +240,9 @@ export class WriterStore<Database> extends WriterCaches {
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
    *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
-   *   `COMMIT_UNKNOWN` if the server could not be asked what became of it.
+   *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
+   *   SQLite has it and the disk refused it: nothing more is written then, until
+   *   the store is opened again.
    */
   async transaction<Result>(
     name: string,
@@ -295,17 +296,22 @@ export class WriterStore<Database> extends WriterCaches {
 
   /**
    * Writes a projection inline from now on: its tables change in the
-   * transaction that appends, and if it fails, the append fails. Every process
-   * that appends must ask for it. The first to do so has its tables made of the
-   * events that are there.
+   * transaction that appends, and if it fails, the append fails. The first who
+   * asks for it has its tables made of the events that are there.
+   *
+   * Every process that appends must ask for it before it appends for the first
+   * time: what another appends without is not in the tables. In this process
+   * nothing is missed: transactions that run are waited for, and those that
+   * come meanwhile wait. So don't call it within a transaction's function.
    *
    * @param projection What `defineProjection` gave.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if a projection of that name
-   *   catches up, or has another version; `EVENTS_DELETED`.
+   *   catches up, or has another version; `EVENTS_DELETED`; `DATABASE_BUSY` if
+   *   transactions run for longer than `queueTimeoutMs`; `CLOSED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    await prepareInline(this.#engine, projection, this.#clock);
-    this.#inline.push(projection);
+    if (this.#closing !== undefined) throw closedError("project");
+    await this.#parts.project(projection);
   }
 
   /**

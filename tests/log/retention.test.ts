@@ -10,10 +10,12 @@ import {
 } from "../../mod.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { openDatabase } from "../../src/database/open_database.ts";
+import { readHorizon } from "../../src/log/horizon.ts";
 import { retainStream, type RetentionPolicy } from "../../src/log/retention.ts";
 import { ProjectionRunner } from "../../src/projections/mod.ts";
 import { defineProjection } from "../../src/projections/mod.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import type { Token } from "../../src/tokens/token.ts";
 import { until } from "../support/conditions.ts";
 import { onEachEngine } from "../support/databases.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -24,7 +26,7 @@ import {
   Users,
 } from "../support/stores.ts";
 
-const HORIZON = /^SELECT coalesce\(.*FROM headwater_log$/s;
+const HORIZON = /^SELECT max\(.*FROM headwater_retained\)/s;
 
 const notes = defineStream("notes", z.object({ n: z.int() }));
 
@@ -56,6 +58,11 @@ async function retain(
   } finally {
     await engine.close();
   }
+}
+
+function openSession(database: string) {
+  const engine = openDatabase(database, systemClock, {});
+  return { session: engine.session, close: () => engine.close() };
 }
 
 function write(writer: WriterStore<TestDatabase>, n: number) {
@@ -254,6 +261,36 @@ onEachEngine(
       async () => (await readNotes(writer)).length < 10,
     );
     t.equal((await readNotes(writer)).at(-1), 19);
+  },
+);
+
+onEachEngine(
+  t,
+  "the horizon stays where it was when the log's tail is deleted",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    for (let n = 1; n <= 5; n += 1) await write(writer, n);
+    const slaved = await SlavedStore.connect({
+      database,
+      replicate: writer.url as string,
+      streams: [notes],
+      pollIntervalMs: 10,
+    });
+    t.teardown(() => slaved.close());
+    await until("it has seen all", () => slaved.linearPosition >= 5);
+    const { session, close } = openSession(database);
+    const before = await readHorizon(session, { clock: systemClock });
+    await retain(database, "notes", { maxRows: 0 });
+    t.equal(await readHorizon(session, { clock: systemClock }), before);
+    let lowest = slaved.linearPosition;
+    // It looks again, and again, before it sees this one.
+    await write(writer, 6);
+    await until("it has seen one more", () => {
+      lowest = Math.min(lowest, slaved.linearPosition) as Token;
+      return slaved.linearPosition >= before + 1;
+    });
+    t.equal(lowest, before);
+    await close();
   },
 );
 

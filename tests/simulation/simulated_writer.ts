@@ -208,6 +208,7 @@ export class SimulatedWriter {
         return transaction;
       },
       committed: () => {},
+      undurable: () => {},
       maxAttempts: 3,
       clock,
       random: process.random,

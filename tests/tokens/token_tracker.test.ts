@@ -1,7 +1,8 @@
 // Which tokens of several writers are complete. The cases named A230 to A245 are
 // those of Synapse's tests of its id generators (test_id_generators), as far as
 // they apply: ours has no backwards streams (A243, A244), one log instead of
-// several tables (A245), and its sequence is checked by the engine (A240).
+// several tables (A245), and its sequence is compared with the log by whoever
+// begins to write (A240: tests/writer/several_writers.test.ts).
 
 import t, { type Test } from "tap";
 import { type Token, TOKEN_ZERO } from "../../src/tokens/token.ts";

@@ -9,7 +9,7 @@ import {
 } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { postgresDatabase } from "../support/postgres.ts";
+import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
 import {
   createUsers,
   saveUser,
@@ -131,3 +131,55 @@ for (
     });
   });
 }
+
+t.test("A240 a sequence behind the log is raised, and never lowered", async (t) => {
+  const server = await sharedPostgres();
+  const database = await server.createDatabase();
+  const first = await openWriter(t, database, "first", {});
+  const write = async (writer: WriterStore<TestDatabase>) => {
+    const { token } = await writer.transaction("write", (txn) => {
+      txn.invalidateAll("some");
+      return Promise.resolve();
+    });
+    return token as number;
+  };
+  for (let count = 1; count <= 26; count += 1) await write(first);
+  await first.close();
+  const take = async (before: string) => {
+    await server.run(before, database);
+    const writer = await openWriter(t, database, "second", {});
+    const token = await write(writer);
+    await writer.close();
+    return token;
+  };
+  const set = (value: number, isCalled = true) =>
+    `SELECT setval('headwater_tokens', ${value}, ${isCalled})`;
+  t.equal(await take(set(2)), 27, "as after a restore without it");
+  t.equal(await take(set(1, false)), 28, "as after logical replication");
+  t.equal(await take(set(29, false)), 29, "as it would have gone on");
+  t.equal(await take(set(40)), 41, "ahead of the log is no harm");
+  t.equal(
+    await take(`DELETE FROM headwater_log; ${set(3)}`),
+    42,
+    "an instance has told its position",
+  );
+  t.equal(
+    await take(
+      `INSERT INTO headwater_retained VALUES ('events', 60); ${set(3)}`,
+    ),
+    61,
+    "deleted tokens are not given again either",
+  );
+  // Two that begin at once, with one that writes.
+  await server.run(set(5), database);
+  const writers = await Promise.all(
+    ["third", "fourth", "fifth"].map(async (name) => {
+      const writer = await openWriter(t, database, name, {});
+      return [await write(writer), await write(writer)];
+    }),
+  );
+  t.same(
+    writers.flat().toSorted((a, b) => a - b),
+    [62, 63, 64, 65, 66, 67],
+  );
+});

@@ -1,16 +1,31 @@
 // Transactions that share one commit of SQLite's: each fails alone, none is
 // told of before it is durable, and order is kept.
 
+import { once } from "node:events";
 import fs from "node:fs";
+import { connect } from "node:net";
 import t, { type Test } from "tap";
 import { SqliteDurability } from "../../src/database/sqlite_durability.ts";
-import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
+import {
+  cached,
+  Store,
+  WriterStore,
+  type WriterStoreOptions,
+} from "../../mod.ts";
 import { addThing, openThings, readIds } from "../support/engines.ts";
 import { temporaryDatabase, temporaryFolder } from "../support/folders.ts";
 
 interface Database {
   things: { id: number; name: string };
   parts: { id: number; thing: number };
+}
+
+class Things extends Store<Database> {
+  @cached({ maxEntries: 10 })
+  async countThings(): Promise<number> {
+    const rows = await this.db.selectFrom("things").select("id").execute();
+    return rows.length;
+  }
 }
 
 async function openWriter(
@@ -245,10 +260,118 @@ t.test("a disk that can't be pressed is told, and nothing more is acknowledged",
   const told: number[] = [];
   for (let attempt = 0; attempt < 2; attempt += 1) {
     await t.rejects(durability.press(() => told.push(attempt)), {
-      code: "DATABASE_UNAVAILABLE",
-      message: /^Cannot press database ".*none.db" on the disk: .*; what was/,
+      code: "COMMIT_UNKNOWN",
+      message:
+        /^Cannot press database ".*none.db" on the disk: .*may be lost in a power failure; .*open it again/,
     });
   }
   t.same(told, []);
   await durability.close();
 });
+
+t.test("a commit that the disk refuses is made once, said so, and the last one", async (t) => {
+  const database = temporaryDatabase(t);
+  const writer = await openWriter(t, {
+    database,
+    listen: "tcp://127.0.0.1:0",
+  });
+  const things = writer.attach(Things);
+  t.equal(await things.countThings(), 0);
+  const failures = refuseDisk(t);
+  const ended: string[] = [];
+  let runs = 0;
+  const add = (id: number) =>
+    writer.transaction("add", async (txn) => {
+      runs += 1;
+      txn.afterCommit(() => ended.push("commit"));
+      await txn.db.insertInto("things").values({ id, name: "x" }).execute();
+      await txn.append(`thing:${id}`, [{ type: "added" }]);
+    });
+  const before = writer.position;
+  failures.begin();
+  await t.rejects(add(1), {
+    code: "COMMIT_UNKNOWN",
+    message:
+      /^Cannot press database .*: EIO.*; the transaction is committed, but may be lost in a power failure; .*open it again, and read what is there/,
+  });
+  failures.end();
+  t.equal(runs, 1);
+  await t.rejects(add(2), {
+    code: "DATABASE_UNAVAILABLE",
+    message: /^Cannot run "add" .*check the disk, close the store and open it/,
+  });
+  t.equal(runs, 1, "refused before it runs");
+  t.same(ended, []);
+  t.equal(writer.stats.retries, 0);
+  t.same(writer.position, before, "nobody is told of it");
+  t.equal(await things.countThings(), 1, "what is in the database is read");
+  const { port } = new URL(writer.url as string);
+  await t.rejects(
+    once(connect(Number(port), "127.0.0.1"), "connect"),
+    { code: "ECONNREFUSED" },
+    "nobody vouches for what readers have",
+  );
+  await writer.close();
+  const again = await openAgain(t, database);
+  t.same(await idsOf(again), [1]);
+  const types: string[] = [];
+  for await (const { type } of again.readEvents()) types.push(type);
+  t.same(types, ["added"]);
+  t.ok([...again.position][0]?.[1] as number > ([...before][0]?.[1] as number));
+});
+
+t.test("what runs while the disk refuses is taken back", async (t) => {
+  const database = temporaryDatabase(t);
+  const writer = await openWriter(t, { database });
+  const failures = refuseDisk(t);
+  const add = (id: number, work = () => Promise.resolve()) =>
+    writer.transaction(`add ${id}`, async ({ db }) => {
+      await db.insertInto("things").values({ id, name: "x" }).execute();
+      await work();
+    });
+  const second = Promise.withResolvers<void>();
+  failures.begin(second.promise);
+  const first = add(1);
+  const outcomes = await Promise.allSettled([
+    first,
+    add(2, async () => {
+      second.resolve();
+      await first.catch(() => {});
+    }),
+  ]);
+  t.match(outcomes, [
+    { reason: { code: "COMMIT_UNKNOWN" } },
+    { reason: { code: "DATABASE_UNAVAILABLE" } },
+  ]);
+  failures.end();
+  await writer.close();
+  t.same(await idsOf(await openAgain(t, database)), [1]);
+});
+
+/** The name is free, and what was acknowledged or said to be unknown is there. */
+async function openAgain(
+  t: Test,
+  database: string,
+): Promise<WriterStore<Database>> {
+  const writer = await WriterStore.open<Database>({ database });
+  t.teardown(() => writer.close());
+  return writer;
+}
+
+/** A disk that answers with EIO for a while. */
+function refuseDisk(
+  t: Test,
+): { begin(when?: Promise<void>): void; end(): void } {
+  const { fdatasync } = fs;
+  const { __promisify__ } = fdatasync;
+  const end = () => void (fs.fdatasync = fdatasync);
+  t.teardown(end);
+  return {
+    begin(when = Promise.resolve()) {
+      const refuse = (_: number, done: fs.NoParamCallback) =>
+        void when.then(() => done(new Error("EIO: i/o error, fdatasync")));
+      fs.fdatasync = Object.assign(refuse, { __promisify__ });
+    },
+    end,
+  };
+}

@@ -116,8 +116,11 @@ export class EventAppender {
     const checked = checkEvents(aggregate, id, events);
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
-    const state = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
+    const known = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
       await readAggregateState(this.#options.session, id);
+    // Another append of this transaction may have come first meanwhile.
+    const state = this.#states.get(id) ?? known;
+    this.#requireUnused(id, checked);
     if (!isExpected(state.version, expectedVersion)) {
       throw new VersionConflictError(id, expectedVersion, state.version);
     }
@@ -189,6 +192,14 @@ export class EventAppender {
     return version;
   }
 
+  #requireUnused(aggregate: string, events: readonly CheckedEvent[]): void {
+    if (this.#eventIds.size === 0) return;
+    for (const { id } of events) {
+      if (id === undefined || !this.#eventIds.has(id)) continue;
+      throw idUsedError(aggregate, id, "in this transaction");
+    }
+  }
+
   /** The version after events that stand there already; `undefined` if they don't. */
   async #findRepeated(
     aggregate: string,
@@ -196,12 +207,11 @@ export class EventAppender {
   ): Promise<number | undefined> {
     const ids = events.flatMap(({ id }) => id === undefined ? [] : [id]);
     if (ids.length === 0) return undefined;
-    const twice = ids.find((id, index) =>
-      this.#eventIds.has(id) || ids.indexOf(id) !== index
-    );
+    const twice = ids.find((id, index) => ids.indexOf(id) !== index);
     if (twice !== undefined) {
       throw idUsedError(aggregate, twice, "in this transaction");
     }
+    this.#requireUnused(aggregate, events);
     const stored = await readGivenEvents(this.#options.session, ids);
     if (stored.length === 0) return undefined;
     let version = 0;

@@ -48,8 +48,8 @@ export interface EventAppenderOptions {
   /** Whether it may be gone by, as the transaction will be run again if it fails. */
   readonly mayRecall: boolean;
   readonly random: Random;
-  /** Takes each event as a row of the `events` stream. */
-  readonly addRow: (row: string) => void;
+  /** Takes events as rows of the `events` stream: all, or, if it throws, none. */
+  readonly addRows: (rows: readonly string[]) => void;
   /** Whether somebody wants the events themselves. */
   readonly keepEvents: boolean;
   /** The wall-clock time, in ms. */
@@ -158,31 +158,36 @@ export class EventAppender {
     events: readonly CheckedEvent[],
     isLast: boolean,
   ): number {
-    const { addRow, random } = this.#options;
+    const { addRows, random, keepEvents, nowMs } = this.#options;
     const prefix = `[${encodeJson(aggregate)},`;
+    const rows: string[] = [];
+    const projected: ProjectedEvent[] = [];
     let version = before;
     for (const { type, id, data, metadata } of events) {
       version += 1;
       const eventId = id ?? random.uuid();
-      addRow(
+      rows.push(
         `${prefix}${version},${encodeJson(type)},${
           id === undefined ? `"${eventId}"` : encodeJson(id)
         },${data},${metadata}]`,
       );
-      if (this.#options.keepEvents) {
-        this.#events.push({
-          aggregate,
-          version,
-          type,
-          id: eventId,
-          data: JSON.parse(data),
-          metadata: JSON.parse(metadata) ?? {},
-          committedMs: this.#options.nowMs(),
-        });
-      }
-      if (id !== undefined) {
-        this.#eventIds.set(id, { eventId: id, aggregate, version });
-      }
+      if (!keepEvents) continue;
+      projected.push({
+        aggregate,
+        version,
+        type,
+        id: eventId,
+        data: JSON.parse(data),
+        metadata: JSON.parse(metadata) ?? {},
+        committedMs: nowMs(),
+      });
+    }
+    addRows(rows);
+    for (const event of projected) this.#events.push(event);
+    for (const [index, { id }] of events.entries()) {
+      if (id === undefined) continue;
+      const version = before + index + 1;
+      this.#eventIds.set(id, { eventId: id, aggregate, version });
     }
     const first = this.#appends.get(aggregate)?.first ?? before + 1;
     this.#appends.set(aggregate, { aggregate, first, last: version, isLast });

@@ -64,6 +64,12 @@ interface CheckedEvent {
   readonly metadata: string;
 }
 
+/** When events were appended that are appended again, and who did it. */
+export interface RepeatedAppend {
+  readonly instance: string;
+  readonly token: Token;
+}
+
 /** Appends, in one transaction; several times to an aggregate if need be. */
 export class EventAppender {
   readonly #options: EventAppenderOptions;
@@ -71,7 +77,7 @@ export class EventAppender {
   readonly #appends = new Map<string, AppendedVersions>();
   readonly #eventIds = new Map<string, GivenEventId>();
   readonly #events: ProjectedEvent[] = [];
-  #repeated: Token | undefined;
+  #repeated: RepeatedAppend | undefined;
 
   /** Constructs one that has appended nothing. */
   constructor(options: EventAppenderOptions) {
@@ -93,8 +99,8 @@ export class EventAppender {
     return this.#events;
   }
 
-  /** The token of events that were there already; `undefined` if none were. */
-  get repeated(): Token | undefined {
+  /** The first time of events that were there already; `undefined` if none were. */
+  get repeated(): RepeatedAppend | undefined {
     return this.#repeated;
   }
 
@@ -234,7 +240,8 @@ export class EventAppender {
         );
       }
       version = found.version;
-      this.#repeated = found.token;
+      const { instance, token } = found;
+      if (instance !== undefined) this.#repeated = { instance, token };
     }
     return version;
   }

@@ -18,6 +18,7 @@ import {
   storeCall,
   type StoredCall,
 } from "../log/calls.ts";
+import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
@@ -199,9 +200,12 @@ export class ExposedCalls<Database> {
   ): Promise<CallAnswer> {
     if (stored.digest !== digest) throw takenError(name, stored.id);
     const { session, position } = this.#options;
-    // Its record may have been deleted: then it lies far behind.
-    const token = await findCallToken(session, stored) ?? position();
     const { instance, response } = stored;
+    // Its record may have been deleted: then it lies behind that writer's last.
+    const token = await findCallToken(session, stored) ??
+      (instance === this.#options.instance
+        ? position()
+        : await readLastToken(session, instance));
     return { instance, token, response };
   }
 

@@ -358,7 +358,11 @@ export class TransactionRunner<Database> {
   ): Commit<Result> {
     if (ticket !== undefined) recorded?.(outcome);
     const { instance, recorder } = this.#options;
-    const token = ticket?.token ?? outcome.repeated ?? recorder.position;
+    const { repeated } = outcome;
+    if (ticket === undefined && repeated !== undefined) {
+      return { ...repeated, result, attempts };
+    }
+    const token = ticket?.token ?? recorder.position;
     return { instance, token, result, attempts };
   }
 

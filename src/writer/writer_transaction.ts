@@ -39,9 +39,12 @@ import {
 import { encodeRow } from "../streams/rows.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
-import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
-import { type AppendOptions, EventAppender } from "./event_appender.ts";
+import {
+  type AppendOptions,
+  EventAppender,
+  type RepeatedAppend,
+} from "./event_appender.ts";
 import { type TransactionLimits, TransactionRows } from "./transaction_rows.ts";
 
 /** What a transaction works with. */
@@ -132,7 +135,7 @@ export class WriterTransaction<Database> {
    *
    * Events whose ids are given can be appended again: where all of them stand
    * there already with the same type and data, nothing changes, and the commit
-   * has the token of the first time.
+   * has the instance and the token of the first time.
    *
    * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
    *   are checked against its schemas; or any by its id, `user:1`.
@@ -339,8 +342,8 @@ export interface TransactionOutcome {
   readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly appends: readonly AppendedVersions[];
   readonly eventIds: readonly GivenEventId[];
-  /** The token of events that were appended before, and once more; else `undefined`. */
-  readonly repeated: Token | undefined;
+  /** The first time of events that were appended once more; `undefined` if none were. */
+  readonly repeated: RepeatedAppend | undefined;
   /** What the rows of the `caches` stream say, for the writer's own caches. */
   readonly invalidations: readonly InvalidationRun[];
   readonly afterCommit: readonly (() => void)[];

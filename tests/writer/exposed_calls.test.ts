@@ -1,5 +1,6 @@
 // What becomes of exposed calls, on the writer's side.
 
+import { DatabaseSync } from "node:sqlite";
 import t, { type Test } from "tap";
 import { z } from "zod";
 import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
@@ -62,4 +63,29 @@ t.test("calls that come while the store is closed are refused, and it ends", asy
   t.ok(tokens.length >= 5);
   const next = await openWriter(t, { database });
   t.equal(next.position.get("master"), Math.max(...tokens), "each is told");
+});
+
+t.test("another writer's answer, whose record is deleted, is that one's", async (t) => {
+  const database = temporaryDatabase(t);
+  const open = async (instance: string) => {
+    const writer = await openWriter(t, { database, instance });
+    writer.expose("touch", z.null(), (txn) => {
+      txn.invalidateAll("c");
+      return Promise.resolve("done");
+    });
+    return writer;
+  };
+  const [first, second] = [await open("first"), await open("second")];
+  const id = "0123456789abcdef";
+  const { said } = await call(first, "touch", id);
+  t.equal(said.instance, "first");
+  t.same((await call(second, "touch", id)).said, said);
+  for (let count = 0; count < 3; count += 1) {
+    await call(second, "touch", `${id}-${count}`);
+  }
+  await first.close();
+  const file = new DatabaseSync(database.slice("sqlite:".length));
+  file.exec("DELETE FROM headwater_log WHERE instance = 'first'");
+  file.close();
+  t.same((await call(second, "touch", id)).said, said);
 });

@@ -12,7 +12,6 @@ import {
   WriterStore,
   type WriterStoreOptions,
 } from "../../mod.ts";
-import { addThing, openThings, readIds } from "../support/engines.ts";
 import { temporaryDatabase, temporaryFolder } from "../support/folders.ts";
 
 interface Database {
@@ -157,29 +156,6 @@ t.test("a statement that ends the transaction for all harms its own only", async
   );
   t.same(failed, [9]);
   t.same(await idsOf(writer), [0, ...numbers(20).filter((id) => id !== 9)]);
-});
-
-t.test("what the library wrote before the user's statements goes with them", async (t) => {
-  const engine = await openThings(t);
-  const add = (id: number, fails: boolean) =>
-    engine.transaction("add", async (session) => {
-      await session.run("INSERT INTO things VALUES (?, ?)", [id, "own"]);
-      await addThing(session.db, id + 1);
-      if (fails) throw new RangeError("no");
-    }, { mayShare: true });
-  await add(10, false);
-  const [first, second, third] = await Promise.allSettled([
-    add(20, false),
-    add(30, true),
-    add(40, false),
-  ]);
-  t.equal(second?.status, "rejected");
-  // They share the first one's end, whatever it is.
-  const kept = [
-    ...(first?.status === "fulfilled" ? [20, 21] : []),
-    ...(third?.status === "fulfilled" ? [40, 41] : []),
-  ];
-  t.same(await readIds(engine.db), [1, 2, 3, 10, 11, ...kept]);
 });
 
 t.test("one that waits for something else holds nobody's commit up twice", async (t) => {

@@ -212,7 +212,8 @@ export class SqliteTransactions<Database> {
       this.#commitGroup();
       return;
     }
-    this.#commitGroup();
+    // What it remembers of the others holds only if they are committed.
+    if (!this.#commitGroup()) return running.evict();
     try {
       this.#connection.begin();
       this.#openGroup();
@@ -249,27 +250,35 @@ export class SqliteTransactions<Database> {
     });
   }
 
-  #commitGroup(mayBeLost = false): void {
+  /** Gives `false` if it was rolled back. */
+  #commitGroup(mayBeLost = false): boolean {
     const group = this.#group;
-    if (group === undefined) return;
+    if (group === undefined) return true;
     this.#group = undefined;
     const { durability } = this.#options;
     const hasFailed = durability?.hasFailed === true;
-    if (hasFailed && !mayBeLost) return this.#refuseGroup(group, durability);
+    if (hasFailed && !mayBeLost) {
+      this.#refuseGroup(group, durability);
+      return false;
+    }
     try {
       this.#connection.commit();
     } catch (error) {
       this.#rollBack();
       rejectGroup(group, error, (name) => this.#describe(name, error));
-      return;
+      return false;
     }
     const durable = () => settleGroup(group);
-    if (durability === undefined || hasFailed) return durable();
+    if (durability === undefined || hasFailed) {
+      durable();
+      return true;
+    }
     durability.press(durable).catch((error) => {
       for (const { settled, failed } of group.members) {
         settled.reject(failed === undefined ? error : failed.error);
       }
     });
+    return true;
   }
 
   /** The disk has refused while they ran. */

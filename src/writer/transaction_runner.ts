@@ -169,6 +169,7 @@ export class TransactionRunner<Database> {
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     const { maxAttempts = this.#options.maxAttempts } = options;
+    const mayRunAgain = maxAttempts > 1;
     for (let attempt = 1;; attempt += 1) {
       const state: Attempt<Result> = {};
       let txn: WriterTransaction<Database> | undefined;
@@ -180,7 +181,7 @@ export class TransactionRunner<Database> {
         const done = await this.#options.engine.transaction<Done<Result>>(
           name,
           (session) => {
-            const mayRecall = attempt === 1 && maxAttempts > 1;
+            const mayRecall = attempt === 1 && mayRunAgain;
             txn = this.#options.begin(session, attempt, mayRecall);
             const isSnapshotOld = isolation !== undefined &&
               isolation !== "read committed";
@@ -189,7 +190,8 @@ export class TransactionRunner<Database> {
           },
           {
             isolation,
-            mayShare: attempt === 1,
+            // Who shares a commit is run again should it fail.
+            mayShare: attempt === 1 && mayRunAgain,
             committed: (done) => this.#committed(name, done, state.ticket),
           },
         );

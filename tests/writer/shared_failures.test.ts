@@ -100,28 +100,32 @@ t.test("one that went on after a commit that failed is run again", async (t) => 
         () => SqliteConnection.prototype.commit === commit,
       );
     });
-  for (const type of ["one", "slow", "one", "slow"]) await append(type);
-  isSlow = true;
   t.teardown(() => SqliteConnection.prototype.commit = commit);
-  SqliteConnection.prototype.commit = () => {
-    SqliteConnection.prototype.commit = commit;
-    throw Object.assign(new Error("database or disk is full"), {
-      code: "ERR_SQLITE_ERROR",
-    });
-  };
-  const outcomes = await Promise.allSettled(
-    ["one", "slow", "one"].map(append),
-  );
-  t.match(outcomes[0], { reason: { code: "DATABASE_FULL" } });
-  t.match(outcomes.slice(1), [{ status: "fulfilled" }, {
-    status: "fulfilled",
-  }]);
-  t.equal(runs, 2, "what it had appended after is gone");
-  const versions: number[] = [];
-  for await (const event of writer.readAggregate("a:1")) {
-    versions.push(event.version);
+  // On a busy machine it may come too late to share the others' commit.
+  for (let round = 0; runs < 2 && round < 100; round += 1) {
+    [isSlow, runs] = [false, 0];
+    for (const type of ["one", "slow"]) await append(type);
+    isSlow = true;
+    SqliteConnection.prototype.commit = () => {
+      SqliteConnection.prototype.commit = commit;
+      throw Object.assign(new Error("database or disk is full"), {
+        code: "ERR_SQLITE_ERROR",
+      });
+    };
+    const outcomes = await Promise.allSettled(
+      ["one", "slow", "one"].map(append),
+    );
+    t.match(outcomes, [
+      { reason: { code: "DATABASE_FULL" } },
+      { status: "fulfilled" },
+      { status: "fulfilled" },
+    ]);
   }
-  t.same(versions, [1, 2, 3, 4, 5, 6]);
+  t.equal(runs, 2, "what it had appended after was gone");
+  let version = 0;
+  for await (const event of writer.readAggregate("a:1")) {
+    if (event.version !== (version += 1)) t.fail(`a hole at ${version}`);
+  }
 });
 
 t.test("one that is run once only shares with nobody", async (t) => {

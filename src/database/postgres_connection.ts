@@ -13,6 +13,7 @@ import {
   endsConnection,
   isAnswer,
   isLastAnswer,
+  LostConnectionError,
   postgresCodeOf,
 } from "./postgres_errors.ts";
 import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
@@ -114,7 +115,7 @@ export class PostgresConnection implements Session {
     const options = {
       // Called as it is sent. The socket alone tells of its end while idle.
       onexecute: (socket: Socket) => {
-        socket.onclose = (error) => this.#lose(error);
+        socket.onclose = (error) => void this.#lose(error);
         return true;
       },
     };
@@ -222,8 +223,12 @@ export class PostgresConnection implements Session {
   ): AsyncGenerator<QueryResult<Row>> {
     if (this.#lost !== undefined) throw this.#lost;
     const query = this.#sql.unsafe(sql, parameters as never[], PREPARED);
-    for await (const rows of query.cursor(chunkSize)) {
-      yield { rows: rows as unknown as Row[] };
+    try {
+      for await (const rows of query.cursor(chunkSize)) {
+        yield { rows: rows as unknown as Row[] };
+      }
+    } catch (error) {
+      throw endsConnection(error) ? this.#lose(error) : error;
     }
   }
 
@@ -253,20 +258,22 @@ export class PostgresConnection implements Session {
       }, (error) => {
         this.#pending.delete(reject);
         // Before anybody sends more: postgres.js closes it some turns later.
-        if (endsConnection(error)) this.#lose(error);
-        reject(error);
+        reject(endsConnection(error) ? this.#lose(error) : error);
       });
     });
   }
 
-  #lose(error: unknown): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = error;
+  /** Gives what all that comes after is refused with. */
+  #lose(cause: unknown): unknown {
+    if (this.#lost !== undefined) return this.#lost;
+    const isOwn = isAnswer(cause) || cause instanceof HeadwaterError;
+    const error = this.#lost = isOwn ? cause : new LostConnectionError(cause);
     for (const reject of this.#pending) reject(error);
     this.#pending.clear();
     // It would connect again, for nobody.
     this.#client.end({ timeout: 0 }).catch(() => {});
     this.#onLost();
+    return error;
   }
 }
 

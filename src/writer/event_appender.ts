@@ -20,7 +20,7 @@ import {
   type ExpectedVersion,
   VersionConflictError,
 } from "../events/version_conflict.ts";
-import { checkEvent } from "../events/typed_events.ts";
+import { checkEvent, requireStable } from "../events/typed_events.ts";
 import type { CommitSession } from "../database/engine.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
@@ -267,10 +267,12 @@ function checkEvents(
     checkMetadata(event.metadata, subject);
     const { data = null, metadata } = checkEvent(kind, event);
     requireJson(data, `data of ${subject}`);
+    const text = encodeJson(data);
+    requireStable(kind, event, text);
     return {
       type: event.type,
       id: event.id,
-      data: encodeJson(data),
+      data: text,
       metadata: metadata === undefined ? "null" : encodeJson(metadata),
     };
   });

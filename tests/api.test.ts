@@ -78,7 +78,7 @@ t.test("headwater/testing and headwater/transport", (t) => {
     "openFaultProxy",
     "seededRandom",
   ]);
-  t.same(Object.keys(transport), ["LineSplitter"]);
+  t.same(Object.keys(transport), ["LineError", "LineSplitter"]);
   t.end();
 });
 

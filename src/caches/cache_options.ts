@@ -80,7 +80,8 @@ export interface CacheLimits {
    * cleared, by `invalidateAll` or because rows were missed, while it is loaded
    * anew in the background. Until it is, what is returned may be older than the
    * process's position; never after a `waitFor`, a transaction of this process,
-   * or a call of a stream's handler, nor once the key is invalidated itself.
+   * or a call of a stream's handler, nor once the key is invalidated itself;
+   * nor to a cached method that calls this one, as what it returns is kept.
    *
    * The background load may run when its caller's call is over: don't give the
    * method arguments that end with it, such as a transaction.

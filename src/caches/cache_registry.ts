@@ -42,6 +42,11 @@ export interface FlushCause {
   readonly instance?: string | undefined;
   /** Where it goes on in that log. */
   readonly token?: Token | undefined;
+  /**
+   * Whether what was there was right so far, and is only not known to be so any
+   * more: caches that may serve what is old serve it then. Not by default.
+   */
+  readonly mayServeOld?: boolean | undefined;
 }
 
 /** Finds the caches that an invalidation means. */
@@ -305,13 +310,13 @@ export class CacheRegistry {
   /**
    * Clears every cache, as what they should hold can't be known.
    *
-   * @param cause Why.
+   * @param cause Why, and whether what was there may still be served.
    */
   flush(cause: FlushCause = { reason: "it was asked for" }): void {
     this.#flushes += 1;
     this.flushed?.(cause);
     for (const caches of this.#caches.values()) {
-      for (const cache of caches) cache.flush();
+      for (const cache of caches) cache.flush(cause.mayServeOld === true);
     }
   }
 

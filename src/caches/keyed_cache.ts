@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits, ResizableLimits } from "./cache_options.ts";
@@ -17,6 +16,7 @@ import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCacheOptions } from "./keyed_cache_options.ts";
 import { LoadGate } from "./load_gate.ts";
+import { beginLoad } from "./load_scope.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOfLoad, measure } from "./size_of.ts";
 import { statsOf } from "./stats_of.ts";
@@ -76,7 +76,11 @@ export class KeyedCache {
     this.#clock = options.clock;
     this.#bounds = new CacheBounds(options);
     this.#gate = LoadGate.of(options.name, this.#limits);
-    if (this.#limits.staleMs > 0) this.stale = this.#createStale();
+    this.stale = StaleEntries.of(options, this.#limits, {
+      adopt: (parts, loading) => this.#adopt(parts, loading),
+      follow: (load) =>
+        this.#follow(load.loading, load.parts, load.beganMs, load),
+    });
     this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
   }
@@ -167,16 +171,16 @@ export class KeyedCache {
   ): Promise<Value> {
     checkKey(this.name, parts);
     const stale = this.stale?.get(parts);
-    if (stale !== undefined) {
-      this.stale?.revalidate([parts], () => [this.run(start)]);
-      return stale as Promise<Value>;
-    }
-    return this.keep(parts, () => this.run(start));
+    if (stale === undefined) return this.keep(parts, () => this.run(start));
+    this.stale?.revalidate([parts], () => [this.run(start)]);
+    return stale as Promise<Value>;
   }
 
   /** Begins a load, at once if few enough run. */
   run<Value>(start: () => Promise<Value>): Promise<Value> {
-    return this.#gate === undefined ? start() : this.#gate.run(start);
+    return this.#gate === undefined
+      ? beginLoad(start)
+      : this.#gate.run(() => beginLoad(start));
   }
 
   /** {@linkcode load} of a checked key, where there is no old entry. */
@@ -239,46 +243,47 @@ export class KeyedCache {
 
   /** Drops every entry. */
   clear(): void {
-    this.flush();
+    this.flush(true);
     this.cascade?.(null);
   }
 
-  /** {@linkcode clear}, where every other cache is cleared too. */
-  flush(): void {
+  /** {@linkcode clear}, where all are, and what was there may have been wrong. */
+  flush(mayServeOld: boolean): void {
     const { size } = this.#entries;
-    this.stale?.cleared();
+    this.stale?.cleared(mayServeOld);
     if (size === 0) return;
     this.#invalidations += size;
-    told.tellInvalidation(this.name, null, size);
     // Of two clearings, one after the other, the larger part is served.
-    if (this.stale === undefined || this.stale.size > size) {
+    if (!mayServeOld || this.stale === undefined || this.stale.size > size) {
       this.#entries.clear();
       this.#expiry?.clear();
-      return;
+    } else {
+      const [entries, expiry] = [this.#entries, this.#expiry];
+      this.#expiry = ExpiryQueue.of(this.#limits);
+      this.#entries = this.#createEntries();
+      this.stale.serve(entries, expiry);
     }
-    const [entries, expiry] = [this.#entries, this.#expiry];
-    this.#expiry = ExpiryQueue.of(this.#limits);
-    this.#entries = this.#createEntries();
-    this.stale.serve(entries, expiry);
+    told.tellInvalidation(this.name, null, size);
   }
 
-  /**
-   * Changes how much it may hold, now; what there is no room for goes.
-   *
-   * @param bounds The bounds that are to change.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if one is none, or bytes are to
-   *   be bounded that have not been counted so far.
-   */
+  /** {@linkcode prepareResize}, and does it. */
   resize(bounds: ResizableLimits): void {
     this.prepareResize(bounds)();
   }
 
-  /** {@linkcode resize}, in two steps; the second can't fail any more. */
+  /**
+   * Changes how much it may hold, in two steps: the second can't fail any more,
+   * and drops what there is no room for.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a bound is none, or bytes are
+   *   to be bounded that have not been counted so far.
+   */
   prepareResize(bounds: ResizableLimits): (factor?: number) => void {
     const change = this.#bounds.prepare(bounds);
     return (factor) => {
       change(factor);
       this.#entries.resize(this.#bounds.table);
+      this.stale?.makeRoom(this.#entries, this.#bounds);
     };
   }
 
@@ -297,25 +302,18 @@ export class KeyedCache {
     return new EntryTable(this.#bounds.table, owner, this.#options.memory);
   }
 
-  #createStale(): StaleEntries {
-    const { random = systemRandom } = this.#options;
-    return new StaleEntries({
-      ...this.#options,
-      random,
-      limits: this.#limits,
-      adopt: (parts, loading) => this.#adopt(parts, loading),
-      follow: (load) =>
-        this.#follow(load.loading, load.parts, load.beganMs, load),
-    });
-  }
-
   /** Makes a load an entry. */
   #adopt(parts: readonly KeyArgument[], loading: Promise<unknown>): void {
     const key = this.#entries.use(parts);
     const bytes = this.#entries.countsBytes
       ? bytesOfLoad(this.#limits, parts)
       : 1;
+    this.#set(key, loading, bytes);
+  }
+
+  #set(key: EntryKey, loading: Promise<unknown>, bytes: number): void {
     this.#entries.set(key, loading, bytes);
+    this.stale?.makeRoom(this.#entries, this.#bounds);
   }
 
   /** The key of a load, as long as it is the entry. */
@@ -376,7 +374,7 @@ export class KeyedCache {
       // The user's sizeOf may have called the cache.
       if (!this.#entries.holds(key, loading)) return;
       if (bytes === undefined) this.#entries.delete(key);
-      else this.#entries.set(key, loading, bytes);
+      else this.#set(key, loading, bytes);
     }
     const lifeMs = isNegative ? negativeTtlMs ?? ttlMs : ttlMs;
     if (lifeMs === undefined || this.#expiry === undefined) return;

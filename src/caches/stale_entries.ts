@@ -7,13 +7,15 @@
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Random } from "../runtime/random.ts";
+import { type Random, systemRandom } from "../runtime/random.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
+import type { CacheBounds } from "./cache_bounds.ts";
 import type { CheckedLimits } from "./cache_options.ts";
 import type { EntryKey } from "./entry.ts";
 import type { EntryTable } from "./entry_table.ts";
 import type { ExpiryQueue } from "./expiry_queue.ts";
 import type { KeyArgument } from "./key_parts.ts";
+import { isInLoad, scopeLoads } from "./load_scope.ts";
 import { type Claim, StaleLayer } from "./stale_layer.ts";
 
 /** A background load, for the cache to follow. */
@@ -29,10 +31,13 @@ export interface BackgroundLoad {
 /** What the entries work with. */
 export interface StaleEntriesOptions {
   readonly name: string;
-  readonly limits: CheckedLimits;
   readonly clock: Clock;
-  readonly random: Random;
+  readonly random?: Random | undefined;
   readonly logger: Logger;
+}
+
+/** What the entries' cache does for them. */
+export interface StaleEntriesOwner {
   /** Takes a background load as the cache's entry. */
   readonly adopt: (
     parts: readonly KeyArgument[],
@@ -53,18 +58,42 @@ export type BeginLoads = (
  * - Only entries whose load had ended when the cache was cleared.
  * - None beyond its time, its own `ttlMs` or an invalidation that names it;
  *   none once a newer one has been loaded; none at all after {@linkcode drop}.
+ * - Together with the new entries no more than the cache may hold: the least
+ *   recently used of them go for newer ones.
+ * - None to a load, of whichever cache: what is made of it would be kept after it
+ *   has gone. A load that asks is given the new one, and with it all others are.
  * - One load at a time replaces an entry. If it fails, the next caller's does.
  */
 export class StaleEntries {
   readonly #options: StaleEntriesOptions;
+  readonly #limits: CheckedLimits;
+  readonly #owner: StaleEntriesOwner;
   readonly #running = new Set<Promise<unknown>>();
   #layer: StaleLayer | undefined;
   #cancelTimer: CancelTimer | undefined;
   #hits = 0;
 
   /** Constructs none. */
-  constructor(options: StaleEntriesOptions) {
+  constructor(
+    options: StaleEntriesOptions,
+    limits: CheckedLimits,
+    owner: StaleEntriesOwner,
+  ) {
     this.#options = options;
+    this.#limits = limits;
+    this.#owner = owner;
+    scopeLoads();
+  }
+
+  /** Those of a cache; `undefined` if it may serve none. */
+  static of(
+    options: StaleEntriesOptions,
+    limits: CheckedLimits,
+    owner: StaleEntriesOwner,
+  ): StaleEntries | undefined {
+    return limits.staleMs > 0
+      ? new StaleEntries(options, limits, owner)
+      : undefined;
   }
 
   /** How many there are. */
@@ -97,15 +126,26 @@ export class StaleEntries {
     this.#layer?.discard(parts, loading);
   }
 
-  /** The cache is cleared: whatever is being loaded anew was begun too early. */
-  cleared(): void {
+  /** Drops what there is no room for beside the new entries. */
+  makeRoom({ size, bytes }: EntryTable, { scaled }: CacheBounds): void {
+    const { maxEntries = Infinity, maxBytes = Infinity } = scaled;
+    this.#layer?.trim(maxEntries - size, maxBytes - bytes);
+  }
+
+  /**
+   * The cache is cleared: whatever is being loaded anew was begun too early.
+   *
+   * @param mayServe Whether old entries are good for anything.
+   */
+  cleared(mayServe: boolean): void {
     this.#layer?.releaseAll();
+    if (!mayServe) this.drop();
   }
 
   /** Serves these entries from now on. */
   serve(table: EntryTable, expiry: ExpiryQueue<EntryKey> | undefined): void {
     this.drop();
-    const { clock, limits } = this.#options;
+    const { clock } = this.#options;
     this.#layer = new StaleLayer({
       table,
       expiry,
@@ -113,14 +153,24 @@ export class StaleEntries {
       clock,
     });
     // A timer that does not keep the process alive.
-    this.#cancelTimer = clock.repeat(() => this.drop(), limits.staleMs);
+    this.#cancelTimer = clock.repeat(() => this.drop(), this.#limits.staleMs);
   }
 
-  /** The old entry of an argument list. */
+  /**
+   * The old entry of an argument list; for a load the one that takes its place,
+   * if that is being loaded.
+   */
   get(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
-    const stale = this.#layer?.find(parts);
-    if (stale !== undefined) this.#hits += 1;
-    return stale;
+    const layer = this.#layer;
+    const stale = layer?.find(parts);
+    if (layer === undefined || stale === undefined) return undefined;
+    if (!isInLoad()) {
+      this.#hits += 1;
+      return stale;
+    }
+    const loading = layer.take(parts);
+    if (loading !== undefined) this.#owner.adopt(parts, loading);
+    return loading;
   }
 
   /** {@linkcode StaleLayer.invalidate} */
@@ -134,12 +184,13 @@ export class StaleEntries {
     begin: BeginLoads,
   ): void {
     const layer = this.#layer;
-    const { limits, random } = this.#options;
+    const { random = systemRandom } = this.#options;
+    const { maxQueuedLoads, jitterMs } = this.#limits;
     // Beyond what may wait, the old entry is served once more.
-    if (layer === undefined || layer.delayed >= limits.maxQueuedLoads) return;
+    if (layer === undefined || layer.delayed >= maxQueuedLoads) return;
     const claims = keys.map((parts) => layer.claim(parts));
     if (claims.every((claim) => claim === undefined)) return;
-    const delayMs = Math.floor(random.fraction() * limits.jitterMs);
+    const delayMs = Math.floor(random.fraction() * jitterMs);
     if (delayMs === 0) this.#begin(layer, claims, begin);
     else layer.delay(() => this.#begin(layer, claims, begin), delayMs);
   }
@@ -151,7 +202,7 @@ export class StaleEntries {
     this.#layer = undefined;
     this.#cancelTimer?.();
     for (const { parts, loading } of layer.drop()) {
-      if (loading !== undefined) this.#options.adopt(parts, loading);
+      if (loading !== undefined) this.#owner.adopt(parts, loading);
     }
   }
 
@@ -185,7 +236,7 @@ export class StaleEntries {
     beganMs: number,
   ): void {
     claim.loading = loading;
-    this.#options.follow({
+    this.#owner.follow({
       loading,
       parts: claim.parts,
       beganMs,

@@ -81,6 +81,8 @@ export class StaleLayer {
     const key = table.find(parts);
     const stale = this.find(parts);
     if (key === undefined || stale === undefined) return undefined;
+    // What is asked for stays longest.
+    table.get(key);
     const known = this.#claims.get(key);
     if (known !== undefined && this.isValid(known)) return undefined;
     const claim = { key, parts, stale, loading: undefined };
@@ -104,6 +106,26 @@ export class StaleLayer {
   replaced({ key }: Claim): void {
     this.#claims.delete(key);
     this.#options.table.delete(key);
+  }
+
+  /** Drops the least recently used until there are no more, in number and size. */
+  trim(maxEntries: number, maxBytes: number): void {
+    const { table } = this.#options;
+    while (
+      table.size > 0 && (table.size > maxEntries || table.bytes > maxBytes)
+    ) table.dropOldest();
+  }
+
+  /** Drops an old entry; gives the load that was to replace it, if one runs. */
+  take(parts: readonly KeyArgument[]): Promise<unknown> | undefined {
+    const key = this.#options.table.find(parts);
+    const claim = key === undefined ? undefined : this.#claims.get(key);
+    const isRunning = claim !== undefined && this.isValid(claim);
+    if (key !== undefined) {
+      this.#claims.delete(key);
+      this.#options.table.delete(key);
+    }
+    return isRunning ? claim.loading : undefined;
   }
 
   /** A load that ran as the cache was cleared has ended: it is no entry. */

@@ -8,6 +8,7 @@ import { CacheRegistry } from "./cache_registry.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import { KeyedCache } from "./keyed_cache.ts";
+import { beginLoad } from "./load_scope.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { systemClock } from "../runtime/clock.ts";
 
@@ -48,7 +49,7 @@ class UncachedCache extends KeyedCache {
     start: () => Promise<Value>,
   ): Promise<Value> {
     checkKey(this.name, parts);
-    return start();
+    return beginLoad(start);
   }
 
   override keep<Value>(

@@ -7,7 +7,11 @@
 import process from "node:process";
 import { Command } from "commander";
 import { stderrLogger } from "../../mod.ts";
-import { follow, type StreamPosition } from "../slaved/mod.ts";
+import {
+  follow,
+  type FollowedBatch,
+  type StreamPosition,
+} from "../slaved/mod.ts";
 import { openOutput } from "./output.ts";
 import { stopRequested } from "./signals.ts";
 import {
@@ -53,13 +57,18 @@ async function print(
     name: "headwater follow",
     logger: stderrLogger(verbose ? "debug" : "warn"),
     // Holds the writer up rather than keep lines that nobody has read.
-    onBatch: ({ stream, instance, token, rows }) =>
-      output.writeLine({ stream, instance, token, rows }),
+    onBatch: (batch) => output.writeText(format(batch)),
     ...(verbose ? { onPosition: printPosition } : {}),
   });
   await Promise.race([stop, output.gone]);
   await following.close();
   await output.close();
+}
+
+/** Rows stay as they came: written anew, numbers beyond JavaScript's would be others. */
+function format({ stream, instance, token, texts }: FollowedBatch): string {
+  const start = JSON.stringify({ stream, instance, token }).slice(0, -1);
+  return `${start},"rows":[${texts.join(",")}]}`;
 }
 
 function printPosition(position: StreamPosition): void {

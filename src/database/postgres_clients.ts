@@ -33,6 +33,7 @@ export class PostgresClients {
   readonly #options: PostgresClientsOptions;
   readonly #gate: Gate;
   readonly #idle: PostgresConnection[] = [];
+  readonly #busy = new Set<PostgresConnection>();
   #isClosed = false;
 
   /** Constructs one without connections. */
@@ -60,7 +61,13 @@ export class PostgresClients {
       if (this.#isClosed) throw closedError(name);
       let connection = this.#idle.pop();
       while (connection?.isLost) connection = this.#idle.pop();
-      return connection ?? await this.#connect();
+      connection ??= await this.#connect();
+      if (this.#isClosed) {
+        await connection.close();
+        throw closedError(name);
+      }
+      this.#busy.add(connection);
+      return connection;
     } catch (error) {
       this.#gate.leave();
       throw error;
@@ -69,8 +76,17 @@ export class PostgresClients {
 
   /** Gives a connection back; one that is lost is forgotten. */
   give(connection: PostgresConnection): void {
+    this.#busy.delete(connection);
     if (!connection.isLost) this.#idle.push(connection);
     this.#gate.leave();
+  }
+
+  /** Closes all at once: what their holders do fails. */
+  async cut(): Promise<void> {
+    this.#isClosed = true;
+    const all = [...this.#idle, ...this.#busy];
+    this.#idle.length = 0;
+    await Promise.all(all.map((connection) => connection.close()));
   }
 
   /** Waits for those who hold any, and closes all. */

@@ -93,9 +93,11 @@ export class PostgresConnection implements Session {
     this.#onLost = callback;
   }
 
-  /** Closes the connection. */
+  /** Closes the connection; what is under way fails. */
   async close(): Promise<void> {
     this.#lost ??= closedError();
+    for (const reject of this.#pending) reject(this.#lost);
+    this.#pending.clear();
     await this.#client.end({ timeout: 0 });
   }
 

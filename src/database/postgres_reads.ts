@@ -114,8 +114,8 @@ export class PostgresReads<Database> implements ReadEngine<Database> {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#clients.close();
     // Whoever reads now has not waited for it.
+    await this.#clients.cut();
     await this.#pool.end({ timeout: 0 });
   }
 }

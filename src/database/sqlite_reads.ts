@@ -98,10 +98,13 @@ export class SqliteReads<Database> implements ReadEngine<Database> {
    * they deleted. Transactions and streams that are open then fail.
    */
   reopenIfReplaced(): boolean {
-    if (this.#isClosed || identify(this.#path) === this.#files) return false;
+    if (this.#isClosed) return false;
+    // Not open: there was no file when it was to be opened again.
+    const isOpen = this.#shared.isOpen;
+    if (isOpen && identify(this.#path) === this.#files) return false;
     // All first: connections of a process share what they know of a file.
     this.#pool.discardAll();
-    this.#shared.close();
+    if (isOpen) this.#shared.close();
     this.#shared = this.#open();
     this.#files = identify(this.#path);
     return true;

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { VersionConflictError } from "../events/version_conflict.ts";
 import { type ErrorCode, HeadwaterError, quote } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
+import { isHolderText } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
 
 /** Where calls go; the name and the id follow. */
@@ -17,6 +18,8 @@ export const CALL_PATH = "/_headwater/call";
 export interface CallAnswer {
   readonly instance: string;
   readonly token: Token;
+  /** Who holds the instance's name, as text; as far as it is known. */
+  readonly holder?: string | undefined;
   /** The result, as JSON. */
   readonly response: string;
 }
@@ -26,6 +29,8 @@ export interface CallReply {
   readonly result: JsonValue;
   readonly instance: string;
   readonly token: Token;
+  /** Who holds the instance's name, as text; an older release does not say it. */
+  readonly holder?: string | undefined;
 }
 
 /** What a handler refused with an error of its own: it travels as a message. */
@@ -107,6 +112,7 @@ const replyBody = z.object({
   result: z.custom<JsonValue>((value) => value !== undefined),
   instance: z.string(),
   token: z.int().nonnegative().transform((token) => token as Token),
+  holder: z.string().refine(isHolderText).optional(),
 });
 
 /**

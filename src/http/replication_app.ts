@@ -123,10 +123,8 @@ export function createReplicationApp(options: ReplicationAppOptions): Hono {
         'Cannot take the call: its body is not {"args": …} as JSON',
       );
     }
-    const { instance, token, response } = await options.call(name, id, args);
-    const text = `{"result":${response},"instance":${
-      JSON.stringify(instance)
-    },"token":${token}}`;
+    const { response, ...where } = await options.call(name, id, args);
+    const text = `{"result":${response},${JSON.stringify(where).slice(1)}`;
     return c.body(text, 200, JSON_TYPE);
   });
   app.notFound((c) =>

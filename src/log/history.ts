@@ -5,6 +5,8 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { MAX_HOLDERS } from "../runtime/limits.ts";
+import { type HolderMark, Holders } from "../tokens/holders.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { NEWEST_FIRST, tokenAt, tokenIs } from "./log_key.ts";
 
@@ -15,14 +17,6 @@ export interface HistoryMark {
   readonly commitId: string | undefined;
   /** Who was writing then; `undefined` while it isn't known. */
   readonly holder: HolderMark | undefined;
-}
-
-/** A process that holds, or held, an instance's name. */
-export interface HolderMark {
-  /** Counts holders. A log that was restored gives the same number again. */
-  readonly fence: number;
-  /** The process's random id. */
-  readonly holder: string;
 }
 
 /** The token of a transaction, by its random mark; `undefined` if it isn't in the log. */
@@ -81,6 +75,24 @@ export async function readHolderMark(
     [instance],
   );
   return row && { fence: Number(row[0]), holder: String(row[1]) };
+}
+
+/** Whoever has held an instance's name: the newest {@linkcode MAX_HOLDERS}. */
+export async function readHolders(
+  session: Session,
+  instance: string,
+): Promise<Holders> {
+  const rows = await session.rows(
+    `SELECT fence, holder, start_token FROM headwater_holders
+    WHERE instance = ? ORDER BY fence DESC LIMIT ${MAX_HOLDERS}`,
+    [instance],
+  );
+  const starts = rows.map(([fence, holder, start]) => ({
+    fence: Number(fence),
+    holder: String(holder),
+    start: parseToken(Number(start)),
+  }));
+  return new Holders(starts.reverse());
 }
 
 const READ_LATER_STARTS =

@@ -11,7 +11,9 @@ import { thisProcess } from "../runtime/processes.ts";
 import { postgresCodeOf } from "../database/postgres_errors.ts";
 import { SETTLE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
+import type { Holders } from "../tokens/holders.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { readHolders } from "./history.ts";
 import { heldError, isHeld, readHolder } from "./holder.ts";
 import { readLastToken } from "./instances.ts";
 import { LAST_TOKEN } from "./log_key.ts";
@@ -29,6 +31,8 @@ export interface Lease {
   readonly lastReserved: Token;
   /** The random id of this process. */
   readonly holder: string;
+  /** Who has held the name, this process last. */
+  readonly holders: Holders;
 }
 
 /** What {@linkcode takeLease} is asked for. */
@@ -285,7 +289,8 @@ async function beginHolding(
     ],
   );
   const { holder } = request;
-  return { instance, fence, lastToken, lastReserved, holder };
+  const holders = await readHolders(session, instance);
+  return { instance, fence, lastToken, lastReserved, holder, holders };
 }
 
 /**

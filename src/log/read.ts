@@ -124,6 +124,8 @@ export async function readLogPage(
 
 /** As many records of the length of these as a page should have. */
 function fittingSize({ records, chars }: LogPage): number {
+  // Tokens without rows: nothing is known of what comes.
+  if (records.length === 0) return MAX_PAGE_RECORDS;
   const size = Math.floor(PAGE_CHARS * records.length / Math.max(1, chars));
   return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }

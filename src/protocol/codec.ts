@@ -97,6 +97,17 @@ export function maySend(kind: CommandKind, side: Side): boolean {
 }
 
 /**
+ * Whether those that speak a dialect know a command. Headwater's own ends know
+ * all of them.
+ *
+ * @param kind The command's name.
+ * @param dialect What they speak.
+ */
+export function isKnownIn(kind: CommandKind, dialect: Dialect): boolean {
+  return dialect === "current" || COMMANDS[kind].since !== "current";
+}
+
+/**
  * What is answered to a command that a side may not send.
  *
  * @param name The command's name.

@@ -25,6 +25,8 @@ export type Senders = "server" | "client" | "both" | "nobody";
 /** One command of the wire. */
 export interface CommandEntry<C extends Command> {
   readonly senders: Senders;
+  /** The first dialect that has it; `"tcp"` by default. */
+  readonly since?: Dialect | undefined;
   /**
    * Reads what follows the name.
    *
@@ -134,17 +136,20 @@ export const COMMANDS: {
   },
   LOCK_RELEASED: {
     senders: "both",
+    since: "current",
     parse: parseLockReleased,
     format: ({ instance, lockName, lockKey }) =>
       encodeJson([instance, lockName, lockKey]),
   },
   NEW_ACTIVE_TASK: {
     senders: "nobody",
+    since: "current",
     parse: (rest) => ({ kind: "NEW_ACTIVE_TASK", taskId: rest }),
     format: ({ taskId }) => taskId,
   },
   CANCEL_TASK: {
     senders: "nobody",
+    since: "current",
     parse: (rest) => ({ kind: "CANCEL_TASK", taskId: rest }),
     format: ({ taskId }) => taskId,
   },

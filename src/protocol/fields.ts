@@ -99,3 +99,13 @@ export function invalidLine(line: string, reason: string): HeadwaterError {
     `failed to parse line: ${reason} (${quote(line)})`,
   );
 }
+
+/**
+ * A text without what stands in a USER_IP line that it quotes. Who sent the
+ * line may see its access token quoted; logs are read by others.
+ *
+ * @param text What is to be logged: an error, or what a peer says of one.
+ */
+export function withoutToken(text: string): string {
+  return text.replace(/USER_IP\W.*/s, "USER_IP …");
+}

@@ -89,9 +89,9 @@ export interface CatchUpStep extends LoggedStep {
 }
 
 /**
- * Fetches a range in steps, each of many transactions. What `caches` says is
- * done once, in the whole range; of other streams only what somebody handles is
- * fetched.
+ * Fetches a range in steps, each of many transactions. What `caches` says more
+ * than once in a step is done once; of other streams only what somebody handles
+ * is fetched.
  *
  * Only where reads come from the same database: what is loaded while this goes
  * on must contain the end of the range.
@@ -99,7 +99,7 @@ export interface CatchUpStep extends LoggedStep {
  * @param session Where to read.
  * @param range The range.
  * @param caches What to invalidate.
- * @param maxKeys Keys of one cache beyond which it is cleared.
+ * @param maxKeys Keys of one cache in a step beyond which it is cleared.
  */
 export async function* catchUpSteps(
   session: Session,

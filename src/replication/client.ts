@@ -11,10 +11,10 @@ import { connections, disconnections } from "../telemetry/channels.ts";
 import type { ConnectedEvent } from "../telemetry/events.ts";
 import type { Outgoing } from "./command_bus.ts";
 import { ReplicationLink } from "./replication_link.ts";
-import type { ReplicationClientOptions } from "./replication_link.ts";
+import type { ReplicationClientOptions } from "./client_options.ts";
 
 export type { Receiver } from "./receiver.ts";
-export type { ReplicationClientOptions } from "./replication_link.ts";
+export type { ReplicationClientOptions } from "./client_options.ts";
 
 /** Keeps one connection, until it is closed. */
 export class ReplicationClient {

@@ -9,7 +9,7 @@ import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
 import { invalidRow } from "./row_errors.ts";
 
-/** What has been done to what a name stands for. */
+/** What has been done at once to what a name stands for. */
 interface Seen {
   /** What its rows begin with: `["name",`. */
   readonly prefix: string;
@@ -21,28 +21,31 @@ interface Seen {
   isDone: boolean;
 }
 
-/** Names that are remembered: more than any process has caches. */
+/** Names that are remembered at once: more than any process has caches. */
 const MAX_NAMES = 10_000;
 const NO_ROWS = { rows: 0, unknown: 0 };
 
 /**
  * Takes the invalidations of one catch-up, page by page.
  *
- * A key that is repeated is invalidated once: whatever has been loaded since
- * was read from a database that contains the end of the range already. So is
- * whatever a cache was filled with after it was cleared, which is what happens
- * to one beyond so many keys.
+ * What one page repeats is done once: all of it is done in one turn, so that
+ * nothing is loaded in between. Nothing is left out for what a page before has
+ * done. What was loaded since then was read from a database that contains the
+ * end of the range, but perhaps not only from there: a method that calls another
+ * is given that one's entry, which only a later page may name.
  */
 export class Coalescer {
   readonly #caches: CacheRegistry;
   readonly #maxKeys: number;
   readonly #names = new Map<string, Seen>();
   #contained = { ...NO_ROWS };
+  /** Whether keys were left out that a cache may have set aside, to be served. */
+  #hasLeftOut = false;
 
   /**
    * Constructs one that has done nothing.
    *
-   * @param maxKeys How many keys of one cache are invalidated one by one.
+   * @param maxKeys How many keys of one cache a page invalidates one by one.
    */
   constructor(caches: CacheRegistry, maxKeys: number) {
     this.#caches = caches;
@@ -57,6 +60,7 @@ export class Coalescer {
    * @throws {HeadwaterError} `LINE_INVALID` if a row is none of the stream's.
    */
   apply(rows: string): readonly string[] {
+    this.#names.clear();
     const cleared: string[] = [];
     let seen: Seen | undefined;
     let start = 0;
@@ -66,14 +70,20 @@ export class Coalescer {
       if (seen === undefined || !rows.startsWith(seen.prefix, start)) {
         seen = this.#find(rows, start, end);
       }
-      if (seen?.isDone) this.#skip(seen);
-      else if (this.#take(seen, rows, start, end)) {
+      if (seen?.isDone) {
+        this.#skip(seen);
+        this.#hasLeftOut ||= seen.kind === "cache" &&
+          !rows.startsWith("null", start + seen.prefix.length);
+      } else if (this.#take(seen, rows, start, end)) {
         cleared.push((seen as Seen).name);
       }
       start = end + 1;
     }
     this.#caches.contained(this.#contained.rows, this.#contained.unknown);
     this.#contained = { ...NO_ROWS };
+    // Of what is cleared the old may be served, of what is named it may not.
+    if (this.#hasLeftOut) this.#caches.dropStale();
+    this.#hasLeftOut = false;
     return cleared;
   }
 
@@ -91,6 +101,7 @@ export class Coalescer {
       this.#skip(seen);
     } else if (seen.kind === "cache" && seen.keys.size >= this.#maxKeys) {
       this.#caches.apply(seen.name, null);
+      this.#hasLeftOut = true;
       this.#finish(seen);
       return true;
     } else {
@@ -131,8 +142,8 @@ export class Coalescer {
     if (known !== undefined) return known;
     if (name.includes("\\") || name.includes('"')) return undefined;
     if (this.#names.size >= MAX_NAMES) this.#names.clear();
-    const kind = this.#caches.kindOf(name);
     const own = ownText(name);
+    const kind = this.#caches.kindOf(own);
     const seen = {
       prefix: `["${own}",`,
       name: own,

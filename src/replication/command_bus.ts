@@ -19,7 +19,9 @@ import type { Logger } from "../runtime/logger.ts";
 export interface CommandSender {
   /**
    * A writer's instance, or the id of a slaved store; of a foreign peer that has
-   * told neither, its name.
+   * told neither, its name. Of a command of the wire's own that came through a
+   * relay for several threads and doesn't itself say who sent it, the relay's
+   * name.
    */
   readonly instance: string;
   /** What the other end calls itself. */
@@ -186,7 +188,10 @@ export class CommandBus {
     if (command.kind === "CUSTOM") this.#receiveCustom(command, sender);
     else {
       const { kind } = command;
-      this.#call(kind, this.#builtin.get(kind), command, sender);
+      const teller = kind === "USER_SYNC" || kind === "CLEAR_USER_SYNC"
+        ? { ...sender, instance: command.instanceId }
+        : sender;
+      this.#call(kind, this.#builtin.get(kind), command, teller);
     }
     if (this.#running < MAX_RUNNING_HANDLERS) return;
     return new Promise((resolve) => void this.#wakers.push(resolve));

@@ -6,15 +6,21 @@
 
 import {
   formatCommand,
+  isKnownIn,
   maySend,
   parseCommand,
   wrongDirection,
 } from "../protocol/codec.ts";
-import type { Command, CommandKind } from "../protocol/command.ts";
+import type { Command, CommandKind, Dialect } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
+import { withoutToken } from "../protocol/fields.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
-import { FIRST_COMMAND_TIMEOUT_MS } from "../runtime/limits.ts";
+import {
+  FIRST_COMMAND_TIMEOUT_MS,
+  MAX_ID_CHARS,
+  MAX_IDS_PER_CONNECTION,
+} from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
@@ -63,6 +69,13 @@ export interface ConnectedReaderOptions extends KeepAliveOptions {
    * @default {10000}
    */
   readonly firstCommandTimeoutMs?: number | undefined;
+  /**
+   * What readers may speak: with `"tcp"`, those that are not Headwater's own are
+   * sent nothing that is newer.
+   *
+   * @default {"current"}
+   */
+  readonly dialect?: Dialect | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -78,7 +91,12 @@ export class ConnectedReader implements ConnectionHandler {
   /** Whether it is sent INVALIDATE lines: the streamer's to say. */
   isCompact = false;
   #name: string;
-  #instanceId: string | undefined;
+  /** The processes that speak over it: behind a relay there are many. */
+  readonly #ids = new Set<string>();
+  /** Whether there are more than were noted. */
+  #hasMoreIds = false;
+  /** Whether it has said what only Headwater's own say. */
+  #isOwn = false;
   #waiting = 0;
   #isOver = false;
 
@@ -128,10 +146,15 @@ export class ConnectedReader implements ConnectionHandler {
     return this.#keepAlive.receivedMs;
   }
 
-  /** Who it is to those who take its commands. */
+  /**
+   * Who it is to those who take its commands. Where many speak, none of them:
+   * a command that says itself who sent it is believed, see `CommandBus`.
+   */
   get sender(): CommandSender {
+    const [id, another] = this.#ids;
+    const isAlone = another === undefined && !this.#hasMoreIds;
     return {
-      instance: this.#instanceId ?? this.#name,
+      instance: isAlone && id !== undefined ? id : this.#name,
       name: this.#name,
       remote: this.#connection.remote,
     };
@@ -140,9 +163,10 @@ export class ConnectedReader implements ConnectionHandler {
   /** Whether a command is for it, and can be said to it. */
   takes({ name, isCustom, to }: Outgoing): boolean {
     if (this.isShared) return true;
-    if (!isCustom) return maySend(name as CommandKind, "server");
+    if (!isCustom) return this.#knows(name as CommandKind);
     if (!this.#accepted.has(name)) return false;
-    return to === undefined || to === this.#instanceId;
+    // Whom it isn't for drops it: too many is right, too few is not.
+    return to === undefined || this.#hasMoreIds || this.#ids.has(to);
   }
 
   received(lines: string): void {
@@ -250,19 +274,33 @@ export class ConnectedReader implements ConnectionHandler {
         this.#name = command.name;
         return;
       case "COMMANDS":
-        this.#instanceId = command.instanceId;
+        this.#isOwn = true;
+        this.#note(command.instanceId);
         for (const name of command.names) this.#accept(name);
         return;
       case "ERROR":
         this.#options.logger("warn", "a reader reported an error", {
           reader: this.name,
-          text: command.text,
+          text: withoutToken(command.text),
         });
         return;
       case "USER_SYNC":
-        this.#instanceId ??= command.instanceId;
+        this.#note(command.instanceId);
     }
     return this.#events.command(command);
+  }
+
+  #knows(kind: CommandKind): boolean {
+    const { dialect = "current" } = this.#options;
+    return maySend(kind, "server") &&
+      (this.#isOwn || this.isCompact || isKnownIn(kind, dialect));
+  }
+
+  #note(id: string): void {
+    const isNoted = this.#ids.size < MAX_IDS_PER_CONNECTION &&
+      id.length <= MAX_ID_CHARS;
+    if (isNoted) this.#ids.add(id);
+    else if (!this.#ids.has(id)) this.#hasMoreIds = true;
   }
 
   #accept(name: string): void {
@@ -288,11 +326,6 @@ function firstWordMs(
   { firstCommandTimeoutMs = FIRST_COMMAND_TIMEOUT_MS }: ConnectedReaderOptions,
 ): number {
   return firstCommandTimeoutMs === 0 ? Infinity : firstCommandTimeoutMs;
-}
-
-/** Who sent the line may see it quoted; logs are read by others. */
-function withoutToken(text: string): string {
-  return text.replace(/("USER_IP ).*$/, "$1…");
 }
 
 /** What waits for sockets: of all readers, and of the one with the most. */

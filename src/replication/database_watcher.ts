@@ -26,6 +26,8 @@ export interface DatabaseWatcherOptions {
   readonly isReached: (end: InstanceEnd) => boolean;
   /** Whether a token of an instance has been applied. */
   readonly isApplied: (instance: string, token: Token) => boolean;
+  /** Which instances' names another process has by now; none is believed to tell of them. */
+  readonly taken?: (() => Promise<readonly string[]>) | undefined;
   /** Applies what an instance has written up to a token that is complete. */
   readonly follow: (
     instance: string,
@@ -130,10 +132,14 @@ export class DatabaseWatcher {
       this.#life = life;
     }
     const horizon = await readHorizon(session, { clock, signal });
+    const base = this.#linear;
+    // Promise 7: over a shared channel nothing else shows it.
+    for (const name of await this.#options.taken?.() ?? []) {
+      await follow(name, base, horizon);
+    }
     // A log that was rewound may have come to the same token again.
     const newest = await readNewestId(session, horizon);
     if (horizon === this.#linear && newest === this.#newest) return;
-    const base = this.#linear;
     let isComplete = true;
     for (const end of await readEnds(session, horizon)) {
       if (signal.aborted) return;

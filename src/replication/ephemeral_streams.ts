@@ -5,11 +5,17 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import type { Batch, StreamHandler } from "./stream_subscription.ts";
+import {
+  type Batch,
+  type StreamHandler,
+  StreamSubscription,
+  type SubscribeOptions,
+} from "./stream_subscription.ts";
 
 /** Why rows of an ephemeral stream are missing: told before those that follow. */
 export interface StreamReset {
@@ -38,11 +44,18 @@ export interface Channel {
 export interface EphemeralStreamsOptions {
   readonly streams: readonly Stream[];
   readonly caches: CacheRegistry;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** Options of a subscription to an ephemeral stream. */
+export interface EphemeralSubscribeOptions extends SubscribeOptions {
+  /** Is told that rows are missing. */
+  readonly onReset?: ResetHandler | undefined;
+}
+
 interface Subscriber {
-  readonly handler: StreamHandler;
+  readonly subscription: StreamSubscription;
   readonly onReset: ResetHandler | undefined;
 }
 
@@ -81,6 +94,12 @@ export class EphemeralStreams {
     return this.#resets;
   }
 
+  /** Batches that wait for a handler which is called again. */
+  get queuedBatches(): number {
+    return [...this.#subscribers.values()].flat()
+      .reduce((sum, { subscription }) => sum + subscription.queued, 0);
+  }
+
   /** Whether there are none. */
   get isEmpty(): boolean {
     return this.#streams.size === 0;
@@ -91,18 +110,37 @@ export class EphemeralStreams {
     return this.#streams.has(stream);
   }
 
-  /** Calls a handler with later rows, and another if some are missing. */
+  /**
+   * Calls a handler with later rows, by its own policy, and `onReset` if some
+   * are missing: then what it would be called with again is given up first.
+   */
   addHandler(
     stream: string,
     handler: StreamHandler,
-    onReset: ResetHandler | undefined,
+    options: EphemeralSubscribeOptions = {},
   ): () => void {
-    const added = { handler, onReset };
+    const { clock, logger } = this.#options;
+    const subscription = new StreamSubscription(handler, options, {
+      clock,
+      logger,
+      failed: () => void (this.#handlerFailures += 1),
+    });
+    const added = { subscription, onReset: options.onReset };
     const others = () => this.#subscribersOf(stream).filter((s) => s !== added);
     const isFirst = !this.isWanted(stream);
     this.#subscribers.set(stream, [...others(), added]);
     if (isFirst) { for (const wanted of this.#onWanted) wanted(stream); }
-    return () => void this.#subscribers.set(stream, others());
+    return () => {
+      subscription.close();
+      this.#subscribers.set(stream, others());
+    };
+  }
+
+  /** Calls no handler again that has failed. */
+  close(): void {
+    for (const { subscription } of [...this.#subscribers.values()].flat()) {
+      subscription.close();
+    }
   }
 
   /**
@@ -146,7 +184,7 @@ export class EphemeralStreams {
       const subscribers = rows.length === 0 ? [] : this.#subscribersOf(stream);
       const batch: Batch = { stream, instance, token, rows };
       const handled = this.#each(
-        subscribers.map(({ handler }) => () => handler(batch)),
+        subscribers.map(({ subscription }) => () => subscription.take(batch)),
         channel,
       );
       return moveAfter(handled, channel, token);
@@ -172,12 +210,17 @@ export class EphemeralStreams {
         reason,
       });
       if (this.#streams.get(stream)?.touchesCaches) {
-        caches.flush({ reason: `stream "${stream}": ${reason}`, instance });
+        caches.flush({
+          reason: `stream "${stream}": ${reason}`,
+          instance,
+          mayServeOld: true,
+        });
       }
       const told = this.#each(
-        this.#subscribersOf(stream).map(({ onReset }) => () =>
-          onReset?.({ stream, instance, reason })
-        ),
+        this.#subscribersOf(stream).flatMap(({ subscription, onReset }) => [
+          () => subscription.giveUp(instance),
+          () => onReset?.({ stream, instance, reason }),
+        ]),
         channel,
       );
       return moveAfter(told, channel, token);

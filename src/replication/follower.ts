@@ -8,6 +8,7 @@ import { readLastToken } from "../log/instances.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
+  HOLDER_CHECK_MS,
   MAX_ADOPTION_TRIES,
   MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
@@ -16,6 +17,7 @@ import {
 } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import { resets } from "../telemetry/channels.ts";
+import type { Holders } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
@@ -59,7 +61,6 @@ export class Follower implements Receiver {
   /** When instances have told their position on this connection, in monotonic ms. */
   readonly #connected = new Map<string, number>();
   readonly #told = new ToldPositions();
-  readonly #own: ReadonlySet<string>;
   readonly #fetcher: Fetcher;
   readonly #closing = new AbortController();
   #fetching = 0;
@@ -69,7 +70,6 @@ export class Follower implements Receiver {
   /** Constructs a follower that knows no position. */
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#own = new Set(options.ownInstances);
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
   }
@@ -100,9 +100,13 @@ export class Follower implements Receiver {
     const heardMs = this.#connected.get(instance);
     if (heardMs === undefined) return false;
     if (this.#options.clock.monotonicMs() - heardMs <= silenceMs) return true;
-    this.#connected.delete(instance);
-    this.#assembler.addPosition(instance);
+    this.disown(instance);
     return false;
+  }
+
+  /** Believes nothing of an instance until it tells its position again. */
+  disown(instance: string): void {
+    if (this.#connected.delete(instance)) this.#assembler.addPosition(instance);
   }
 
   row(
@@ -151,7 +155,6 @@ export class Follower implements Receiver {
     if (ephemeral?.has(stream)) {
       return ephemeral.position(stream, instance, previous, token);
     }
-    if (this.#own.has(instance)) return;
     this.#options.lag?.announced(instance, token);
     if (this.#told.movesBack(stream, instance, token)) {
       this.#connected.delete(instance);
@@ -180,12 +183,16 @@ export class Follower implements Receiver {
     instance: string,
     previous: Token,
     token: Token,
+    isAsked = false,
   ): void | Promise<void> {
-    const { position } = this.#options;
-    if (!this.#connected.has(instance)) {
-      return this.#adoptFirst(instance, token);
+    const { position, isShared } = this.#options;
+    const heardMs = this.#connected.get(instance);
+    if (heardMs === undefined) return this.#adoptFirst(instance, token);
+    const isNow = this.#hear(instance);
+    const isQuiet = isNow - heardMs >= HOLDER_CHECK_MS;
+    if (isQuiet && !isAsked && isShared?.()) {
+      return this.#adoptAfterSilence(instance, previous, token);
     }
-    this.#hear(instance);
     const reached = position.get(instance) as Token;
     if (previous > reached) {
       return this.#untilDone(
@@ -197,8 +204,22 @@ export class Follower implements Receiver {
     position.advance(instance, token);
   }
 
-  #hear(instance: string): void {
-    this.#connected.set(instance, this.#options.clock.monotonicMs());
+  #hear(instance: string): number {
+    const isNow = this.#options.clock.monotonicMs();
+    this.#connected.set(instance, isNow);
+    return isNow;
+  }
+
+  /** Promise 7: on a shared channel nothing shows that another tells by now. */
+  async #adoptAfterSilence(
+    instance: string,
+    previous: Token,
+    token: Token,
+  ): Promise<void> {
+    const { history } = this.#options;
+    const isHeld = await history.isHeld(instance).catch(() => false);
+    if (!isHeld) this.disown(instance);
+    await this.#adopt(instance, previous, token, true);
   }
 
   /** The instance's first POSITION on this connection. */
@@ -207,17 +228,20 @@ export class Follower implements Receiver {
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
       await refresh();
-      const holder = await history.holderOf(instance);
+      const holders = await history.holdersOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
         // What is cached was loaded at a position nobody knows.
-        await this.#reset(instance, token, "first position of the instance");
+        await this.#reset(instance, token, FIRST, holders);
       } else if (!await history.isInHistory(instance, reached)) {
-        await this.#reset(instance, token, REWOUND);
-      } else if (token > reached) {
-        await this.#catchUp({ instance, after: reached, upTo: token });
+        await this.#reset(instance, token, REWOUND, holders);
+      } else {
+        position.goOn(instance, holders);
+        if (token > reached) {
+          await this.#catchUp({ instance, after: reached, upTo: token });
+        }
       }
-      await history.connect(instance, holder);
+      await history.connect(instance, holders.last);
     };
     await this.#untilDone(
       "cannot adopt a position, trying again",
@@ -252,7 +276,7 @@ export class Follower implements Receiver {
     upTo: Token,
   ): Promise<void> {
     const { session, position, history, lag, changes } = this.#options;
-    const holder = await history.holderOf(instance);
+    const holders = await history.holdersOf(instance);
     const last = await readLastToken(session, instance, upTo);
     lag?.announced(instance, last);
     // A writer that nobody tells of may be a new one.
@@ -260,25 +284,29 @@ export class Follower implements Receiver {
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
-      await this.#reset(instance, last, "first position of the instance");
+      await this.#reset(instance, last, FIRST, holders);
     } else if (reached === undefined) {
+      position.goOn(instance, holders);
       const after = base === undefined || base > last ? last : base;
       const begin = changes && await changes.read(instance, after);
       begin?.();
       if (last > after) await this.#catchUp({ instance, after, upTo: last });
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      await this.#reset(instance, last, REWOUND);
-    } else if (last > reached) {
+      await this.#reset(instance, last, REWOUND, holders);
+    } else {
+      position.goOn(instance, holders);
+      if (last <= reached) return;
       await this.#catchUp({ instance, after: reached, upTo: last });
-    } else return;
-    await history.connect(instance, holder);
+    }
+    await history.connect(instance, holders.last);
   }
 
   async #reset(
     instance: string,
     token: Token,
     reason: string,
+    holders?: Holders,
   ): Promise<void> {
     const { applier, caches, position, logger, lag, changes } = this.#options;
     const reached = position.get(instance);
@@ -289,18 +317,23 @@ export class Follower implements Receiver {
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
     begin();
-    caches.flush({ reason, instance, token });
+    // Of another history nothing is served, however old it may be.
+    const cause = { reason, instance, token, mayServeOld: reason !== REWOUND };
+    caches.flush(cause);
     const visible = applier.visibleAgain(instance, token);
     if (visible !== undefined) {
       await visible;
       // Promise 10: what was loaded meanwhile may be older.
-      caches.flush({ reason, instance, token });
+      caches.flush(cause);
     }
     // Promise 3: not between two handlers of a transaction, nor while one waits.
     await applier.alone(() => {
       // Over another way it may have come further; only a rewound log goes back.
-      if (reason !== REWOUND && position.contains(instance, token)) return;
-      position.reset(instance, token);
+      if (reason !== REWOUND && position.contains(instance, token)) {
+        if (holders !== undefined) position.goOn(instance, holders);
+        return;
+      }
+      position.reset(instance, token, holders);
       lag?.reset(instance, token);
     });
   }
@@ -353,6 +386,7 @@ export class Follower implements Receiver {
   }
 }
 
+const FIRST = "first position of the instance";
 const REWOUND = "the log was rewound";
 
 function isGone(error: unknown): boolean {

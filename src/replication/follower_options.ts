@@ -30,20 +30,18 @@ export interface FollowerOptions {
   readonly ephemeral?: EphemeralFollower | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  /**
+   * Whether the connection is one on which anybody may tell under an instance's
+   * name, without a beginning or an end: a shared channel. It isn't by default.
+   */
+  readonly isShared?: (() => boolean) | undefined;
   /** Called when the first position is adopted, on each connection. */
   readonly live: () => void;
-  /**
-   * Names that this process itself writes under, whose echoes are ignored: only
-   * where the writes themselves keep these very caches right. None by default.
-   * A `SlavedStore` beside a `WriterStore` in one process has caches of its own,
-   * which only the echoes keep right: it has no such option.
-   */
-  readonly ownInstances?: readonly string[] | undefined;
   /** Is told what is announced. */
   readonly lag?: LagMeter | undefined;
   /** Fills the change caches; if any are declared. */
   readonly changes?: ChangeFiller | undefined;
-  /** Keys of one cache beyond which a catch-up clears it; 10,000 by default. */
+  /** Keys of one cache in a step of a catch-up beyond which it is cleared; 10,000 by default. */
   readonly maxCatchUpKeys?: number | undefined;
   /** Is told how a catch-up comes along, page by page. */
   readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;

@@ -7,15 +7,20 @@
 import type { Session } from "../database/engine.ts";
 import {
   type HistoryMark,
-  type HolderMark,
   isInHistory,
   readCommitId,
   readFloor,
   readHolderMark,
+  readHolders,
 } from "../log/history.ts";
 import { type InstanceEnd, readLastToken } from "../log/instances.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
+import {
+  type HolderMark,
+  type Holders,
+  isSameHolder,
+} from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 
@@ -72,9 +77,31 @@ export class HistoryMarks {
     }
   }
 
-  /** Who holds the instance's name: to be asked before its position is compared. */
-  async holderOf(instance: string): Promise<HolderMark | undefined> {
-    return await readHolderMark(this.#options.session, instance);
+  /** Who has held the instance's name: to be asked before its position is compared. */
+  async holdersOf(instance: string): Promise<Holders> {
+    const { session, position } = this.#options;
+    const known = position.holdersOf(instance);
+    // Random ids: with the same last one they are the same.
+    if (known !== undefined && await this.isHeld(instance)) return known;
+    return await readHolders(session, instance);
+  }
+
+  /** Whether the name is held by whom its position was adopted from. */
+  async isHeld(instance: string): Promise<boolean> {
+    const { session, position } = this.#options;
+    return isSameHolder(
+      await readHolderMark(session, instance),
+      position.holdersOf(instance)?.last,
+    );
+  }
+
+  /** The instances whose name another has by now. */
+  async taken(): Promise<string[]> {
+    const taken: string[] = [];
+    for (const instance of this.#marks.keys()) {
+      if (!await this.isHeld(instance)) taken.push(instance);
+    }
+    return taken;
   }
 
   /**
@@ -93,7 +120,8 @@ export class HistoryMarks {
     const commitId = await readCommitId(session, instance, token);
     const isThere = commitId !== undefined ||
       token <= await readLastToken(session, instance);
-    const isOurs = isSame(await this.holderOf(instance), holder);
+    const now = await readHolderMark(session, instance);
+    const isOurs = isSameHolder(now, holder);
     // A writer that has died since may have told of what a restore has undone.
     this.#marks.set(instance, {
       token,
@@ -147,7 +175,8 @@ export class HistoryMarks {
         const commitId = await readCommitId(session, instance, token);
         if (commitId === undefined) continue;
         // Under a later holder the token may be another transaction's.
-        if (!isSame(await this.holderOf(instance), mark.holder)) continue;
+        const holder = await readHolderMark(session, instance);
+        if (!isSameHolder(holder, mark.holder)) continue;
         // A mark that was set meanwhile knows more.
         if (this.#marks.get(instance) !== mark) continue;
         this.#marks.set(instance, { token, commitId, holder: mark.holder });
@@ -158,11 +187,4 @@ export class HistoryMarks {
       this.#isMarking = false;
     }
   }
-}
-
-function isSame(
-  one: HolderMark | undefined,
-  other: HolderMark | undefined,
-): boolean {
-  return one?.fence === other?.fence && one?.holder === other?.holder;
 }

@@ -10,7 +10,7 @@ import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 /** Options of {@linkcode KeepAlive}. */
 export interface KeepAliveOptions {
   /**
-   * How long a side stays silent before it sends PING, in ms.
+   * How long a side stays silent at most before it sends PING, in ms.
    *
    * @default {5000}
    */
@@ -33,6 +33,7 @@ export type KeepAliveAction = "nothing" | "ping" | "give up" | "never heard";
 export class KeepAlive {
   readonly #clock: Clock;
   readonly #pingIntervalMs: number;
+  readonly #checkIntervalMs: number;
   readonly #silenceTimeoutMs: number;
   readonly #firstWordMs: number;
   #sentMs: number;
@@ -58,6 +59,7 @@ export class KeepAlive {
     this.#clock = clock;
     this.#firstWordMs = firstWordMs;
     this.#pingIntervalMs = options.pingIntervalMs ?? PING_INTERVAL_MS;
+    this.#checkIntervalMs = KeepAlive.checkIntervalMs(options);
     this.#silenceTimeoutMs = options.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS;
     const now = clock.monotonicMs();
     this.#sentMs = now;
@@ -133,6 +135,8 @@ export class KeepAlive {
         return "never heard";
       }
     }
-    return now - this.#sentMs >= this.#pingIntervalMs ? "ping" : "nothing";
+    // At the next check it would be too late.
+    const lastMs = this.#pingIntervalMs - this.#checkIntervalMs;
+    return now - this.#sentMs > lastMs ? "ping" : "nothing";
   }
 }

@@ -9,8 +9,9 @@ import { readLogId } from "../log/identity.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   type Position,
-  toPosition,
+  toWanted,
   type WaitTarget,
+  type Wanted,
 } from "../tokens/position.ts";
 import { formatPositionText } from "../tokens/position_text.ts";
 
@@ -37,11 +38,15 @@ export class LogIdentity {
   /**
    * A position as text.
    *
+   * @param position How far it is.
+   * @param marks By instance, who holds its name, as text.
    * @throws {HeadwaterError} `DATABASE_INVALID` if the tables are of a release
    *   that gave logs no identity.
    */
-  format(position: Position): string {
-    if (this.#id !== undefined) return formatPositionText(this.#id, position);
+  format(position: Position, marks: ReadonlyMap<string, string>): string {
+    if (this.#id !== undefined) {
+      return formatPositionText(this.#id, position, marks);
+    }
     throw new HeadwaterError(
       "DATABASE_INVALID",
       "Cannot give a position as text: the log's tables are of an older release " +
@@ -50,8 +55,8 @@ export class LogIdentity {
     );
   }
 
-  /** What to wait for. Errors as of {@linkcode toPosition}. */
-  parse(target: WaitTarget): Position {
-    return toPosition(target, this.#id);
+  /** What to wait for. Errors as of {@linkcode toWanted}. */
+  parse(target: WaitTarget): Wanted {
+    return toWanted(target, this.#id);
   }
 }

@@ -10,6 +10,7 @@ import type {
 } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import { MAX_ID_CHARS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import {
   keyOf,
@@ -105,8 +106,6 @@ interface Process {
 /** The writer's own process lives as long as the table. */
 const OWN: PresenceSource = { isShared: false, heardMs: Infinity };
 
-/** Longer ids are nobody's: what a peer makes us remember is bounded. */
-const MAX_ID_CHARS = 1_024;
 const MIN_SWEEP_MS = 20;
 
 /**
@@ -180,14 +179,19 @@ export class PresenceTable implements Presence {
     return () => void this.#listeners.delete(own);
   }
 
-  /** A process tells of a user. */
-  userSync(command: UserSyncCommand, source: PresenceSource): void {
+  /**
+   * A process tells of a user.
+   *
+   * @returns Whether that is known now: not if there are too many already.
+   */
+  userSync(command: UserSyncCommand, source: PresenceSource): boolean {
     const { instanceId, userId, deviceId, isSyncing } = command;
     const process = this.#processes.get(instanceId);
     if (process !== undefined) this.#hear(process, source);
     const key = keyOf({ userId, deviceId });
-    if (isSyncing) this.#start(command, key, process, source);
-    else if (process !== undefined) this.#end(instanceId, process, key);
+    if (isSyncing) return this.#start(command, key, process, source);
+    if (process !== undefined) this.#end(instanceId, process, key);
+    return true;
   }
 
   /** A process tells that all of its users have left. */
@@ -248,10 +252,10 @@ export class PresenceTable implements Presence {
     key: string,
     known: Process | undefined,
     source: PresenceSource,
-  ): void {
+  ): boolean {
     if (known?.sessions.has(key)) {
       known.unconfirmed.delete(key);
-      return;
+      return true;
     }
     const { maxUsers, clock, logger } = this.#options;
     const isTooLong = instanceId.length + key.length > MAX_ID_CHARS;
@@ -260,7 +264,7 @@ export class PresenceTable implements Presence {
         logger("warn", "no more users are taken in", { maxUsers });
       }
       this.#isFull = true;
-      return;
+      return false;
     }
     const process = known ?? {
       sessions: new Map(),
@@ -277,6 +281,7 @@ export class PresenceTable implements Presence {
     this.#users.set(userId, processes);
     processes.set(instanceId, (processes.get(instanceId) ?? 0) + 1);
     this.#tell({ ...session, isStart: true, isPresent: true });
+    return true;
   }
 
   #end(instanceId: string, process: Process, key: string): void {

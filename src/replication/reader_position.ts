@@ -8,6 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
+import type { Holders } from "../tokens/holders.ts";
 import type { Position } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { TokenWaiters } from "./token_waiters.ts";
@@ -48,6 +49,35 @@ function stateOf(reached: Token | undefined): string {
     : `this process has reached ${reached}`;
 }
 
+/** A token that is waited for. */
+interface WantedToken {
+  readonly instance: string;
+  readonly token: Token;
+  /** Under whom, as text; `undefined` if that isn't known. */
+  readonly holder: string | undefined;
+  readonly deadlineMs: number;
+}
+
+/** Ends waits for them to be judged anew: another holder goes on with the log. */
+const JUDGE_ANEW = Symbol("judge anew");
+/** Likewise: it was rewound. */
+const REWOUND = Symbol("rewound");
+
+/** A token that no wait ends with. */
+const NEVER = Number.MAX_SAFE_INTEGER as Token;
+
+function lostError(instance: string, token: Token): HeadwaterError {
+  return new HeadwaterError(
+    "LOG_REWOUND",
+    `Cannot wait for token ${token} of instance "${instance}": the log has lost ` +
+      "it; the database was restored, or failed over to a copy that lacks it; " +
+      "write again what it stood for",
+  );
+}
+
+/** Reads who has held an instance's name by now. */
+export type ReadHolders = (instance: string) => Promise<Holders>;
+
 /** How a wait ended, and how far the reader had got by then. */
 export type WaitOutcome = WaitReached | WaitTimedOut;
 
@@ -73,18 +103,32 @@ export interface WaitTimedOut {
  * Moves only in {@linkcode advance}, once a transaction's work is done, so
  * that nobody sees a position before its effects; and back only when a reader
  * starts over.
+ *
+ * Promise 5 where promise 7 comes in: a token that was given twice is waited
+ * for under the holder that gave it. Whenever another holder goes on with the
+ * log, each wait is judged anew, before the position moves.
  */
 export class ReaderPosition {
   readonly #clock: Clock;
   readonly #tokens = new Map<string, Token>();
+  /** Who has held each name, up to the one whose tokens are applied. */
+  readonly #holders = new Map<string, Holders>();
   readonly #waiters = new Map<string, TokenWaiters>();
+  readonly #readHolders: ReadHolders | undefined;
   #closed: HeadwaterError | undefined;
   /** A copy that many share. */
   #copy: Position | undefined;
 
-  /** Constructs a position that contains nothing. */
-  constructor(clock: Clock) {
+  /**
+   * Constructs a position that contains nothing.
+   *
+   * @param clock Times waits.
+   * @param readHolders Where there is a log to look in, for what is waited for
+   *   under a holder that nothing has been applied of.
+   */
+  constructor(clock: Clock, readHolders?: ReadHolders) {
     this.#clock = clock;
+    this.#readHolders = readHolders;
   }
 
   /** A copy, as it is now. */
@@ -96,6 +140,20 @@ export class ReaderPosition {
   get shared(): Position {
     this.#copy ??= this.current;
     return this.#copy;
+  }
+
+  /** By instance, the holder whose tokens are applied, as text. */
+  get marks(): ReadonlyMap<string, string> {
+    const marks = new Map<string, string>();
+    for (const [instance, { text }] of this.#holders) {
+      if (text !== undefined) marks.set(instance, text);
+    }
+    return marks;
+  }
+
+  /** Who has held an instance's name, up to whom its position was adopted from. */
+  holdersOf(instance: string): Holders | undefined {
+    return this.#holders.get(instance);
   }
 
   /** How many wait. */
@@ -124,38 +182,116 @@ export class ReaderPosition {
     this.#waiters.get(instance)?.reach(token);
   }
 
-  /** Starts over at a token, be it an earlier one. The caches must have been cleared. */
-  reset(instance: string, token: Token): void {
+  /**
+   * Another holder goes on with the log, or the first that is known: what has
+   * been applied is part of its history.
+   */
+  goOn(instance: string, holders: Holders): void {
+    const before = this.#holders.get(instance);
+    this.#holders.set(instance, holders);
+    if (before?.text === holders.text) return;
+    this.#waiters.get(instance)?.rejectAll(JUDGE_ANEW);
+  }
+
+  /**
+   * Starts over at a token, be it an earlier one. The caches must have been cleared.
+   *
+   * @param holders Who has held the name, if it is another history now.
+   */
+  reset(instance: string, token: Token, holders?: Holders): void {
     this.#tokens.set(instance, token);
     this.#copy = undefined;
-    this.#waiters.get(instance)?.reach(token);
+    const waiters = this.#waiters.get(instance);
+    if (holders === undefined) return waiters?.reach(token);
+    this.#holders.set(instance, holders);
+    waiters?.rejectAll(REWOUND);
   }
 
   /**
    * Waits until every component of a position is applied.
    *
+   * @param position What to wait for.
+   * @param options How long.
+   * @param marks By instance, who held its name then, as text. A token without
+   *   one is any that has the number; if the log is rewound meanwhile, it is taken
+   *   to be of the time before.
    * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline.
+   * @throws {HeadwaterError} `LOG_REWOUND` for a token that the log has lost.
    * @throws The signal's reason, if it is aborted.
    */
   async waitFor(
-    wanted: Position,
+    position: Position,
     options: WaitOptions,
+    marks: ReadonlyMap<string, string> = new Map(),
   ): Promise<WaitReached> {
-    const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
+    const { timeoutMs = WAIT_TIMEOUT_MS } = options;
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
-    for (const [instance, token] of wanted) {
+    for (const [instance, token] of position) {
       // Token 0 stands before everything, heard of or not.
-      if (token === TOKEN_ZERO || this.contains(instance, token)) continue;
-      signal?.throwIfAborted();
-      this.requireOpen();
-      const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-      await this.#waitersOf(instance).wait(
-        token,
-        () => new WaitTimeoutError(instance, token, this.shared, timeoutMs),
-        { signal, timeoutMs: leftMs },
-      );
+      if (token === TOKEN_ZERO) continue;
+      const holder = marks.get(instance);
+      const isReached = this.contains(instance, token) &&
+        this.#follows(instance, token, holder);
+      if (isReached) continue;
+      await this.#reach({ instance, token, holder, deadlineMs }, options);
     }
     return { outcome: "reached", position: this.shared };
+  }
+
+  async #reach(
+    { instance, token, holder, deadlineMs }: WantedToken,
+    { signal, timeoutMs = WAIT_TIMEOUT_MS }: WaitOptions,
+  ): Promise<void> {
+    let judged = holder;
+    while (true) {
+      const holders = this.#holders.get(instance);
+      const isFollowed = this.#follows(instance, token, judged);
+      if (isFollowed && this.contains(instance, token)) return;
+      signal?.throwIfAborted();
+      this.requireOpen();
+      if (!isFollowed) {
+        // It is lost, or this reader has not heard of its holder yet.
+        const isLost = await this.#isLost(instance, token, judged);
+        if (this.#holders.get(instance) !== holders) continue;
+        if (isLost) throw lostError(instance, token);
+      }
+      const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+      try {
+        await this.#waitersOf(instance).wait(
+          isFollowed ? token : NEVER,
+          () => new WaitTimeoutError(instance, token, this.shared, timeoutMs),
+          { signal, timeoutMs: leftMs },
+        );
+      } catch (reason) {
+        if (reason === REWOUND) judged ??= holders?.text;
+        else if (reason !== JUDGE_ANEW) throw reason;
+      }
+    }
+  }
+
+  async #isLost(
+    instance: string,
+    token: Token,
+    holder: string | undefined,
+  ): Promise<boolean> {
+    if (holder === undefined || this.#readHolders === undefined) return true;
+    try {
+      return !(await this.#readHolders(instance)).contains(holder, token);
+    } catch {
+      // Nobody can be asked now: the wait has a deadline.
+      return false;
+    }
+  }
+
+  /** Whether a token is part of the history that is followed, or nothing says that it isn't. */
+  #follows(
+    instance: string,
+    token: Token,
+    holder: string | undefined,
+  ): boolean {
+    const holders = this.#holders.get(instance);
+    return holder === undefined || holders === undefined ||
+      holders.contains(holder, token);
   }
 
   /** Ends every wait, and every later one, with an error. */

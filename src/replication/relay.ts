@@ -6,8 +6,10 @@
 
 import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
+import type { Command, UserSyncCommand } from "../protocol/command.ts";
+import type { CustomCommand } from "../protocol/custom_command.ts";
 import { Backoff } from "../runtime/backoff.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
@@ -16,7 +18,8 @@ import type {
   ConnectionHandler,
   Transport,
 } from "../transport/transport.ts";
-import type { KeepAliveOptions } from "./keep_alive.ts";
+import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { RelayPresence, type RelayPresenceOptions } from "./relay_presence.ts";
 import { RelayReader } from "./relay_reader.ts";
 import { RelayUpstream } from "./relay_upstream.ts";
 
@@ -32,6 +35,11 @@ export interface RelayOptions extends KeepAliveOptions {
   readonly maxOutboxBytes: number;
   /** Readers at a time. */
   readonly maxConnections: number;
+  /** How long the users of a reader that is gone are kept, and how many. */
+  readonly presence: Pick<
+    RelayPresenceOptions,
+    "graceMs" | "timeoutMs" | "maxUsers"
+  >;
   /** The first pause before connecting again, in ms. */
   readonly minBackoffMs?: number | undefined;
   /** The longest pause before connecting again, in ms. */
@@ -59,13 +67,16 @@ export interface RelayStats {
  * A reader is let in while the writer is connected, and waits until then. When
  * the writer is lost every reader's connection is closed, so that each notices,
  * connects again, asks for positions, and fetches what it has missed: a relay
- * keeps nothing, and repairs nothing. Whoever can't keep up is disconnected,
- * and holds up nobody.
+ * keeps no rows, and repairs nothing. Whoever can't keep up, or says what nobody
+ * may, is disconnected, and holds up nobody. It does know whose users are
+ * present, to tell the writer when a thread of many is gone.
  */
 export class Relay {
   readonly #options: RelayOptions;
   readonly #closing = new AbortController();
   readonly #readers = new Set<RelayReader>();
+  readonly #presence: RelayPresence;
+  readonly #cancelTimer: CancelTimer;
   #upstream: RelayUpstream | undefined;
   #running: Promise<void> | undefined;
   #connections = 0;
@@ -75,6 +86,16 @@ export class Relay {
   /** Constructs a relay that is not connected. */
   constructor(options: RelayOptions) {
     this.#options = options;
+    const { clock, logger, presence } = options;
+    this.#presence = new RelayPresence({
+      ...presence,
+      clock,
+      logger,
+      ended: (command) => this.#tellEnd(command),
+    });
+    this.#cancelTimer = clock.repeat(() => {
+      for (const reader of this.#readers) reader.beat();
+    }, KeepAlive.checkIntervalMs(options));
   }
 
   /** What it has done so far. */
@@ -94,11 +115,19 @@ export class Relay {
 
   /** Takes a reader in. */
   accept(connection: Connection): ConnectionHandler {
-    const reader = new RelayReader(connection, {
-      replicate: () => this.#replicate(),
-      forward: (line) => this.#upstream?.send(`${line}\n`),
-      closed: () => void this.#readers.delete(reader),
-    }, this.#options.logger);
+    const reader: RelayReader = new RelayReader(connection, {
+      replicate: () => {
+        this.#presence.replicating(reader);
+        this.#replicate();
+      },
+      forward: (line, command) => {
+        if (this.#isWanted(command, reader)) this.#say(line);
+      },
+      closed: () => {
+        this.#readers.delete(reader);
+        this.#presence.gone(reader);
+      },
+    }, this.#options);
     if (this.#closing.signal.aborted) {
       reader.fail("relay closing");
     } else if (this.#readers.size >= this.#options.maxConnections) {
@@ -114,8 +143,10 @@ export class Relay {
   /** Disconnects from the writer, and every reader. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#cancelTimer();
     this.#upstream?.close();
     for (const reader of [...this.#readers]) reader.fail("relay closing");
+    this.#presence.close();
     await this.#running;
   }
 
@@ -151,7 +182,7 @@ export class Relay {
     for (const reader of [...this.#readers]) {
       if (reader.isAdmitted) reader.close();
     }
-    return upstream.isReady;
+    return upstream.isOfUse;
   }
 
   #admit(reader: RelayReader): void {
@@ -177,13 +208,28 @@ export class Relay {
     }
   }
 
+  #isWanted(command: Command | CustomCommand, reader: RelayReader): boolean {
+    return command.kind !== "USER_SYNC" && command.kind !== "CLEAR_USER_SYNC" ||
+      this.#presence.hear(command, reader);
+  }
+
+  #tellEnd(command: UserSyncCommand): void {
+    // Between two ends, who told no device may speak with those that know none.
+    const isOld = command.deviceId === null && !this.#upstream?.isShared;
+    this.#say(formatCommand(command, isOld ? "tcp" : "current"));
+  }
+
+  #say(line: string): void {
+    this.#upstream?.send(`${line}\n`);
+  }
+
   /** All who ask in one turn are answered by one round of positions. */
   #replicate(): void {
     if (this.#isReplicateDue) return;
     this.#isReplicateDue = true;
     this.#options.clock.nextTurn(() => {
       this.#isReplicateDue = false;
-      this.#upstream?.send(`${formatCommand({ kind: "REPLICATE" })}\n`);
+      this.#say(formatCommand({ kind: "REPLICATE" }));
     });
   }
 }

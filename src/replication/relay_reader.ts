@@ -4,27 +4,51 @@
  * @module
  */
 
-import { formatCommand } from "../protocol/codec.ts";
+import {
+  formatCommand,
+  maySend,
+  parseCommand,
+  wrongDirection,
+} from "../protocol/codec.ts";
+import type { Command } from "../protocol/command.ts";
+import type { CustomCommand } from "../protocol/custom_command.ts";
+import { withoutToken } from "../protocol/fields.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import type { PresenceSource } from "./presence.ts";
+
+/** Options of {@linkcode RelayReader}. */
+export interface RelayReaderOptions extends KeepAliveOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /** What a reader asks of its relay. */
 export interface RelayReaderEvents {
   /** It wants to know the writer's positions. */
   replicate(): void;
-  /** It has a line for the writer. */
-  forward(line: string): void;
+  /** It has a line for the writer, which is a command that it may send. */
+  forward(line: string, command: Command | CustomCommand): void;
   /** It is gone. */
   closed(): void;
 }
 
-/** One reader: its lines are looked at for what concerns the relay, no further. */
-export class RelayReader implements ConnectionHandler {
+/**
+ * One reader. Nothing of it goes on that the writer would end the connection
+ * for, as the others are behind it, too; and like a writer's own readers, it is
+ * disconnected if it has pinged and falls silent.
+ */
+export class RelayReader implements ConnectionHandler, PresenceSource {
+  /** It speaks for itself alone. */
+  readonly isShared = false;
   name: string;
   readonly #connection: Connection;
   readonly #events: RelayReaderEvents;
   readonly #logger: Logger;
+  readonly #keepAlive: KeepAlive;
   #isAdmitted = false;
   #isOver = false;
 
@@ -32,12 +56,19 @@ export class RelayReader implements ConnectionHandler {
   constructor(
     connection: Connection,
     events: RelayReaderEvents,
-    logger: Logger,
+    options: RelayReaderOptions,
   ) {
     this.name = connection.remote;
     this.#connection = connection;
     this.#events = events;
-    this.#logger = logger;
+    this.#logger = options.logger;
+    this.#keepAlive = new KeepAlive(options.clock, options);
+    this.#keepAlive.pause();
+  }
+
+  /** When it was heard last, by the monotonic clock. */
+  get heardMs(): number {
+    return this.#keepAlive.receivedMs;
   }
 
   /** Whether it is given what the writer sends. */
@@ -59,6 +90,7 @@ export class RelayReader implements ConnectionHandler {
   admit(greeting: string): void {
     this.#isAdmitted = true;
     this.#connection.send(greeting);
+    this.#keepAlive.resume();
     this.#connection.resume();
   }
 
@@ -67,14 +99,28 @@ export class RelayReader implements ConnectionHandler {
     this.#connection.send(lines);
   }
 
+  /** Gives it up if it has been silent for too long. */
+  beat(): void {
+    if (this.#keepAlive.check() === "give up") this.fail("ping timeout");
+  }
+
   received(lines: string): void {
+    this.#keepAlive.received();
     for (const line of lines.split("\n")) {
       if (this.#isOver) return;
-      this.#read(line);
+      try {
+        this.#read(line);
+      } catch (error) {
+        this.failed(error as Error);
+      }
     }
   }
 
   failed(error: Error): void {
+    // The error quotes the line, and that may hold a user's token.
+    this.#logger("warn", "reader sent nonsense: disconnected", {
+      reader: this.name,
+    });
     this.fail(messageOf(error));
   }
 
@@ -100,27 +146,29 @@ export class RelayReader implements ConnectionHandler {
   }
 
   #read(line: string): void {
-    const [word = ""] = line.split(" ", 1);
-    switch (word) {
-      case "":
+    const command = parseCommand(line);
+    if (command === undefined) return;
+    if (command.kind !== "CUSTOM" && !maySend(command.kind, "client")) {
+      throw wrongDirection(command.kind);
+    }
+    switch (command.kind) {
       case "PING":
+        this.#keepAlive.pinged();
         return;
       case "REPLICATE":
         this.#events.replicate();
         return;
       case "NAME":
-        this.name = `${
-          line.slice(word.length + 1)
-        } (${this.#connection.remote})`;
+        this.name = `${command.name} (${this.#connection.remote})`;
         return;
       case "ERROR":
         this.#logger("warn", "a reader reported an error", {
           reader: this.name,
-          text: quote(line.slice(word.length + 1)),
+          text: withoutToken(quote(command.text)),
         });
         return;
       default:
-        this.#events.forward(line);
+        this.#events.forward(line, command);
     }
   }
 }

@@ -6,6 +6,7 @@
 
 import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
+import { withoutToken } from "../protocol/fields.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
@@ -37,6 +38,8 @@ export interface RelayUpstreamEvents {
 /** Lines of a bus that are a writer's; whoever else is on it speaks there, too. */
 const OF_A_WRITER = /^(?:RDATA|POSITION) /;
 
+const POSITION = /^POSITION /m;
+
 /** One connection to a writer, from its making to its end. */
 export class RelayUpstream implements ConnectionHandler {
   /** Resolves once it is over. */
@@ -49,6 +52,7 @@ export class RelayUpstream implements ConnectionHandler {
   #end!: () => void;
   #serverName: string | undefined;
   #hasPinged = false;
+  #isOfUse = false;
   #isOver = false;
 
   /** Makes a connection. */
@@ -95,6 +99,16 @@ export class RelayUpstream implements ConnectionHandler {
     return this.#serverName !== undefined;
   }
 
+  /** Whether it has told a position for the readers. */
+  get isOfUse(): boolean {
+    return this.#isOfUse;
+  }
+
+  /** Whether everybody on it hears everybody. */
+  get isShared(): boolean {
+    return this.#connection.isShared;
+  }
+
   /** Sends a reader's line. A writer that does not read is not sent to: what waits is bounded. */
   send(line: string): void {
     if (this.#isOver || this.#connection.queuedBytes > MAX_OUTBOX_BYTES) return;
@@ -113,7 +127,7 @@ export class RelayUpstream implements ConnectionHandler {
     const isFirst = this.#serverName === undefined;
     if (isFirst) this.#findServer(lines);
     // Nobody was there for what came before the writer's name.
-    else this.#events.received(lines);
+    else this.#handOn(lines);
   }
 
   failed(error: Error): void {
@@ -137,14 +151,20 @@ export class RelayUpstream implements ConnectionHandler {
 
   #receivedShared(lines: string): void {
     const own = lines.split("\n").filter((line) => OF_A_WRITER.test(line));
-    if (own.length > 0) this.#events.received(`${own.join("\n")}\n`);
+    if (own.length > 0) this.#handOn(`${own.join("\n")}\n`);
+  }
+
+  #handOn(lines: string): void {
+    this.#isOfUse ||= POSITION.test(lines);
+    this.#events.received(lines);
   }
 
   #findServer(lines: string): void {
     const { logger, serverName } = this.#options;
     const error = /^ERROR (.*)$/m.exec(lines)?.[1];
     if (error !== undefined) {
-      logger("warn", "the writer reported an error", { text: error });
+      const text = withoutToken(error);
+      logger("warn", "the writer reported an error", { text });
     }
     const name = /^SERVER (.*)$/m.exec(lines)?.[1];
     if (name === undefined) return;
@@ -178,7 +198,8 @@ export class RelayUpstream implements ConnectionHandler {
   }
 
   #fail(text: string): void {
-    this.#options.logger("warn", "connection given up", { error: text });
+    const error = withoutToken(text);
+    this.#options.logger("warn", "connection given up", { error });
     this.#say({ kind: "ERROR", text: text.replaceAll("\n", " ") });
     this.close();
   }

@@ -5,13 +5,14 @@
  */
 
 import type { Session } from "../database/engine.ts";
-import { type HolderMark, readFloor, readHolderMark } from "../log/history.ts";
+import { readFloor, readHolderMark } from "../log/history.ts";
 import { hasRecord } from "../log/read.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MARK_INTERVAL_MS, MAX_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
+import { isSameHolder } from "../tokens/holders.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 const LOOK_INTERVAL_MS = 2;
@@ -150,7 +151,7 @@ export class ReplicaGate {
         const isThere = replayed === undefined || written === undefined ||
           replayed >= written;
         return isThere &&
-          isSame(holder, await readHolderMark(replica, instance));
+          isSameHolder(holder, await readHolderMark(replica, instance));
       },
       async () => {
         const now = await readLsn(primary, READ_WRITTEN);
@@ -172,13 +173,6 @@ async function readLsn(
   const [high, low] = String(row?.[0] ?? "").split("/");
   if (!high || !low) return undefined;
   return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
-}
-
-function isSame(
-  one: HolderMark | undefined,
-  other: HolderMark | undefined,
-): boolean {
-  return one?.fence === other?.fence && one?.holder === other?.holder;
 }
 
 function goneError(what: string): HeadwaterError {

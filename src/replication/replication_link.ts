@@ -20,66 +20,22 @@ import type {
   RdataCommand,
 } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import { parseJsonField, withoutToken } from "../protocol/fields.ts";
+import type { CancelTimer } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   COMPACT_LINE_BYTES,
   MAX_LINE_BYTES,
   MAX_OUTBOX_BYTES,
 } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { Random } from "../runtime/random.ts";
-import type { WireNames } from "../streams/wire_names.ts";
-import type {
-  Connection,
-  ConnectionHandler,
-  Transport,
-} from "../transport/transport.ts";
+import type { Connection, ConnectionHandler } from "../transport/transport.ts";
+import type { ReplicationClientOptions } from "./client_options.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
-import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
-import type { Receiver } from "./receiver.ts";
+import { KeepAlive } from "./keep_alive.ts";
+import { CACHES_STREAM } from "./transaction.ts";
 
-/** Options of {@linkcode ReplicationClient}. */
-export interface ReplicationClientOptions extends KeepAliveOptions {
-  /** Makes a connection. */
-  readonly transport: Transport;
-  /** Takes what comes over it. */
-  readonly receiver: Receiver;
-  /**
-   * Takes the commands that don't serve the connection itself; a promise holds
-   * up what follows. It never fails.
-   */
-  readonly command?:
-    | ((
-      command: Command | CustomCommand,
-      sender: CommandSender,
-    ) => void | Promise<void>)
-    | undefined;
-  /** What is said on every new connection, before positions are asked for. */
-  readonly greeting?: ((isShared: boolean) => readonly Command[]) | undefined;
-  /**
-   * How commands that have two forms are sent over a connection of two ends:
-   * `"tcp"` unless the other end is Headwater's own.
-   */
-  readonly dialect?: Dialect | undefined;
-  /** The instance that this process writes as: its own echoes are dropped. */
-  readonly ownInstance?: string | undefined;
-  /** What to be called in the writer's logs. */
-  readonly name: string;
-  /** The longest line that the transport takes; 1 MiB by default. */
-  readonly maxLineBytes?: number | undefined;
-  /** What streams are called on the wire; as everywhere by default. */
-  readonly wireNames?: WireNames | undefined;
-  /** The name that the writer must have; any by default. */
-  readonly serverName?: string | undefined;
-  /** The first pause before connecting again, in ms. */
-  readonly minBackoffMs?: number | undefined;
-  /** The longest pause before connecting again, in ms. */
-  readonly maxBackoffMs?: number | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-}
+/** What a peer may say before it has said who it is. */
+const UNNAMED: ReadonlySet<string> = new Set(["SERVER", "PING", "ERROR"]);
 
 /** One connection, from its making to its end. */
 export class ReplicationLink implements ConnectionHandler {
@@ -97,6 +53,8 @@ export class ReplicationLink implements ConnectionHandler {
   #prefix = "\n";
   #stream = "";
   #instance = "";
+  /** Whether the other end has still to say that it is the one that is meant. */
+  #isUnnamed: boolean;
   /** What the other end calls itself, and who writes there. */
   #peerName = "";
   #peerInstance = "";
@@ -127,6 +85,7 @@ export class ReplicationLink implements ConnectionHandler {
   constructor(options: ReplicationClientOptions, connection: Connection) {
     this.#options = options;
     this.#connection = connection;
+    this.#isUnnamed = options.serverName !== undefined && !connection.isShared;
     this.#keepAlive = KeepAlive.ofReader(options.clock, options);
     this.#cancelTimer = options.clock.repeat(
       () => this.#beat(),
@@ -243,6 +202,10 @@ export class ReplicationLink implements ConnectionHandler {
     }
     // The hot path: another row of a batch of the same stream and instance.
     const row = lines.slice(start + this.#prefix.length, end);
+    // Rows of `caches` are by far the most, and are read as they are applied.
+    if (this.#stream !== CACHES_STREAM) {
+      parseJsonField(row, lines.slice(start, end), "the row");
+    }
     return this.#options.receiver.row(
       this.#stream,
       this.#instance,
@@ -254,6 +217,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readCommand(line: string): void | Promise<void> {
     const command = this.#parse(line);
     if (command === undefined) return;
+    if (this.#isUnnamed && !UNNAMED.has(command.kind)) throw wrongRemote();
     switch (command.kind) {
       case "RDATA":
         return this.#readRow(command);
@@ -275,11 +239,7 @@ export class ReplicationLink implements ConnectionHandler {
     try {
       return parseCommand(line);
     } catch (error) {
-      this.#options.logger(
-        "warn",
-        "nonsense on a shared channel: passed over",
-        { error: messageOf(error) },
-      );
+      this.#warn("nonsense on a shared channel: passed over", error);
       return undefined;
     }
   }
@@ -287,8 +247,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readRow(
     { stream, instance, token, row }: RdataCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#stream = wireNames?.fromWire(stream) ?? stream;
     this.#instance = instance;
     this.#peerInstance = instance;
@@ -300,8 +259,7 @@ export class ReplicationLink implements ConnectionHandler {
     command: InvalidateCommand,
     chars: number,
   ): void | Promise<void> {
-    const { receiver, ownInstance } = this.#options;
-    if (command.instance === ownInstance) return;
+    const { receiver } = this.#options;
     this.#peerInstance = command.instance;
     if (receiver.invalidations === undefined) {
       throw new HeadwaterError("LINE_INVALID", "INVALIDATE was not asked for");
@@ -312,8 +270,7 @@ export class ReplicationLink implements ConnectionHandler {
   #readPosition(
     { stream, instance, previous, token }: PositionCommand,
   ): void | Promise<void> {
-    const { receiver, wireNames, ownInstance } = this.#options;
-    if (instance === ownInstance) return;
+    const { receiver, wireNames } = this.#options;
     this.#peerInstance = instance;
     this.#keepAlive.answered();
     const own = wireNames?.fromWire(stream) ?? stream;
@@ -329,12 +286,15 @@ export class ReplicationLink implements ConnectionHandler {
         return;
       case "SERVER":
         if (serverName !== undefined && command.name !== serverName) {
-          throw new HeadwaterError("LINE_INVALID", "Wrong remote");
+          throw wrongRemote();
         }
+        this.#isUnnamed = false;
         this.#peerName = command.name;
         return;
       case "ERROR":
-        logger("warn", "the writer reported an error", { text: command.text });
+        logger("warn", "the writer reported an error", {
+          text: withoutToken(command.text),
+        });
         return;
     }
     if (!maySend(command.kind, "server")) throw wrongDirection(command.kind);
@@ -380,11 +340,20 @@ export class ReplicationLink implements ConnectionHandler {
 
   #fail(error: unknown): void {
     if (this.#isOver) return;
-    const text = messageOf(error);
-    this.#options.logger("warn", "connection given up", { error: text });
+    this.#warn("connection given up", error);
     if (!this.#connection.isShared) {
-      this.say({ kind: "ERROR", text: text.replaceAll("\n", " ") });
+      const text = messageOf(error).replaceAll("\n", " ");
+      this.say({ kind: "ERROR", text });
     }
     this.close();
   }
+
+  #warn(problem: string, error: unknown): void {
+    const fields = { error: withoutToken(messageOf(error)) };
+    this.#options.logger("warn", problem, fields);
+  }
+}
+
+function wrongRemote(): HeadwaterError {
+  return new HeadwaterError("LINE_INVALID", "Wrong remote");
 }

@@ -109,6 +109,8 @@ interface Queued {
   readonly batch: Batch;
   attempts: number;
   error: unknown;
+  /** Whether it is not to be tried again, whatever the policy. */
+  isGivenUp: boolean;
   /** There if somebody waits for it. */
   done: Deferred<void> | undefined;
 }
@@ -192,6 +194,31 @@ export class StreamSubscription {
     return last.done.promise;
   }
 
+  /**
+   * Gives up what is queued of an instance: its rows are to be forgotten.
+   *
+   * @returns A promise if there is something to wait for: the handler may be at
+   *   work on one.
+   */
+  giveUp(instance: string): undefined | Promise<void> {
+    const [head, ...others] = this.#queue;
+    if (head === undefined) return undefined;
+    this.#queue.length = 1;
+    for (const each of others) {
+      if (each.batch.instance !== instance) this.#queue.push(each);
+      else {
+        this.#queuedRows -= each.batch.rows.length;
+        each.done?.resolve();
+      }
+    }
+    this.#makeRoom();
+    if (head.batch.instance !== instance) return undefined;
+    head.isGivenUp = true;
+    this.#hurry?.abort();
+    head.done ??= deferred();
+    return head.done.promise;
+  }
+
   /** Calls it no more, and forgets what is queued. */
   close(): void {
     this.#closing.abort();
@@ -212,12 +239,24 @@ export class StreamSubscription {
     const isGivenUp = attempts <= 1 || this.#closing.signal.aborted;
     this.#report({ batch, error, attempt: 1, isGivenUp });
     if (isGivenUp) return;
-    this.#queue.push({ batch, attempts: 1, error, done: undefined });
+    this.#queue.push({
+      batch,
+      attempts: 1,
+      error,
+      isGivenUp: false,
+      done: undefined,
+    });
     void this.#drain();
   }
 
   #push(batch: Batch): undefined | Promise<void> {
-    this.#queue.push({ batch, attempts: 0, error: undefined, done: undefined });
+    this.#queue.push({
+      batch,
+      attempts: 0,
+      error: undefined,
+      isGivenUp: false,
+      done: undefined,
+    });
     this.#queuedRows += batch.rows.length;
     if (!this.#isFull) return undefined;
     this.#hurry?.abort();
@@ -239,12 +278,12 @@ export class StreamSubscription {
       }
       const head = this.#queue[0];
       if (head === undefined) return;
-      if (head.attempts > 0) {
+      if (head.attempts > 0 && !head.isGivenUp) {
         await this.#pause(delayMs);
         if (signal.aborted) return;
         delayMs = Math.min(maxBackoffMs, delayMs * Math.E);
       }
-      if (head.attempts > 0 && this.#isFull) {
+      if (head.attempts > 0 && (this.#isFull || head.isGivenUp)) {
         const { batch, error, attempts } = head;
         this.#report({ batch, error, attempt: attempts, isGivenUp: true });
       } else if (!await this.#try(head)) continue;
@@ -272,7 +311,8 @@ export class StreamSubscription {
     } catch (error) {
       queued.error = error;
       const attempt = queued.attempts;
-      const isGivenUp = attempt >= attempts || this.#closing.signal.aborted;
+      const isGivenUp = attempt >= attempts || queued.isGivenUp ||
+        this.#closing.signal.aborted;
       this.#report({ batch, error, attempt, isGivenUp });
       return isGivenUp;
     }
@@ -284,6 +324,10 @@ export class StreamSubscription {
     // The head's own rows do not wait: they are being handled.
     const next = this.#queue[0];
     if (next !== undefined) this.#queuedRows -= next.batch.rows.length;
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
     if (this.#isFull) return;
     this.#room?.resolve();
     this.#room = undefined;

@@ -238,7 +238,7 @@ export class Streamer {
       case "RDATA":
       case "INVALIDATE":
       case "POSITION":
-        // On a shared connection: another writer's, or one's own echo.
+        // On a shared connection: another writer's, or an echo of what is done.
         return;
       case RELAYED:
         if (!this.#relay(reader, command)) return;

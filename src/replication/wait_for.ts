@@ -10,7 +10,7 @@ import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
-import type { Position } from "../tokens/position.ts";
+import type { Position, Wanted } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import {
   type ReaderPosition,
@@ -55,11 +55,12 @@ export interface WaitParts {
  * through with it.
  *
  * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline, unless it is to be returned.
- * @throws {HeadwaterError} `STREAM_UNKNOWN`; `INVALID_ARGUMENT`; `CLOSED`.
+ * @throws {HeadwaterError} `STREAM_UNKNOWN`; `INVALID_ARGUMENT`;
+ *   `LOG_REWOUND`; `CLOSED`.
  */
 export async function waitForPosition(
   parts: WaitParts,
-  wanted: Position,
+  wanted: Wanted,
   options: WaitForOptions,
 ): Promise<WaitOutcome> {
   const { onTimeout = "reject", streams = [] } = options;
@@ -87,16 +88,20 @@ export async function waitForPosition(
 
 async function wait(
   { position, applier, clock }: WaitParts,
-  wanted: Position,
+  wanted: Wanted,
   streams: readonly string[],
   options: WaitOptions,
 ): Promise<WaitReached> {
   const { timeoutMs = WAIT_TIMEOUT_MS, signal } = options;
   const deadlineMs = clock.monotonicMs() + timeoutMs;
-  const reached = await position.waitFor(wanted, options);
+  const reached = await position.waitFor(
+    wanted.position,
+    options,
+    wanted.marks,
+  );
   if (streams.length === 0) return reached;
   position.requireOpen();
-  if (applier.hasPassed(streams, wanted)) return reached;
+  if (applier.hasPassed(streams, wanted.position)) return reached;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const end = () => {
@@ -109,11 +114,14 @@ async function wait(
     };
     const abort = () => fail(signal?.reason);
     const cancelTimer = clock.schedule(
-      () => fail(behindError(wanted, streams, position.current, timeoutMs)),
+      () =>
+        fail(
+          behindError(wanted.position, streams, position.current, timeoutMs),
+        ),
       Math.max(0, deadlineMs - clock.monotonicMs()),
     );
     signal?.addEventListener("abort", abort);
-    applier.passed(streams, wanted).then(() => {
+    applier.passed(streams, wanted.position).then(() => {
       end();
       resolve();
     });

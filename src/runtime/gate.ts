@@ -64,12 +64,19 @@ export class Gate {
       );
       return Promise.reject(error);
     }
-    return this.enterLast(name);
+    return this.#enter(name, this.#options.timeoutMs);
   }
 
-  /** {@linkcode enter}, however many wait: for closing, which must not be refused. */
+  /**
+   * {@linkcode enter}, however many wait and however long: for closing, which
+   * must not be refused. Those who come after wait as long as it does.
+   */
   enterLast(name: string): Promise<void> | undefined {
-    if (this.#free === 0) return this.#queue(name);
+    return this.#enter(name, Infinity);
+  }
+
+  #enter(name: string, timeoutMs: number): Promise<void> | undefined {
+    if (this.#free === 0) return this.#queue(name, timeoutMs);
     this.#free -= 1;
     this.#holder = name;
     return undefined;
@@ -80,13 +87,13 @@ export class Gate {
     const next = this.#waiters.shift();
     if (next === undefined) this.#free += 1;
     else next.enter();
-    if (this.#waiters.length > 0) return;
+    if (this.#waiters.length > 0) return this.#arm();
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
   }
 
-  #queue(name: string): Promise<void> {
-    const { timeoutMs, clock } = this.#options;
+  #queue(name: string, timeoutMs: number): Promise<void> {
+    const { clock } = this.#options;
     return new Promise((resolve, refuse) => {
       const enter = () => {
         this.#holder = name;
@@ -103,6 +110,7 @@ export class Gate {
     if (this.#cancelTimer !== undefined || this.#waiters.length === 0) return;
     const { clock } = this.#options;
     const oldest = this.#waiters[0] as Waiter;
+    if (oldest.deadlineMs === Infinity) return;
     this.#cancelTimer = clock.schedule(() => {
       this.#cancelTimer = undefined;
       this.#expire();

@@ -102,6 +102,15 @@ export const MAX_RUNNING_HANDLERS: number = 1_000;
  */
 export const MAX_PRESENT_USERS: number = 100_000;
 
+/** Characters of the id of a process, or of a user's session: longer ones are not remembered. */
+export const MAX_ID_CHARS: number = 1_024;
+
+/**
+ * Processes that are told apart on one connection, which are many behind a
+ * relay. Beyond, it is sent what is for any process.
+ */
+export const MAX_IDS_PER_CONNECTION: number = 1_000;
+
 /** How long, in ms, a process whose connection was lost keeps its users: a reconnection takes less. */
 export const PRESENCE_GRACE_MS: number = 10_000;
 
@@ -141,6 +150,18 @@ export const MAX_TRIES: number = 5;
 /** Attempts at adopting a position, or at fetching what was missed, before the connection ends. */
 export const MAX_ADOPTION_TRIES: number = 7;
 
+/**
+ * Holders of an instance's name that are remembered: the newest. A commit or a
+ * position's text of a time before them is refused with LOG_REWOUND.
+ */
+export const MAX_HOLDERS: number = 10_000;
+
+/**
+ * After how long a silence, in ms, a reader on a shared channel asks the database
+ * who holds an instance's name, before it believes what is told under it.
+ */
+export const HOLDER_CHECK_MS: number = 250;
+
 /** How often, in ms, a reader notes the commit id of the token it has reached. */
 export const MARK_INTERVAL_MS: number = 1_000;
 
@@ -166,8 +187,8 @@ export const MAX_QUEUED_ROWS: number = 100_000;
 export const MAX_COUNTED_STREAMS: number = 1_000;
 
 /**
- * Keys of one cache that a catch-up invalidates one by one. Beyond, the cache is
- * cleared: to look each of a million keys up takes longer than to load again
+ * Keys of one cache that a catch-up invalidates one by one in a step, of
+ * thousands of transactions. Beyond, the cache is cleared: to look each of a million keys up takes longer than to load again
  * what is still asked for.
  */
 export const MAX_CATCH_UP_KEYS: number = 10_000;

@@ -37,6 +37,15 @@ export interface StreamPosition {
   readonly token: Token;
 }
 
+/** A batch, and its rows as they came. */
+export interface FollowedBatch extends Batch {
+  /**
+   * The rows' JSON, one text each, as the writer wrote it: whole numbers beyond
+   * 2^53 and others that JavaScript has no number for are in it unchanged.
+   */
+  readonly texts: readonly string[];
+}
+
 /** Options of {@linkcode follow}. */
 export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
   /**
@@ -56,7 +65,7 @@ export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
    * the promise it returns is pending. What it throws is logged, and the next
    * batch is given.
    */
-  readonly onBatch: (batch: Batch) => void | Promise<void>;
+  readonly onBatch: (batch: FollowedBatch) => void | Promise<void>;
 
   /** Is given each position. */
   readonly onPosition?:
@@ -235,12 +244,14 @@ class BatchReceiver {
     const key = `${stream} ${instance}`;
     this.#add(key, row);
     if (token === undefined) return;
-    const rows = this.#take(key);
+    // A foreign writer may end its lines with a carriage return.
+    const texts = this.#take(key).map((text) => text.trim());
     const last = this.#given.get(key);
     // Told twice, as a writer may.
     if (last !== undefined && token <= last) return;
     this.#remember(key, token);
-    const batch = { stream, instance, token, rows: rows.map(parseRow) };
+    const rows = texts.map(parseRow);
+    const batch = { stream, instance, token, rows, texts };
     return this.#call(this.#options.onBatch, batch);
   }
 

@@ -113,9 +113,10 @@ export function createLinks(
         random,
         logger,
       }),
+      isShared: () => client.isShared,
       live: live.resolve,
     });
-    const client = new ReplicationClient({
+    const client: ReplicationClient = new ReplicationClient({
       ...voice.clientOptions,
       transport,
       receiver: follower,

@@ -5,7 +5,12 @@
  */
 
 export { follow } from "./follow.ts";
-export type { Following, FollowOptions, StreamPosition } from "./follow.ts";
+export type {
+  FollowedBatch,
+  Following,
+  FollowOptions,
+  StreamPosition,
+} from "./follow.ts";
 export type {
   CommandFields,
   CommandHandler,

@@ -16,6 +16,9 @@ import {
   MAX_CONNECTIONS,
   MAX_LINE_BYTES,
   MAX_OUTBOX_BYTES,
+  MAX_PRESENT_USERS,
+  PRESENCE_GRACE_MS,
+  PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -49,7 +52,10 @@ export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
   readonly serverName?: string | undefined;
 
   /**
-   * The longest line that is taken, in bytes.
+   * The longest line that is taken, in bytes. A thread that sends a longer one is
+   * disconnected, and no other: give 16,384 here where the writer is
+   * `synapseCompatible`, or what its own `maxLineBytes` is, if that is less than
+   * the default.
    *
    * @default {1048576}
    */
@@ -69,6 +75,29 @@ export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
    * @default {10000}
    */
   readonly maxConnections?: number | undefined;
+
+  /**
+   * How long a thread whose connection was lost keeps its present users, in ms.
+   *
+   * @default {10000}
+   */
+  readonly presenceGraceMs?: number | undefined;
+
+  /**
+   * How long a thread that says nothing at all keeps its present users, in ms.
+   * One that has pinged is disconnected after `silenceTimeoutMs`.
+   *
+   * @default {300000}
+   */
+  readonly presenceTimeoutMs?: number | undefined;
+
+  /**
+   * Users, by thread and device, whose presence is told at a time. Further ones
+   * are not told of.
+   *
+   * @default {100000}
+   */
+  readonly maxPresentUsers?: number | undefined;
 
   /**
    * How often Redis is asked whether it is there, in ms, and how long it may
@@ -158,6 +187,11 @@ export function openRelay(options: RelayOptions): Relay {
     serverName,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+    presence: {
+      graceMs: options.presenceGraceMs ?? PRESENCE_GRACE_MS,
+      timeoutMs: options.presenceTimeoutMs ?? PRESENCE_TIMEOUT_MS,
+      maxUsers: options.maxPresentUsers ?? MAX_PRESENT_USERS,
+    },
     minBackoffMs: options.minBackoffMs,
     maxBackoffMs: options.maxBackoffMs,
     pingIntervalMs: options.pingIntervalMs,

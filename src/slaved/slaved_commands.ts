@@ -37,6 +37,8 @@ export class SlavedVoice {
   readonly bus: CommandBus;
   readonly presence: PresenceReporter;
   readonly #clients: ReplicationClient[] = [];
+  /** Whether writers are told who speaks: not before there is something to say or to hear. */
+  #isIntroduced = false;
 
   /** Constructs one without connections. */
   constructor(options: SlavedStoreOptions) {
@@ -48,7 +50,10 @@ export class SlavedVoice {
       maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
       logger: logger ?? silentLogger,
     });
-    this.bus.onNewName = () => this.#say(this.#commands());
+    this.bus.onNewName = () => {
+      this.#isIntroduced = true;
+      this.#say(this.#commands());
+    };
     this.presence = new PresenceReporter({
       instanceId: this.instanceId,
       maxUsers: maxPresentUsers ?? MAX_PRESENT_USERS,
@@ -69,7 +74,7 @@ export class SlavedVoice {
       command: (command, sender) => this.bus.receive(command, sender),
       greeting: (isShared) => [
         // On a shared channel everybody hears everything.
-        ...(isShared || this.bus.names.length === 0 ? [] : [this.#commands()]),
+        ...(isShared || !this.#isIntroduced ? [] : [this.#commands()]),
         ...this.presence.greeting(isShared),
       ],
     };
@@ -88,7 +93,25 @@ export class SlavedVoice {
     options: SendOptions | undefined,
   ): number {
     const outgoing = this.bus.outgoing(command, value, options);
+    this.#introduce();
     return this.#clients.filter((client) => client.send(outgoing)).length;
+  }
+
+  /** Calls a handler with every such command. */
+  on<Value>(
+    command: HandledKind | CustomCommandType<Value>,
+    handler: CommandHandler<Value>,
+  ): Unregister {
+    const unregister = this.bus.on(command, handler);
+    this.#introduce();
+    return unregister;
+  }
+
+  /** Or the writer couldn't tell its threads apart behind a relay, nor it from a foreign reader. */
+  #introduce(): void {
+    if (this.#isIntroduced) return;
+    this.#isIntroduced = true;
+    this.#say(this.#commands());
   }
 
   #say(command: Command): void {
@@ -171,6 +194,6 @@ export class SlavedCommands extends EventReads {
     command: HandledKind | CustomCommandType<Value>,
     handler: CommandHandler<Value>,
   ): Unregister {
-    return this.#voice.bus.on(command, handler);
+    return this.#voice.on(command, handler);
   }
 }

@@ -82,8 +82,8 @@ export interface SlavedStoreOptions
   readonly connectTimeoutMs?: number | undefined;
 
   /**
-   * Keys of one cache that a catch-up invalidates one by one; beyond, it clears
-   * the cache.
+   * Keys of one cache that a catch-up invalidates one by one in each of its
+   * steps, of thousands of transactions; beyond, it clears the cache.
    *
    * @default {10000}
    */
@@ -104,7 +104,9 @@ export interface SlavedStoreOptions
   readonly signal?: AbortSignal | undefined;
 
   /**
-   * The longest line that is taken from the writer, in bytes.
+   * The longest line that is taken from the writer, and the longest command that
+   * is sent to it, in bytes: not more than the writer's own `maxLineBytes`, which
+   * is 16,384 where it is `synapseCompatible`.
    *
    * @default {1048576}
    */

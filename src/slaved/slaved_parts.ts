@@ -30,6 +30,7 @@ import { listenForPokes } from "./listen_for_pokes.ts";
 import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
 import { readGroups } from "../log/group_names.ts";
+import { readHolders } from "../log/history.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -70,7 +71,11 @@ export function assembleSlaved<Database>(
   const calls = new WriterCalls({ ...options, wireNames, clock, random });
   const replica = openReplica<Database>(options, engine.session, logger);
   const { session } = engine;
-  const position = new ReaderPosition(clock);
+  const position = new ReaderPosition(clock, async (instance) => {
+    // A file that was replaced must not be asked.
+    await refresh();
+    return await readHolders(session, instance);
+  });
   const lag = new LagMeter(position, clock);
   const identity = new LogIdentity(session);
   const history = new HistoryMarks({ session, position, clock });
@@ -128,6 +133,7 @@ export function assembleSlaved<Database>(
   const ephemeral = new EphemeralStreams({
     streams: streams.ephemeral,
     caches,
+    clock,
     logger,
   });
   return {
@@ -187,6 +193,13 @@ export async function watchDatabase<Database>(
       links.some(({ client, follower }) =>
         follower.isConnected(instance, client.isShared ? silenceMs : Infinity)
       ),
+    taken: async () => {
+      const taken = await history.taken();
+      for (const instance of taken) {
+        for (const { follower } of links) follower.disown(instance);
+      }
+      return taken;
+    },
     isReached: (end) => history.isReached(end),
     isApplied: (instance, token) => position.contains(instance, token),
     follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
@@ -214,6 +227,7 @@ export async function closeSlaved<Database>(
 ): Promise<void> {
   const { links, replica } = parts;
   parts.applier.close();
+  parts.ephemeral.close();
   parts.position.close(closedError("wait"));
   parts.calls.close(closedError("call the writer"));
   parts.history.close();

@@ -96,6 +96,7 @@ export function readStats<Database>(
     lag: lag.lags,
     waiters: position.waiters,
     handlerFailures: done.handlerFailures + ephemeral.handlerFailures,
+    queuedBatches: done.queuedBatches + ephemeral.queuedBatches,
     ephemeralPending: ephemeral.pending,
     ephemeralResets: ephemeral.resets,
   };

@@ -13,10 +13,7 @@ import type {
   WaitOutcome,
   WaitReached,
 } from "../replication/reader_position.ts";
-import type {
-  StreamHandler,
-  SubscribeOptions,
-} from "../replication/stream_subscription.ts";
+import type { StreamHandler } from "../replication/stream_subscription.ts";
 import {
   type WaitForOptions,
   waitForPosition,
@@ -192,7 +189,11 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     definition: DefinedChangeCache<Row, Entity>,
   ): Changes<Entity> {
     const { changes, identity } = this.#parts;
-    return changesOf(changes, definition, (since) => identity.parse(since));
+    return changesOf(
+      changes,
+      definition,
+      (since) => identity.parse(since).position,
+    );
   }
 
   /**
@@ -202,7 +203,8 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    * @throws {HeadwaterError} `DATABASE_INVALID` if an older release made the log.
    */
   currentToken(): string {
-    return this.#parts.identity.format(this.#parts.position.current);
+    const { identity, position } = this.#parts;
+    return identity.format(position.current, position.marks);
   }
 
   /** Waits, and says which it was: reached, or not in time. */
@@ -221,7 +223,9 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    *   that it was reached by running out of time.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` if it is none of them;
    *   `POSITION_INVALID` for a text that is none; `POSITION_FOREIGN` for one of
-   *   another log; `STREAM_UNKNOWN`; `CLOSED` if the store is, or is being closed.
+   *   another log; `LOG_REWOUND` for a commit or a text whose token the log has
+   *   lost: the database was restored, or failed over, and what has that number
+   *   now is something else; `STREAM_UNKNOWN`; `CLOSED` if the store is, or is being closed.
    * @throws The signal's reason, once it is aborted.
    */
   waitFor(target: WaitTarget, options?: WaitForOptions): Promise<WaitReached>;
@@ -254,7 +258,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    * @param handler Is given each batch. The position waits for its first call: keep it short.
    * @param options What to do when it fails; for streams with `durable: false`,
    *   what to do when rows are missing, for the writer started over or holds
-   *   them no more.
+   *   them no more. Then earlier rows of that writer are not tried again.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`.
    */
@@ -266,14 +270,12 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.get(name);
     requireBounds(`subscribe to ${name}`, options.retry ?? {});
-    const called = handler as StreamHandler;
-    return this.#parts.ephemeral.has(name)
-      ? this.#parts.ephemeral.addHandler(name, called, options.onReset)
-      : this.#parts.applier.addHandler(
-        name,
-        called,
-        options as SubscribeOptions,
-      );
+    const { ephemeral, applier } = this.#parts;
+    return (ephemeral.has(name) ? ephemeral : applier).addHandler(
+      name,
+      handler as StreamHandler,
+      options as SlavedSubscribeOptions,
+    );
   }
 
   /**
@@ -302,16 +304,12 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   ): Promise<CallResult<Result>> {
     const { signal, timeoutMs = CALL_TIMEOUT_MS, wait = true } = options;
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
-    const { result, instance, token } = await this.#parts.calls.call(
-      name,
-      args,
-      options,
-    );
+    const reply = await this.#parts.calls.call(name, args, options);
     if (wait) {
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-      await this.waitFor({ instance, token }, { signal, timeoutMs: leftMs });
+      await this.waitFor(reply, { signal, timeoutMs: leftMs });
     }
-    return { result: result as Result, instance, token };
+    return { ...reply, result: reply.result as Result };
   }
 
   /** Disconnects, ends every wait with an error, and closes the database. */

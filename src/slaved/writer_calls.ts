@@ -69,6 +69,8 @@ export interface CallResult<Result> {
   readonly instance: string;
   /** The token of what it has changed. */
   readonly token: Token;
+  /** As of a commit; `undefined` if a writer of an older release executed it. */
+  readonly holder?: string | undefined;
 }
 
 /** What {@linkcode WriterCalls} works with. */

@@ -9,6 +9,7 @@ import {
   type AcceptConnection,
   type Connection,
   type ConnectionHandler,
+  type LineError,
   LineSplitter,
 } from "../transport/mod.ts";
 import type { Clock } from "../writer/mod.ts";
@@ -138,14 +139,17 @@ class Subscriber implements Connection {
 
   #receive(message: Buffer): void {
     let lines;
+    let failure: LineError | undefined;
     try {
       lines = this.#splitter.push(message);
     } catch (error) {
-      this.#handler?.failed(error as Error);
-      return;
+      failure = error as LineError;
+      lines = failure.before;
     }
-    if (lines === "") return;
-    if (this.#isPaused) this.#held.push(lines);
-    else this.#handler?.received(lines);
+    if (lines !== "") {
+      if (this.#isPaused) this.#held.push(lines);
+      else this.#handler?.received(lines);
+    }
+    if (failure !== undefined) this.#handler?.failed(failure);
   }
 }

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import {
   type Connection,
   type ConnectionHandler,
+  type LineError,
   LineSplitter,
 } from "../transport/mod.ts";
 import type { CancelTimer, Clock } from "../writer/mod.ts";
@@ -123,6 +124,8 @@ export class End implements Connection {
   #isPaused = false;
   #isClosing = false;
   #isOver = false;
+  /** Why nothing more is read. */
+  #failure: LineError | undefined;
   #hasFailed = false;
   #held = "";
   #cancelGrace: CancelTimer | undefined;
@@ -168,6 +171,7 @@ export class End implements Connection {
     if (held !== "" && !this.#isClosing && !this.#isOver) {
       this.#handler?.received(held);
     }
+    this.#failIfDue();
     if (!this.#isPaused) this.#link.pipeTo(this).wake();
   }
 
@@ -184,19 +188,27 @@ export class End implements Connection {
   }
 
   receive(chunk: Buffer): void {
-    if (this.#isClosing || this.#isOver || this.#hasFailed) return;
+    if (this.#isClosing || this.#isOver || this.#failure !== undefined) {
+      return;
+    }
     let lines;
     try {
       lines = this.#splitter.push(chunk);
     } catch (error) {
-      this.#hasFailed = true;
-      this.#held = "";
-      this.#handler?.failed(error as Error);
-      return;
+      this.#failure = error as LineError;
+      lines = this.#failure.before;
     }
-    if (lines === "") return;
     if (this.#isPaused) this.#held += lines;
-    else this.#handler?.received(lines);
+    else if (lines !== "") this.#handler?.received(lines);
+    this.#failIfDue();
+  }
+
+  /** A line that can't be is told of once those before it were taken. */
+  #failIfDue(): void {
+    if (this.#failure === undefined || this.#hasFailed) return;
+    if (this.#isPaused || this.#isClosing || this.#isOver) return;
+    this.#hasFailed = true;
+    this.#handler?.failed(this.#failure);
   }
 
   /** The other end has closed: so does this one. */

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../runtime/limits.ts";
-import { LineSplitter } from "./line_splitter.ts";
+import { type LineError, LineSplitter } from "./line_splitter.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 
 /**
@@ -46,6 +46,8 @@ export class ChannelConnection implements Connection {
   #isTaking = false;
   #isClosing = false;
   #isOver = false;
+  /** Why nothing more is read. */
+  #failure: LineError | undefined;
   #hasFailed = false;
   #cancelGrace: CancelTimer | undefined;
   /** What has come and was not taken, for the connection is paused. */
@@ -124,6 +126,7 @@ export class ChannelConnection implements Connection {
     // The handler may pause, resume or close it while it is called.
     if (this.#isTaking || this.#handler === undefined) return;
     this.#isTaking = true;
+    this.#failIfDue();
     let taken = 0;
     while (taken < this.#held.length && !(this.#isPaused && !this.#isClosing)) {
       const message = this.#held[taken] as Uint8Array | "close";
@@ -141,17 +144,25 @@ export class ChannelConnection implements Connection {
   }
 
   #read(bytes: Uint8Array): void {
-    if (this.#isClosing || this.#hasFailed) return;
+    if (this.#isClosing || this.#failure !== undefined) return;
     let lines;
     try {
       const { buffer, byteOffset, byteLength } = bytes;
       lines = this.#splitter.push(Buffer.from(buffer, byteOffset, byteLength));
     } catch (error) {
-      this.#hasFailed = true;
-      this.#handler?.failed(error as Error);
-      return;
+      this.#failure = error as LineError;
+      lines = this.#failure.before;
     }
     if (lines !== "") this.#handler?.received(lines);
+    this.#failIfDue();
+  }
+
+  /** A line that can't be is told of once those before it were taken. */
+  #failIfDue(): void {
+    if (this.#failure === undefined || this.#hasFailed) return;
+    if (this.#isPaused || this.#isClosing) return;
+    this.#hasFailed = true;
+    this.#handler?.failed(this.#failure);
   }
 
   /** Once a turn: a message of its own for each would be half of what is sent. */

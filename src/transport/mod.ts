@@ -5,7 +5,7 @@
  * @module
  */
 
-export { LineSplitter } from "./line_splitter.ts";
+export { LineError, LineSplitter } from "./line_splitter.ts";
 export type {
   AcceptConnection,
   Connection,

@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
-import { LineSplitter } from "./line_splitter.ts";
+import { type LineError, LineSplitter } from "./line_splitter.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 
 /** Options of {@linkcode SocketConnection}. */
@@ -34,6 +34,8 @@ export class SocketConnection implements Connection {
   #handler: ConnectionHandler | undefined;
   #isPaused = false;
   #isClosing = false;
+  /** Why nothing more is read. */
+  #failure: LineError | undefined;
   #hasFailed = false;
   #cancelGrace: CancelTimer | undefined;
   /** Lines that were on their way when the connection was paused. */
@@ -88,6 +90,7 @@ export class SocketConnection implements Connection {
     const held = this.#held;
     this.#held = "";
     if (held !== "" && !this.#isClosing) this.#handler?.received(held);
+    this.#failIfDue();
     // The handler may have paused it again.
     if (!this.#isPaused) this.#socket.resume();
   }
@@ -106,18 +109,24 @@ export class SocketConnection implements Connection {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#isClosing || this.#hasFailed) return;
+    if (this.#isClosing || this.#failure !== undefined) return;
     let lines;
     try {
       lines = this.#splitter.push(chunk);
     } catch (error) {
-      this.#hasFailed = true;
-      this.#held = "";
-      this.#handler?.failed(error as Error);
-      return;
+      this.#failure = error as LineError;
+      lines = this.#failure.before;
     }
-    if (lines === "") return;
     if (this.#isPaused) this.#held += lines;
-    else this.#handler?.received(lines);
+    else if (lines !== "") this.#handler?.received(lines);
+    this.#failIfDue();
+  }
+
+  /** A line that can't be is told of once those before it were taken. */
+  #failIfDue(): void {
+    if (this.#failure === undefined || this.#hasFailed) return;
+    if (this.#isPaused || this.#isClosing) return;
+    this.#hasFailed = true;
+    this.#handler?.failed(this.#failure);
   }
 }

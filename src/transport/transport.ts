@@ -45,7 +45,10 @@ export interface ConnectionHandler {
    */
   received(lines: string): void;
 
-  /** Takes a line that can't be: too long, or not UTF-8. Nothing follows it. */
+  /**
+   * Takes a line that can't be: too long, or not UTF-8. Those before it were
+   * {@linkcode received}; nothing follows it.
+   */
   failed(error: Error): void;
 
   /** The connection is gone, for whatever reason; called once, last. */

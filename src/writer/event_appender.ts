@@ -13,6 +13,7 @@ import {
 } from "../events/event.ts";
 import {
   type AggregateState,
+  type GivenEvent,
   readAggregateState,
   readGivenEvents,
 } from "../events/aggregate_state.ts";
@@ -22,6 +23,7 @@ import {
 } from "../events/version_conflict.ts";
 import { checkEvent, requireStable } from "../events/typed_events.ts";
 import type { CommitSession } from "../database/engine.ts";
+import { readHolders } from "../log/history.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
@@ -68,6 +70,8 @@ interface CheckedEvent {
 export interface RepeatedAppend {
   readonly instance: string;
   readonly token: Token;
+  /** Who holds that instance's name: the token is part of what this one goes on with. */
+  readonly holder: string;
 }
 
 /** Appends, in one transaction; several times to an aggregate if need be. */
@@ -226,6 +230,7 @@ export class EventAppender {
     const stored = await readGivenEvents(this.#options.session, ids);
     if (stored.length === 0) return undefined;
     let version = 0;
+    let last: GivenEvent | undefined;
     for (const [index, { type, id, data }] of events.entries()) {
       const found = stored.find((event) => event.id === id);
       const isSame = found?.aggregate === aggregate && found.type === type &&
@@ -240,10 +245,16 @@ export class EventAppender {
         );
       }
       version = found.version;
-      const { instance, token } = found;
-      if (instance !== undefined) this.#repeated = { instance, token };
+      last = found;
     }
+    if (last !== undefined) await this.#noteRepeated(last);
     return version;
+  }
+
+  async #noteRepeated({ instance, token }: GivenEvent): Promise<void> {
+    if (instance === undefined) return;
+    const { text } = await readHolders(this.#options.session, instance);
+    if (text !== undefined) this.#repeated = { instance, token, holder: text };
   }
 }
 

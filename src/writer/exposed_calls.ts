@@ -44,6 +44,8 @@ export type CallHandler<Database, Args> = (
 /** What exposed calls work with. */
 export interface ExposedCallsOptions<Database> {
   readonly instance: string;
+  /** Who holds that name, as text: this process. */
+  readonly holder: string;
   readonly session: Session;
   readonly position: () => Token;
   readonly transaction: (
@@ -144,7 +146,8 @@ export class ExposedCalls<Database> {
     digest: string,
     prepare: () => ReturnType<Prepare<Database>>,
   ): Promise<CallAnswer> {
-    const { session, transaction, position, instance, random } = this.#options;
+    const { session, transaction, position, instance, holder, random } =
+      this.#options;
     if (!ID.test(id)) throw idError(name, id);
     const work = prepare();
     const stored = await readCall(session, id);
@@ -161,7 +164,7 @@ export class ExposedCalls<Database> {
         },
         { commitId: call.commitId },
       );
-      return { instance, token, response: result };
+      return { instance, token, holder, response: result };
     } catch (error) {
       if (!(error instanceof HeadwaterError)) {
         // The application's own errors have nothing but a message to travel.
@@ -199,13 +202,15 @@ export class ExposedCalls<Database> {
     stored: StoredCall,
   ): Promise<CallAnswer> {
     if (stored.digest !== digest) throw takenError(name, stored.id);
-    const { session, position } = this.#options;
+    const { session, position, holder } = this.#options;
     const { instance, response } = stored;
     // Its record may have been deleted: then it lies behind that writer's last.
-    const token = await findCallToken(session, stored) ??
-      (instance === this.#options.instance
-        ? position()
-        : await readLastToken(session, instance));
+    const found = await findCallToken(session, stored);
+    if (instance === this.#options.instance) {
+      return { instance, token: found ?? position(), holder, response };
+    }
+    // Another instance's holders are not known here.
+    const token = found ?? await readLastToken(session, instance);
     return { instance, token, response };
   }
 

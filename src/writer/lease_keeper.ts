@@ -39,13 +39,14 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #cancelTimer: CancelTimer;
+  #renewing: Promise<void> | undefined;
   #isLost = false;
 
   /** Begins to keep a lease. */
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
     this.#cancelTimer = options.clock.repeat(
-      () => void this.#renew(),
+      () => this.#renew(),
       options.leaseMs / 3,
     );
   }
@@ -68,6 +69,8 @@ export class LeaseKeeper {
   async release(): Promise<void> {
     const { transact, lease, lastTaken, position, logger } = this.#options;
     this.#cancelTimer();
+    // It would take the name back.
+    await this.#renewing;
     for (let attempt = 1;; attempt += 1) {
       try {
         return await transact(
@@ -85,8 +88,15 @@ export class LeaseKeeper {
     }
   }
 
+  /** One at a time: the next would only wait behind the one that hangs. */
+  #renew(): void {
+    this.#renewing ??= this.#tryToRenew().finally(() => {
+      this.#renewing = undefined;
+    });
+  }
+
   /** A renewal that fails is tried again in its time, unless the lease is lost. */
-  async #renew(): Promise<void> {
+  async #tryToRenew(): Promise<void> {
     const { transact, lease, leaseMs, position, clock, logger } = this.#options;
     try {
       await transact(

@@ -4,11 +4,13 @@
  * @module
  */
 
+import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
-import type { Position } from "../tokens/position.ts";
+import type { Holders } from "../tokens/holders.ts";
+import type { Position, Wanted } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 /** What the writing process knows. */
@@ -18,7 +20,15 @@ export interface OwnPosition {
   readonly position: Position;
   /** The last token that it took. */
   readonly lastTaken: Token;
+  /** Who has held its name, this process last. */
+  readonly holders: Holders;
   readonly streams: StreamRegistry;
+}
+
+/** Who holds a name, as its position's text has it. */
+export function marksOf({ instance, holders }: Lease): Map<string, string> {
+  const { text } = holders;
+  return new Map(text === undefined ? [] : [[instance, text]]);
 }
 
 /**
@@ -31,15 +41,15 @@ export interface OwnPosition {
  * @throws The signal's reason, if it is aborted.
  */
 export function requireReached(
-  { instance, position, lastTaken, streams }: OwnPosition,
-  wanted: Position,
+  { instance, position, lastTaken, holders, streams }: OwnPosition,
+  wanted: Wanted,
   options: WaitForOptions,
 ): WaitReached {
   for (const stream of options.streams ?? []) {
     streams.get(typeof stream === "string" ? stream : stream.name);
   }
   options.signal?.throwIfAborted();
-  for (const [name, token] of wanted) {
+  for (const [name, token] of wanted.position) {
     if (token === TOKEN_ZERO) continue;
     if (name !== instance) {
       throw new HeadwaterError(
@@ -49,12 +59,16 @@ export function requireReached(
           "connect a SlavedStore",
       );
     }
-    if (token > lastTaken) {
+    const holder = wanted.marks.get(name);
+    if (
+      token > lastTaken ||
+      holder !== undefined && !holders.contains(holder, token)
+    ) {
       throw new HeadwaterError(
         "LOG_REWOUND",
         `Cannot wait for token ${token} of instance "${name}": the last one it ` +
           `wrote is ${lastTaken}; the log was restored to before that token, ` +
-          "or it is of another log",
+          "which may have been given again, or it is of another log",
       );
     }
   }

@@ -75,13 +75,14 @@ export interface OwnRunOptions extends TransactionRunOptions {
 export interface TransactionRunnerOptions<Database> {
   readonly engine: Engine<Database>;
   readonly instance: string;
+  readonly holder: string;
   readonly recorder: Recorder;
   readonly begin: (
     session: WriteSession<Database>,
     attempt: number,
     mayRecall: boolean,
   ) => WriterTransaction<Database>;
-  /** Called with each transaction that is durable, before its callbacks. */
+  /** Is told of what is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
   /** Called when the disk has refused a commit, and for each transaction after it. */
   readonly undurable: (error: UndurableError) => void;
@@ -103,7 +104,6 @@ interface OwnTransaction<Database, Result> {
   readonly commitId: string | undefined;
 }
 
-/** What becomes known of an attempt while it runs. */
 interface Attempt<Result> {
   done?: Done<Result>;
   ticket?: Ticket;
@@ -359,13 +359,13 @@ export class TransactionRunner<Database> {
     { recorded }: OwnRunOptions,
   ): Commit<Result> {
     if (ticket !== undefined) recorded?.(outcome);
-    const { instance, recorder } = this.#options;
+    const { instance, holder, recorder } = this.#options;
     const { repeated } = outcome;
     if (ticket === undefined && repeated !== undefined) {
       return { ...repeated, result, attempts };
     }
     const token = ticket?.token ?? recorder.position;
-    return { instance, token, result, attempts };
+    return { instance, token, holder, result, attempts };
   }
 
   /** A callback that fails can't undo what is committed: it is reported. */

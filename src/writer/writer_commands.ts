@@ -69,6 +69,7 @@ export function createVoice(
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
     firstCommandTimeoutMs: options.firstCommandTimeoutMs,
+    dialect: options.synapseCompatible ? "tcp" : "current",
     pingIntervalMs: options.pingIntervalMs,
     silenceTimeoutMs: options.silenceTimeoutMs,
     receiver: {

@@ -87,8 +87,9 @@ export interface WriterStoreOptions
 
   /**
    * Whether Synapse's workers may listen, of the versions 1.22 to 1.66: no line
-   * is then longer than what they take. A `streamPrefix` keeps the built-in
-   * streams apart from theirs.
+   * is then longer than what they take, and over connections of two ends they
+   * are sent no command that they don't know. A `streamPrefix` keeps the
+   * built-in streams apart from theirs.
    *
    * @default {false}
    */

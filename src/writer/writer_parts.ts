@@ -27,6 +27,7 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
+import { formatHolder } from "../tokens/holders.ts";
 import type { Unobserve } from "../telemetry/instruments.ts";
 import { findTracer, SpanMaker } from "../telemetry/spans.ts";
 import { observeWriter } from "../telemetry/writer_metrics.ts";
@@ -171,6 +172,7 @@ export function assembleWriter<Database>(
   });
   const calls = new ExposedCalls<Database>({
     ...known,
+    holder: formatHolder(lease),
     transaction: (...call) => transactions.run(...call),
     maxRunningCalls: options.maxRunningCalls ?? MAX_RUNNING_CALLS,
     random,
@@ -272,6 +274,7 @@ function createRunner<Database>(
   return new TransactionRunner<Database>({
     engine,
     instance: lease.instance,
+    holder: formatHolder(lease),
     recorder,
     begin: (session, attempt, mayRecall) =>
       new WriterTransaction<Database>({

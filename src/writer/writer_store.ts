@@ -37,7 +37,7 @@ import {
 import type { CallHandler } from "./exposed_calls.ts";
 import { closedError } from "./listeners.ts";
 import { requireOptions, takeName } from "./open_writer.ts";
-import { requireReached } from "./own_wait.ts";
+import { marksOf, requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
 import {
@@ -209,7 +209,11 @@ export class WriterStore<Database> extends WriterCaches {
     definition: DefinedChangeCache<Row, Entity>,
   ): Changes<Entity> {
     const { changes, identity } = this.#parts;
-    return changesOf(changes, definition, (since) => identity.parse(since));
+    return changesOf(
+      changes,
+      definition,
+      (since) => identity.parse(since).position,
+    );
   }
 
   /**
@@ -319,7 +323,7 @@ export class WriterStore<Database> extends WriterCaches {
    * or a URL; `waitFor` takes it in any process.
    */
   currentToken(): string {
-    return this.#parts.identity.format(this.position);
+    return this.#parts.identity.format(this.position, marksOf(this.#lease));
   }
 
   /**
@@ -328,8 +332,8 @@ export class WriterStore<Database> extends WriterCaches {
    * @param target A commit, a position, or the text that `currentToken()` gave.
    * @param options As of a slaved store; there is no handler to wait for.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for another instance's, which
-   *   this process is not told of; `LOG_REWOUND` for a token that was never
-   *   given; `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
+   *   this process is not told of; `LOG_REWOUND` for one never given, or lost;
+   *   `POSITION_INVALID`, `POSITION_FOREIGN`, `STREAM_UNKNOWN`, `CLOSED`.
    */
   async waitFor(
     target: WaitTarget,
@@ -341,6 +345,7 @@ export class WriterStore<Database> extends WriterCaches {
         instance: this.instance,
         position: this.position,
         lastTaken: this.#parts.recorder.lastTaken,
+        holders: this.#lease.holders,
         streams: this.#streams,
       },
       this.#parts.identity.parse(target),

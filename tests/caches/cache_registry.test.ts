@@ -5,7 +5,9 @@ import t from "tap";
 import { z } from "zod";
 import { defineCacheGroup } from "../../src/caches/cache_groups.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
-import { keyedCache } from "../support/caches.ts";
+import { onTelemetry } from "../../src/telemetry/mod.ts";
+import { VirtualClock } from "../../src/testing/virtual_clock.ts";
+import { keyedCache, turn } from "../support/caches.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
 
@@ -110,6 +112,58 @@ t.test("CacheRegistry clears every cache for a group that it can't expand", (t) 
     t.same(entries(), NONE, JSON.stringify([name, parts]));
     t.match(registry.stats, { applied: 1, unexpandable: 1, flushes: 1 });
     t.equal(messages.length, 1);
+  }
+  t.end();
+});
+
+t.test("after a clearing what is old is served only if it was right so far", async (t) => {
+  const ways: [boolean, (registry: CacheRegistry) => void][] = [
+    [true, (registry) => registry.apply("old", null)],
+    [true, (registry) => registry.flush({ reason: "", mayServeOld: true })],
+    [false, (registry) => registry.flush({ reason: "rewound" })],
+    [false, (registry) => registry.apply("broken", ["x"])],
+    [false, (registry) => registry.apply("leaf", ["x"])],
+    [false, (registry) => {
+      registry.apply("theirs", ["x"]);
+      registry.judge(new Set(["theirs"]));
+    }],
+  ];
+  for (const [index, [isServed, way]] of ways.entries()) {
+    for (const isCleared of [false, true]) {
+      const clock = new VirtualClock();
+      const registry = new CacheRegistry([broken], silentLogger, clock);
+      registry.create("leaf", {
+        maxEntries: 9,
+        onInvalidate: () => {
+          throw new RangeError("bad luck");
+        },
+      });
+      const limits = { maxEntries: 9, staleWhileRevalidateMs: 1_000 };
+      const cache = registry.create("old", limits);
+      void cache.load(["a"], () => Promise.resolve(1));
+      await turn();
+      if (isCleared) cache.clear();
+      way(registry);
+      t.equal(cache.get(["a"]), undefined);
+      t.equal(cache.stale?.get(["a"]) !== undefined, isServed, `way ${index}`);
+    }
+  }
+});
+
+t.test("whoever is told that a cache was cleared finds it empty", (t) => {
+  for (const staleWhileRevalidateMs of [undefined, 1_000]) {
+    const { registry } = makeRegistry();
+    const limits = { maxEntries: 9, staleWhileRevalidateMs };
+    const cache = registry.create("told", limits);
+    void cache.load(["a"], () => Promise.resolve(1));
+    let found: unknown = "nothing was told";
+    const stop = onTelemetry("headwater:cache-invalidate", () => {
+      found = cache.get(["a"]);
+    });
+    registry.apply("told", null);
+    stop();
+    t.equal(found, undefined);
+    cache.close();
   }
   t.end();
 });

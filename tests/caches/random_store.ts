@@ -14,7 +14,11 @@ import {
   toWireKey,
 } from "../../src/caches/key_parts.ts";
 import type { StoreContext } from "../../src/store/store.ts";
-import type { CachePlan, Read } from "./random_stores_plan.ts";
+import {
+  type CachePlan,
+  dependentsOf,
+  type Read,
+} from "./random_stores_plan.ts";
 
 /** Its table: one row for each key that there is something of. */
 export interface RandomDatabase {
@@ -90,10 +94,9 @@ export class RandomStore extends Store<RandomDatabase> {
 
   #makeCache(plan: CachePlan, number: number): RandomCache {
     const { name, parts, tree } = plan;
-    const dependent = this.#plans.filter(({ parent }) => parent === number);
     const load = async (...args: KeyArgument[]) => {
       const key = args.slice(0, parts);
-      return this.#valueOf(plan, key, await this.#load(plan, [key]));
+      return (await this.#load(plan, [key]))[0];
     };
     const single = cachedFunction({
       store: this,
@@ -106,12 +109,12 @@ export class RandomStore extends Store<RandomDatabase> {
       staleWhileRevalidateMs: plan.staleWhileRevalidateMs,
       maxConcurrentLoads: plan.maxConcurrentLoads,
       ...plan.hasBeside ? { uncachedArgs: [parts] } : {},
-      onInvalidate: (key) =>
-        dependent.map((other) => {
-          // Of a tree it may be the beginning of a key; others need a whole one.
-          const isWhole = other.tree || (!tree && other.parts === parts);
-          return [other.name, isWhole ? key : null] as const;
-        }),
+      onInvalidate: plan.namesDependents
+        ? undefined
+        : (key) =>
+          dependentsOf(this.#plans, number, key).map(([other, key]) =>
+            [this.#plans[other]?.name ?? "", key] as const
+          ),
     }, load);
     // Of any arguments: how many, the plan says.
     const method: CachedMethod = single;
@@ -121,10 +124,10 @@ export class RandomStore extends Store<RandomDatabase> {
         const items = args[parts - 1] as Key;
         const first = args.slice(0, parts - 1) as KeyArgument[];
         const keys = items.map((item) => [...first, item]);
-        const rows = await this.#load(plan, keys);
+        const values = await this.#load(plan, keys);
         const found = new Map<KeyArgument, string>();
         for (const [index, item] of items.entries()) {
-          const value = this.#valueOf(plan, keys[index] ?? [], rows);
+          const value = values[index];
           if (value !== undefined) found.set(item, value);
         }
         return found;
@@ -133,30 +136,55 @@ export class RandomStore extends Store<RandomDatabase> {
     return { single, list };
   }
 
-  /** The rows that tell some keys' values. */
-  async #load(plan: CachePlan, keys: readonly Key[]): Promise<Rows> {
-    const parent = this.#parentOf(plan);
-    const texts = keys.flatMap((key) => [
-      textOf(key),
-      ...parent === undefined ? [] : [textOf(key.slice(0, parent.parts))],
-    ]);
-    const names = [plan.name, ...parent === undefined ? [] : [parent.name]];
+  /** Some keys' values. */
+  async #load(
+    plan: CachePlan,
+    keys: readonly Key[],
+  ): Promise<(string | undefined)[]> {
+    // Each of them and all that it tells of.
+    const lines: CachePlan[] = [];
+    let above: CachePlan | undefined = plan;
+    while (above !== undefined) {
+      lines.push(above);
+      above = above.isNested ? undefined : this.#parentOf(above);
+    }
+    const texts = keys.flatMap((key) =>
+      lines.map(({ parts }) => textOf(key.slice(0, parts)))
+    );
+    const names = lines.map(({ name }) => name);
     const rows = await readRows(this.db, names, texts);
     // Some take longer to come to their end, whatever happens meanwhile.
     this.#loads += 1;
     for (let turns = this.#loads % 16; turns > 11; turns -= 1) {
       await new Promise((resolve) => setImmediate(resolve));
     }
-    return rows;
+    const asked = lines.at(-1)?.parent;
+    return await Promise.all(keys.map(async (key) => {
+      const told = asked === undefined ? "" : `/${await this.read({
+        cache: asked,
+        key: key.slice(0, this.#plans[asked]?.parts),
+        list: undefined,
+      })}`;
+      return this.#valueOf(plan, key, rows, asked, told);
+    }));
   }
 
-  #valueOf(plan: CachePlan, key: Key, rows: Rows): string | undefined {
+  /** A value; what a cache tells of itself and all above it may be known. */
+  #valueOf(
+    plan: CachePlan,
+    key: Key,
+    rows: Rows,
+    known?: number,
+    told = "",
+  ): string | undefined {
     const own = rows.get(`${plan.name} ${textOf(key)}`);
     if (own === undefined) return undefined;
     const parent = this.#parentOf(plan);
     if (parent === undefined) return `${own}`;
-    const first = textOf(key.slice(0, parent.parts));
-    return `${own}/${rows.get(`${parent.name} ${first}`)}`;
+    if (plan.parent === known) return `${own}${told}`;
+    const first = key.slice(0, parent.parts);
+    const above = this.#valueOf(parent, first, rows, known, told);
+    return `${own}/${above ?? "nothing"}`;
   }
 
   #parentOf({ parent }: CachePlan): CachePlan | undefined {

@@ -2,7 +2,9 @@
 // processes with the same caches on one database, one writes, both read. After
 // waitFor, every read is what an uncached read gives. Keys have one to three
 // arguments, some alike on the wire; caches are lists and trees, small, measured,
-// dependent on others, and may serve what is old after a clearing; they are invalidated by key, prefix, group and as a whole.
+// dependent on others, by themselves or as the writer says, and read through
+// them; they may serve what is old after a clearing, and are invalidated by key,
+// prefix, group and as a whole.
 //
 // SEED=123 repeats a failure; RANDOM_RUNS makes more of it, or less.
 
@@ -28,6 +30,8 @@ const SHRINK_MS = 20_000;
 interface Size {
   readonly runs: number;
   readonly reads: number;
+  /** Reads and writes at least. */
+  readonly operations: number;
 }
 
 /** What a run does: rounds of writes amid reads, then reads that are judged. */
@@ -50,6 +54,8 @@ const plan = fc.record({
   maxConcurrentLoads: fc.constantFrom(undefined, undefined, 2),
   hasBeside: fc.boolean(),
   parent: fc.option(fc.nat({ max: 3 }), { nil: undefined }),
+  isNested: fc.boolean(),
+  namesDependents: fc.boolean(),
 });
 
 const rounds = (reads: number): fc.Arbitrary<Round[]> =>
@@ -143,6 +149,10 @@ async function check(t: Test, database: string, size: Size): Promise<void> {
     `${operations} operations in ${runs} runs; the reader had ${hits} hits, ` +
       `${evictions} evictions, ${fenced} fenced loads`,
   );
+  t.ok(
+    runs < size.runs || operations >= size.operations,
+    `${size.operations} at least`,
+  );
   t.ok(hits > 100 && evictions > 100 && fenced > 100, "much happened");
 }
 
@@ -153,6 +163,10 @@ function hear(process: TestProcess, what: keyof Said): Promise<Said> {
 // Chosen by RANDOM_RUNS, not by tap.
 t.setTimeout(0);
 t.test("random stores are never stale (SQLite)", (t) =>
-  check(t, temporaryDatabase(t), { runs: 17, reads: 400 }));
+  check(t, temporaryDatabase(t), { runs: 17, reads: 400, operations: 1e5 }));
 t.test("random stores are never stale (PostgreSQL)", async (t) =>
-  await check(t, await postgresDatabase(t), { runs: 7, reads: 120 }));
+  await check(t, await postgresDatabase(t), {
+    runs: 7,
+    reads: 120,
+    operations: 1e4,
+  }));

@@ -19,6 +19,25 @@ export interface CachePlan {
   readonly hasBeside: boolean;
   /** A cache that this one depends on: its values tell that one's, too. */
   readonly parent: number | undefined;
+  /** Whether it asks that cache, and not the database. */
+  readonly isNested: boolean;
+  /** Whether writers name what depends on it; else `onInvalidate` does. */
+  readonly namesDependents: boolean;
+}
+
+/** What is invalidated with a key, or the beginning of one, of a cache. */
+export function dependentsOf<Part>(
+  plans: readonly CachePlan[],
+  cache: number,
+  key: readonly Part[] | null,
+): (readonly [number, readonly Part[] | null])[] {
+  const { tree, parts } = plans[cache] as CachePlan;
+  return plans.flatMap((other, index) => {
+    if (other.parent !== cache) return [];
+    // Of a tree it may be the beginning of a key; others need a whole one.
+    const isWhole = other.tree || (!tree && other.parts === parts);
+    return [[index, isWhole ? key : null] as const];
+  });
 }
 
 /** What the test tells a process. */

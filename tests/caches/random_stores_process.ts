@@ -4,6 +4,7 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { SlavedStore, WriterStore, type WriterTransaction } from "../../mod.ts";
+import type { KeyArgument } from "../../src/caches/key_parts.ts";
 import { parseToken } from "../../src/tokens/token.ts";
 import {
   prefixOf,
@@ -14,6 +15,7 @@ import {
 } from "./random_store.ts";
 import {
   type CachePlan,
+  dependentsOf,
   type Read,
   readOf,
   type Said,
@@ -117,6 +119,7 @@ async function write(
         ).execute();
       }
       if (by === "keys") txn.invalidate(name, key);
+      nameDependents(txn, cache, by === "all" ? null : key);
     }
     if (by === "all") txn.invalidateAll(name);
     // All but the last argument of both keys are the same.
@@ -125,6 +128,22 @@ async function write(
       const texts = keys.map((key) => JSON.parse(textOf(key)));
       txn.invalidateGroup(someKeys, [name, JSON.stringify(texts)]);
     }
+  }
+}
+
+/** Invalidates what depends on a key, where it is the writer's to say. */
+function nameDependents(
+  txn: WriterTransaction<RandomDatabase>,
+  cache: number,
+  key: readonly KeyArgument[] | null,
+): void {
+  for (const [index, other] of dependentsOf(plans, cache, key)) {
+    const { name } = plans[index] as CachePlan;
+    if (plans[cache]?.namesDependents) {
+      if (other === null) txn.invalidateAll(name);
+      else txn.invalidate(name, other);
+    }
+    nameDependents(txn, index, other);
   }
 }
 

@@ -2,6 +2,8 @@
 
 import t from "tap";
 import type { CacheLimits } from "../../src/caches/cache_options.ts";
+import type { KeyedCacheOptions } from "../../src/caches/keyed_cache_options.ts";
+import { MemoryBudget } from "../../src/caches/memory_budget.ts";
 import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
 import type { Random } from "../../src/runtime/random.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
@@ -12,13 +14,16 @@ import { seeded } from "../support/seeded.ts";
 const noDelay: Random = { fraction: () => 0, id: () => "", uuid: () => "" };
 
 /** A cache over a number, and loads that the test ends. */
-function open(limits: Partial<CacheLimits> = {}, random = noDelay) {
+function open(
+  limits: Partial<CacheLimits> = {},
+  more: Partial<KeyedCacheOptions> = {},
+) {
   const clock = new VirtualClock();
   const cache = keyedCache(
     "c",
     { maxEntries: 100, staleWhileRevalidateMs: 1_000, ...limits },
     clock,
-    { random },
+    { random: noDelay, ...more },
   );
   const loads: Deferred<string>[] = [];
   const get = (...parts: KeyPart[]) =>
@@ -79,6 +84,35 @@ t.test("An old entry's time is bounded, and so is the memory it takes", async (t
   await end("new b");
   t.equal(await other, "new b");
   void asked;
+});
+
+t.test("Old and new entries together take no more than the cache may", async (t) => {
+  for (const limits of [{ maxEntries: 4 }, { maxBytes: 400 }]) {
+    for (const memory of [undefined, new MemoryBudget(600, 0)]) {
+      const { cache, loads, get, fill } = open({
+        maxEntries: undefined,
+        sizeOf: () => 100,
+        ...limits,
+      }, { memory });
+      for (const id of ["a", "b", "c", "d"]) await fill("old", id);
+      cache.clear();
+      t.equal(await get("a"), "old");
+      for (const id of ["e", "f", "g"]) {
+        await fill("new", id);
+        const { entries, stale, bytes = 0 } = cache.stats;
+        t.ok(entries + stale <= 4 && bytes <= 400, `${stale} and ${entries}`);
+        t.equal(bytes, memory?.bytes ?? bytes);
+      }
+      t.equal(await get("a"), "old", "what was asked for goes last");
+      loads[4]?.resolve("new");
+      await turn();
+      t.match(cache.stats, { entries: 4, stale: 0 });
+      cache.clear();
+      cache.resize({ maxEntries: 2 });
+      t.equal(cache.stats.stale, 2);
+      cache.close();
+    }
+  }
 });
 
 t.test("An old entry isn't served beyond its own time to live", async (t) => {
@@ -209,7 +243,7 @@ t.test("A load that was begun before another clearing replaces nothing", async (
 t.test("Background loads are put off at random, and limited", async (t) => {
   const { clock, cache, loads, get, fill } = open(
     { maxConcurrentLoads: 1, revalidateJitterMs: 200 },
-    { ...noDelay, fraction: () => 0.5 },
+    { random: { ...noDelay, fraction: () => 0.5 } },
   );
   await fill("old", "a");
   await fill("old", "b");
@@ -230,7 +264,7 @@ t.test("Background loads are put off at random, and limited", async (t) => {
 t.test("Background loads that were put off aren't begun once nothing old is served", async (t) => {
   const { clock, cache, loads, get, fill } = open(
     {},
-    { ...noDelay, fraction: () => 0.5 },
+    { random: { ...noDelay, fraction: () => 0.5 } },
   );
   await fill("old", "a");
   cache.clear();
@@ -267,7 +301,7 @@ async function play(seed: number): Promise<string | number> {
   const cache = keyedCache(
     "c",
     {
-      maxEntries: 2 + random.below(4),
+      maxEntries: 2 + random.below(7),
       staleWhileRevalidateMs: STALE_MS,
       revalidateJitterMs: random.below(2) * 40,
       maxConcurrentLoads: random.pick([undefined, 1, 2]),
@@ -337,7 +371,8 @@ async function play(seed: number): Promise<string | number> {
       cache.stale?.drop();
     } else await clock.advance(random.below(40));
     if (random.below(2) === 0) await clock.settle();
-    if (cache.stats.entries + cache.stats.stale > 12) return "grown";
+    const { entries, stale, maxEntries = 0 } = cache.stats;
+    if (entries + stale > maxEntries) return "grown";
   }
   for (let rest = 0; rest < 300 && loads.length > 0; rest += 1) {
     loads.pop()?.end();

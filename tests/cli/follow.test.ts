@@ -87,6 +87,18 @@ t.test("headwater follow of a foreign writer", async (t) => {
   fake.send(`RDATA typing w1 batch ["torn"]\nPOSITION typing w1 3 3\n`);
   fake.send(`RDATA typing w1 4 ["whole"]\n`);
   t.match(await person.hear("the next", () => true), { rows: [["whole"]] });
+
+  let printed = "";
+  person.child.stdout?.on("data", (chunk) => printed += String(chunk));
+  fake.send('RDATA typing w1 batch {"id": 12345678901234567890}\r\n');
+  fake.send("RDATA typing w1 5 [1e999, -0.0]\n");
+  await until("it is printed", () => printed.includes("\n"));
+  t.equal(
+    printed,
+    '{"stream":"typing","instance":"w1","token":5,' +
+      '"rows":[{"id": 12345678901234567890},[1e999, -0.0]]}\n',
+    "rows are as they came",
+  );
 });
 
 t.test("headwater follow, stuck for want of a reader", async (t) => {

@@ -4,6 +4,8 @@
 import t from "tap";
 import { DatabaseSync } from "node:sqlite";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { cachedFunction } from "../../src/caches/mod.ts";
+import { parseToken } from "../../src/tokens/token.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -104,6 +106,13 @@ t.test("a reader that was away", async (t) => {
 
   await t.test("clears what was loaded before it knew any position", async (t) => {
     t.match(await users.getUserById("a"), { version: 0 });
+    const old = cachedFunction({
+      store: users,
+      name: "old",
+      maxEntries: 9,
+      staleWhileRevalidateMs: 1e6,
+    }, (id: string) => users.getUserById(id));
+    t.match(await old("a"), { version: 0 });
     outside.exec("UPDATE users SET version = 9 WHERE id = 'a'");
     fake.send("POSITION caches other 0 7\n");
     await until(
@@ -111,5 +120,8 @@ t.test("a reader that was away", async (t) => {
       () => slaved.position.get("other") === 7,
     );
     t.match(await users.getUserById("a"), { version: 9 });
+    t.match(await old("a"), { version: 0 }, "served by who may serve it");
+    await slaved.waitFor(new Map([["other", parseToken(7)]]));
+    t.match(await old("a"), { version: 9 });
   });
 });

@@ -6,6 +6,7 @@ import t, { type Test } from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import type { Token } from "../../src/tokens/token.ts";
 import { freePort } from "../support/ports.ts";
 import { sharedPostgres } from "../support/postgres.ts";
 import {
@@ -122,10 +123,10 @@ for (
         // As many commits as were lost, fewer, and more: the same tokens again.
         writer = await openWriter(database.url, port);
         t.teardown(() => writer.close());
-        let last = writer.position;
+        let last = writer.currentToken();
         for (let version = 2; version < 2 + written; version += 1) {
           await saveUser(writer, { id: "3", name: "new", version });
-          last = writer.position;
+          last = writer.currentToken();
         }
         await until(
           "it has started over",
@@ -145,6 +146,74 @@ for (
     }
   });
 
+  t.test(`what a restore took away is not waited for (${engine})`, async (t) => {
+    const database = await open(t);
+    const port = await freePort();
+    let writer = await openWriter(database.url, port);
+    await createUsers(writer);
+    const save = (name: string) =>
+      saveUser(writer, { id: "1", name, version: 1 });
+    const kept = await save("kept");
+    const keptText = writer.currentToken();
+    await writer.close();
+    await database.backUp();
+
+    writer = await openWriter(database.url, port);
+    const connect = () =>
+      SlavedStore.connect<TestDatabase>({
+        database: database.url,
+        replicate: `tcp://127.0.0.1:${port}`,
+        minBackoffMs: 10,
+        maxBackoffMs: 50,
+      });
+    const slaved = await connect();
+    t.teardown(() => slaved.close());
+    await save("lost");
+    const lost = await save("lost");
+    await slaved.waitFor(lost);
+    const texts = [writer.currentToken(), slaved.currentToken()];
+    t.equal(texts[0], texts[1]);
+    const { instance, token } = lost;
+    // Pending as the log is rewound: of tokens that were not given yet.
+    const far = { ...lost, token: lost.token + 1 };
+    const pending = [far, { instance, token: far.token }].map((each) =>
+      t.rejects(slaved.waitFor(each, { timeoutMs: 60_000 }), {
+        code: "LOG_REWOUND",
+        message:
+          /^Cannot wait for token \d+ of instance "master": the log has lost it;/,
+      })
+    );
+    await writer.close();
+    await database.restore();
+
+    writer = await openWriter(database.url, port);
+    t.teardown(() => writer.close());
+    let again = await save("new");
+    while (again.token <= far.token) again = await save("new");
+    // One that has not noticed yet must not take it for its own.
+    await slaved.waitFor({ ...again, token: kept.token + 1 as Token });
+    await Promise.all(pending);
+    const fresh = await connect();
+    t.teardown(() => fresh.close());
+    for (const store of [slaved, fresh, writer]) {
+      for (const each of [lost, ...texts, JSON.parse(JSON.stringify(lost))]) {
+        await t.rejects(store.waitFor(each, { timeoutMs: 60_000 }), {
+          code: "LOG_REWOUND",
+        });
+      }
+      for (const each of [kept, keptText, again, writer.currentToken()]) {
+        t.match(await store.waitFor(each), { outcome: "reached" });
+      }
+      // Whoever leaves out who wrote it, names whatever has that number.
+      t.match(await store.waitFor({ instance, token }), { outcome: "reached" });
+      await t.rejects(store.waitFor({ ...lost, holder: "me" }), {
+        code: "INVALID_ARGUMENT",
+        message: /its holder is "me"; give the commit's, or none/,
+      });
+    }
+    t.match(await slaved.attach(Users).getUserById("1"), { name: "new" });
+  });
+
   t.test(`a writer that was only restarted is no reason to flush (${engine})`, async (t) => {
     const database = await open(t);
     const port = await freePort();
@@ -159,6 +228,8 @@ for (
     });
     t.teardown(() => slaved.close());
     const before = slaved.stats.flushes;
+    const first = await saveUser(writer, { id: "3", name: "x", version: 1 });
+    const firstText = writer.currentToken();
     for (let round = 1; round <= 3; round += 1) {
       await saveUser(writer, { id: "1", name: `round ${round}`, version: 1 });
       await writer.close();
@@ -167,6 +238,8 @@ for (
       await slaved.waitFor(commit);
     }
     t.equal(slaved.stats.flushes, before);
+    t.match(await slaved.waitFor(first), { outcome: "reached" });
+    t.match(await slaved.waitFor(firstText), { outcome: "reached" });
     t.match(await slaved.attach(Users).getUserById("1"), { name: "round 3" });
   });
 }

@@ -381,6 +381,53 @@ t.test("handlers come one at a time, and failures are counted", async (t) => {
   t.equal(slaved.stats.handlerFailures, 2);
 });
 
+t.test("a handler's policy holds: it gets the rows again, in order, until they are missing", async (t) => {
+  const scene = await makeScene(t);
+  const writer = await scene.open();
+  const slaved = await scene.connect();
+  const heard: string[] = [];
+  const unsubscribe = slaved.subscribe(typing, ({ rows }) => {
+    const names = rows.map(([name]) => name).join();
+    heard.push(names);
+    throw new Error("not now");
+  }, {
+    retry: { attempts: 3, minBackoffMs: 1 },
+    onFailure: ({ attempt, isGivenUp }) =>
+      void heard.push(`failed ${attempt}${isGivenUp ? ", given up" : ""}`),
+    onReset: ({ reason }) => void heard.push(reason),
+  });
+  await followed(scene, slaved);
+  writer.publish(typing, [["a", []]]);
+  await hears(heard, "failed 3, given up");
+  t.same(heard.splice(0), [
+    "a",
+    "failed 1",
+    "a",
+    "failed 2",
+    "a",
+    "failed 3, given up",
+  ]);
+  t.match(slaved.stats, { handlerFailures: 3, queuedBatches: 0 });
+  unsubscribe();
+
+  slaved.subscribe(typing, ({ rows }) => {
+    heard.push(String(rows[0]?.[0]));
+    throw new Error("never");
+  }, {
+    retry: { minBackoffMs: 100_000, maxBackoffMs: 100_000 },
+    onReset: ({ reason }) => void heard.push(reason),
+  });
+  writer.publish(typing, [["b", []]]);
+  await hears(heard, "b");
+  writer.publish(typing, [["c", []]]);
+  await until("it waits", () => slaved.stats.queuedBatches === 2);
+  await writer.close();
+  await scene.open();
+  await hears(heard, STARTED_OVER);
+  t.same(heard, ["b", STARTED_OVER], "what is to be forgotten is not told");
+  t.equal(slaved.stats.queuedBatches, 0);
+});
+
 t.test("each instance has its own address and its own tokens", async (t) => {
   const scene = await makeScene(t);
   const master = await scene.open();

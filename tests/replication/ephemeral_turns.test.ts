@@ -26,6 +26,7 @@ t.test("who is answered by two writers in turn asks ever more rarely", async (t)
   const streams = new EphemeralStreams({
     streams: [typing],
     caches: new CacheRegistry([], silentLogger),
+    clock,
     logger: silentLogger,
   });
   let isAlone = false;
@@ -54,7 +55,6 @@ t.test("who is answered by two writers in turn asks ever more rarely", async (t)
   streams.addHandler(
     "typing",
     ({ token }) => void heard.push(token),
-    undefined,
   );
   const token = parseToken(5);
   void follower.position("typing", "master", token, token);

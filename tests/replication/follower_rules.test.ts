@@ -162,20 +162,6 @@ t.test("what is deleted while it is fetched is missed, and all is cleared", asyn
   t.equal(follower.stats.resets, 2);
 });
 
-t.test("echoes of one's own instance are ignored", async (t) => {
-  const { follower, heard, position } = await start(t, 3, {
-    ownInstances: ["master"],
-  });
-  await follower.position("caches", "master", token(1), token(3));
-  follower.row("caches", "master", token(4), ROW);
-  await follower.position("caches", "master", token(3), token(4));
-  t.same(heard, []);
-  t.equal(position.get("master"), undefined);
-  t.notOk(follower.isLive);
-  await follower.position("caches", "other", token(0), token(0));
-  t.ok(follower.isLive, "another's are not");
-});
-
 t.test("A008: a token is reached by its own instance only", async (t) => {
   const { follower, position } = await start(t, 3);
   await follower.position("caches", "master", token(1), token(1));
@@ -218,7 +204,7 @@ t.test("a position that moves back is compared with the log", async (t) => {
   t.ok(follower.isLive);
 });
 
-t.test("it fetches again after longer and longer, and is not live before it has", async (t) => {
+t.test("rule 6: it fetches again after longer and longer, and is not live before it has", async (t) => {
   const clock = manualClock();
   const { follower, failing, position } = await start(t, 5, { clock });
   await follower.position("caches", "master", token(2), token(2));

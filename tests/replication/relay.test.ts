@@ -3,13 +3,17 @@
 
 import { MessageChannel } from "node:worker_threads";
 import t, { type Test } from "tap";
+import { z } from "zod";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { defineCommand } from "../../src/protocol/mod.ts";
+import { Relay as LineRelay } from "../../src/replication/relay.ts";
 import {
   openRelay,
   type Relay,
   type RelayOptions,
 } from "../../src/slaved/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { systemRandom } from "../../src/runtime/random.ts";
 import { openTransport } from "../../src/transport/open_transport.ts";
 import type {
   Connection,
@@ -26,6 +30,8 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { manualClock } from "../support/manual_clock.ts";
+import { TOKEN_ZERO } from "../../src/tokens/token.ts";
 import { startThread } from "../support/threads.ts";
 
 const READER = new URL("./relay_reader_thread.ts", import.meta.url);
@@ -161,12 +167,17 @@ t.test("lines are handed on as they are", async (t) => {
 t.test("what readers say reaches the writer, less what is for the relay", async (t) => {
   const fake = await startFakeWriter(t);
   fake.answer = "POSITION any w1 7 7\n";
-  const relay = open(t, { replicate: fake.url, name: "r" });
+  const said: string[] = [];
+  const relay = open(t, {
+    replicate: fake.url,
+    name: "r",
+    logger: (...message) => void said.push(JSON.stringify(message)),
+  });
   const one = await connect(t, relay);
   const two = await connect(t, relay);
   for (const { connection } of [one, two]) {
     connection.send("NAME thread\nPING 1\nREPLICATE\n");
-    connection.send("ERROR nothing of importance\n\n");
+    connection.send('ERROR nothing of importance ("USER_IP syt_secret\n\n');
     connection.send("USER_SYNC w1 @a:b start 5\n");
   }
   await one.has("POSITION any w1 7 7\n");
@@ -179,6 +190,8 @@ t.test("what readers say reaches the writer, less what is for the relay", async 
   t.match(received, /^NAME r\nPING\n/);
   t.match(received, "USER_SYNC w1 @a:b start 5\n");
   t.notMatch(received, /thread|importance/);
+  t.match(said.join(), /nothing of importance .*USER_IP …/);
+  t.notMatch(said.join(), /syt_secret/);
 });
 
 t.test("a reader that can't keep up is disconnected, and holds up no other", async (t) => {
@@ -240,6 +253,58 @@ t.test("a writer of another name is not listened to", async (t) => {
   );
   t.equal(reader.text, "");
   t.equal(relay.stats.isConnected, false);
+});
+
+t.test("it connects ever more slowly to a writer that tells no position", async (t) => {
+  const handlers: ConnectionHandler[] = [];
+  const transport: Transport = {
+    listen: () => Promise.reject(new TypeError("not asked for")),
+    connect(accept) {
+      const connection: Connection = {
+        isShared: false,
+        remote: "writer",
+        queuedBytes: 0,
+        send: () => {},
+        pause: () => {},
+        resume: () => {},
+        close: () => {},
+      };
+      handlers.push(accept(connection));
+      return Promise.resolve(connection);
+    },
+  };
+  const pauses: number[] = [];
+  open(t, {
+    replicate: transport,
+    minBackoffMs: 10,
+    maxBackoffMs: 1_000,
+    clock: {
+      ...systemClock,
+      schedule(action, delayMs) {
+        pauses.push(Math.round(delayMs));
+        return systemClock.schedule(action, 0);
+      },
+    },
+    random: { ...systemRandom, fraction: () => 1 },
+  });
+  for (
+    const lines of [
+      ["RDATA a w 1 1\n"],
+      ["SERVER x\n"],
+      ["SERVER x\n", "PING 1\nRDATA a w 1 1\n"],
+      ["SERVER x\nPOSITION a w 1 1\n"],
+      ["SERVER x\n", "PING 1\nPOSITION a w 1 1\n"],
+      ["SERVER x\n"],
+    ]
+  ) {
+    const { length } = pauses;
+    await until("it is connected", () => handlers.length === length + 1);
+    for (const each of lines) handlers.at(-1)?.received(each);
+    handlers.at(-1)?.closed();
+    await until("it pauses", () => pauses.length > length);
+  }
+  // What comes with the name is for nobody: no reader was let in before.
+  t.same(pauses, [10, 27, 74, 201, 10, 27]);
 });
 
 t.test("a relay that is full, or closed, lets nobody in", async (t) => {
@@ -307,6 +372,209 @@ t.test("on a bus only what writers say is handed on", async (t) => {
   );
   handlers[0]?.closed();
   await reader.closed();
+});
+
+t.test("behind a relay each thread is one of its own: to be sent to, and to leave", async (t) => {
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    listen: "tcp://127.0.0.1:0",
+  });
+  t.teardown(() => writer.close());
+  const relay = open(t, {
+    replicate: String(writer.url),
+    name: "the relay",
+    presenceGraceMs: 50,
+  });
+  const kick = defineCommand("KICK", z.string());
+  const heard: string[] = [];
+  const join = async () => {
+    const { port1, port2 } = new MessageChannel();
+    t.teardown(() => port1.close());
+    await relay.serve(port1);
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database,
+      replicate: port2,
+    });
+    t.teardown(() => slaved.close());
+    slaved.onCommand(
+      kick,
+      (text) => void heard.push(`${text} at ${slaved.instanceId}`),
+    );
+    return { slaved, port: port1 };
+  };
+  const one = await join();
+  const two = await join();
+  const ids = [one.slaved.instanceId, two.slaved.instanceId];
+  const senders: string[] = [];
+  writer.onCommand("USER_SYNC", (_, { instance }) => {
+    senders.push(instance);
+  });
+  writer.onCommand("FEDERATION_ACK", (_, { instance }) => {
+    senders.push(instance);
+  });
+  one.slaved.presence.start("@alice");
+  two.slaved.presence.start("@bob", "PHONE");
+  await until("both are there", () => writer.presence.size === 2);
+  one.slaved.send("FEDERATION_ACK", { instance: "w", token: TOKEN_ZERO });
+  await until("it has come", () => senders.length === 3);
+  t.same(senders.slice(0, 2).sort(), ids.slice().sort());
+  t.equal(senders[2], "the relay", "it may be any of its threads");
+
+  for (const to of ids) t.equal(writer.send(kick, "hi", { to }), 1);
+  t.equal(writer.send(kick, "hi", { to: "nobody" }), 0);
+  await until("both have heard", () => heard.length >= 2);
+  t.same(heard.slice().sort(), ids.map((id) => `hi at ${id}`).sort());
+
+  // As when its thread is terminated.
+  one.port.close();
+  await until("she has left", () => !writer.presence.isPresent("@alice"));
+  t.same(writer.presence.users(), ["@bob"]);
+  t.match(relay.stats, { readers: 1, connections: 1 });
+});
+
+/** A relay on a clock in the test's hand, connected to a writer that is not there. */
+async function startByHand(t: Test) {
+  const clock = manualClock();
+  const said: string[] = [];
+  const logged: unknown[] = [];
+  let upstream: ConnectionHandler | undefined;
+  const transport: Transport = {
+    listen: () => Promise.reject(new TypeError("not asked for")),
+    connect(accept) {
+      const connection = fakeConnection(false, said, () => upstream?.closed());
+      upstream = accept(connection);
+      upstream.received("SERVER w\nPING 1\n");
+      return Promise.resolve(connection);
+    },
+  };
+  const relay = new LineRelay({
+    transport,
+    name: "r",
+    maxOutboxBytes: 1_000,
+    maxConnections: 10,
+    presence: { graceMs: 1_000, timeoutMs: 100_000, maxUsers: 3 },
+    clock,
+    random: systemRandom,
+    logger: (...words) => void logged.push(words),
+  });
+  t.teardown(() => relay.close());
+  relay.open();
+  await until("it is connected", () => relay.stats.isConnected);
+  const pass = (ms: number, ...alive: ConnectionHandler[]) => {
+    for (let left = ms; left > 0; left -= 250) {
+      clock.advance(250);
+      upstream?.received("PING 1\n");
+      for (const reader of alive) reader.received("PING 1\n");
+    }
+  };
+  /** What has been said to the writer since, heartbeats and times left out. */
+  const taken = () =>
+    said.splice(0).filter((line) => !/^(PING|NAME|REPLICATE)/.test(line))
+      .map((line) => line.replace(/ \d+$/, ""));
+  const connect = () => {
+    const seen: string[] = [];
+    const connection = fakeConnection(false, seen, () => handler.closed());
+    const handler: ConnectionHandler = relay.accept(connection);
+    return { seen, handler, say: (text: string) => handler.received(text) };
+  };
+  return { relay, logged, pass, taken, connect };
+}
+
+function fakeConnection(
+  isShared: boolean,
+  sent: string[],
+  close: () => void,
+): Connection {
+  return {
+    isShared,
+    remote: "fake",
+    queuedBytes: 0,
+    send: (lines) => void sent.push(...String(lines).trim().split("\n")),
+    pause: () => {},
+    resume: () => {},
+    close,
+  };
+}
+
+t.test("users of a thread that is gone end after the grace, unless it is back", async (t) => {
+  const { pass, taken, connect } = await startByHand(t);
+  const start = "USER_SYNC a @1 start 5\nUSER_SYNC a @2 None start 5\n" +
+    "USER_SYNC a @3 PHONE start 5\nUSER_SYNC a @4 start 5\n";
+  const first = connect();
+  first.say(start);
+  t.same(taken(), [
+    "USER_SYNC a @1 start",
+    "USER_SYNC a @2 None start",
+    "USER_SYNC a @3 PHONE start",
+  ], "no more than can be ended");
+  first.handler.closed();
+  pass(750);
+  const second = connect();
+  second.say("USER_SYNC a @1 start 6\n");
+  pass(2_000, second.handler);
+  t.same(taken(), ["USER_SYNC a @1 start"], "it is back, and not done telling");
+  second.say("USER_SYNC a @2 start 6\nREPLICATE\n");
+  t.same(
+    taken(),
+    ["USER_SYNC a @2 start", "USER_SYNC a @3 PHONE end"],
+    "who isn't told again has left",
+  );
+  second.say("USER_SYNC a @2 end 6\n");
+  t.same(taken(), ["USER_SYNC a @2 end"]);
+  second.handler.closed();
+  pass(2_000);
+  t.same(taken(), ["USER_SYNC a @1 end"]);
+  const third = connect();
+  third.say("USER_SYNC b @5 start 6\nCLEAR_USER_SYNC b\n");
+  third.handler.closed();
+  pass(2_000);
+  t.same(taken(), ["USER_SYNC b @5 start", "CLEAR_USER_SYNC b"]);
+});
+
+t.test("a thread that pinged and hangs is disconnected, and its users leave", async (t) => {
+  const { relay, pass, taken, connect } = await startByHand(t);
+  const hanging = connect();
+  hanging.say("PING 1\nUSER_SYNC a @1 start 5\n");
+  const quiet = connect();
+  quiet.say("USER_SYNC b @2 start 5\n");
+  const living = connect();
+  living.say("PING 1\nUSER_SYNC c @3 start 5\n");
+  pass(14_000, living.handler);
+  t.equal(relay.stats.readers, 3);
+  taken();
+  pass(6_000, living.handler);
+  t.equal(hanging.seen.at(-1), "ERROR ping timeout");
+  t.equal(relay.stats.readers, 2, "who never pinged may be silent");
+  t.same(taken(), ["USER_SYNC a @1 end"]);
+  pass(100_000, living.handler);
+  t.same(taken(), ["USER_SYNC b @2 end"], "though not for ever");
+});
+
+t.test("rule 4: what one reader may not say reaches neither the writer nor the others", async (t) => {
+  const { relay, logged, taken, connect } = await startByHand(t);
+  const other = connect();
+  for (
+    const line of [
+      "HELLO there",
+      "RDATA any w 5 1",
+      "NEW_ACTIVE_TASK 5",
+      "FEDERATION_ACK w",
+      'USER_IP @bob ["sesame"]',
+    ]
+  ) {
+    const reader = connect();
+    reader.say(`REMOTE_SERVER_UP a\r\n\n${line}\nREMOTE_SERVER_UP b\n`);
+    t.match(reader.seen.at(-1), /^ERROR (failed to parse|invalid command)/);
+    t.same(taken(), ["REMOTE_SERVER_UP a"], line);
+    t.equal(relay.stats.readers, 1);
+  }
+  const late = connect();
+  late.handler.failed(new TypeError("too long"));
+  t.equal(late.seen.at(-1), "ERROR too long");
+  t.notMatch(JSON.stringify(logged), "sesame");
+  t.equal(logged.length, 6);
+  t.same(other.seen, ["SERVER w"]);
 });
 
 t.test("openRelay() refuses what can't be", (t) => {

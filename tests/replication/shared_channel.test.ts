@@ -167,6 +167,19 @@ t.test("positions are told again when all is quiet; PING never", (t) => {
   t.end();
 });
 
+t.test("3.1: a writer ignores the echoes of its own rows and positions, and others'", async (t) => {
+  const { channel, heard, publish } = start(t);
+  channel.take();
+  heard.length = 0;
+  await publish(6, "notes", "caches");
+  t.ok(channel.take().includes("RDATA notes w1 6 1"), "it has heard itself");
+  channel.say('INVALIDATE w1 9 ["f",1,["k"]]\nRDATA notes w2 9 1\n');
+  channel.say("POSITION notes w2 9 9\n");
+  t.same(heard, []);
+  await publish(7, "notes");
+  t.ok(channel.take().includes("POSITION notes w1 6 6"), "where it stood");
+});
+
 t.test("nobody's direction is checked, nonsense closes nothing, and nobody is answered", (t) => {
   const { channel, clock, streamer, heard } = start(t);
   channel.take();
@@ -221,10 +234,11 @@ t.test("rows they remain, whoever asks for another form", async (t) => {
   ]);
 });
 
-t.test("a reader says REPLICATE alone, drops its own echoes, and takes what others write", async (t) => {
+t.test("a reader says REPLICATE alone, and takes what all write", async (t) => {
   const { channel, publish } = start(t);
   const told: string[] = [];
   const commands: string[] = [];
+  const logged: string[] = [];
   const receiver: Receiver = {
     isLive: true,
     row: (stream, instance, token, row) =>
@@ -240,11 +254,10 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
     receiver,
     name: "reader",
     serverName: "another.name",
-    ownInstance: "me",
     command: (command) => void commands.push(command.kind),
     clock,
     random: systemRandom,
-    logger: silentLogger,
+    logger: (...message) => void logged.push(JSON.stringify(message)),
   });
   t.teardown(() => client.close());
   client.open();
@@ -255,8 +268,8 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
   told.length = 0;
   channel.take();
   channel.say(
-    "SERVER nobody's\nNONSENSE\nRDATA notes me 4 1\nPOSITION notes me 4 4\n" +
-      "RDATA notes w9 batch 1\nRDATA notes w9 2 2\nUSER_IP @b []\n" +
+    "SERVER nobody's\nNONSENSE\n" +
+      'RDATA notes w9 batch 1\nRDATA notes w9 2 2\nUSER_IP @b ["syt_secret"]\n' +
       "REMOTE_SERVER_UP other.org\nERROR no\n",
   );
   await publish(6, "notes");
@@ -273,6 +286,8 @@ t.test("a reader says REPLICATE alone, drops its own echoes, and takes what othe
   const said = channel.take();
   t.notOk(said.some((line) => /^(NAME|PING|ERROR t)/.test(line)), said.join());
   t.equal(client.connections, 1, "silence is nobody's fault");
+  t.match(logged.join(), /USER_IP …/);
+  t.notMatch(logged.join(), /syt_secret/);
 });
 
 t.test("what was lost is noticed at the next flush", async (t) => {

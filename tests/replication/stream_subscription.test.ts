@@ -167,6 +167,52 @@ t.test("a promise that rejects counts as a failure, and holds up its first call 
   });
 });
 
+t.test("what is queued of one instance can be given up: the rest comes", async (t) => {
+  const { subscription, failing, calls, told, called } = start({
+    maxQueuedRows: 2,
+  });
+  failing.set(1, 9);
+  const other = { ...batch(2), instance: "other" };
+  t.equal(subscription.giveUp("master"), undefined, "nothing is queued");
+  t.equal(subscription.take(batch(1)), undefined);
+  t.equal(subscription.giveUp("nobody"), undefined);
+  t.equal(subscription.take(other), undefined);
+  t.equal(subscription.take(batch(3)), undefined);
+  const passed = subscription.passed("master", 3 as Token);
+  await subscription.giveUp("master");
+  await passed;
+  await called(2);
+  t.equal(subscription.take(batch(4)), undefined, "there is room");
+  await called(3);
+  t.same(calls, [1, 2, 4]);
+  t.same(told(), ["1#1", "1#1 given up"]);
+});
+
+t.test("a call that is under way when its batch is given up is the last", async (t) => {
+  const fails: ((error: Error) => void)[] = [];
+  const clock = manualClock();
+  const subscription = new StreamSubscription(
+    () => new Promise((_, reject) => void fails.push(reject)),
+    { retry: { minBackoffMs: 1 } },
+    { clock, logger: silentLogger, failed: () => {} },
+  );
+  const first = subscription.take(batch(1));
+  fails[0]?.(new Error("no"));
+  await first;
+  await until("it is called again", () => {
+    clock.advance(1);
+    return fails.length === 2;
+  });
+  let isGivenUp = false;
+  const done = subscription.giveUp("master")?.then(() => isGivenUp = true);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.notOk(isGivenUp, "it is at work");
+  fails[1]?.(new Error("no"));
+  await done;
+  t.equal(subscription.queued, 0);
+  t.equal(fails.length, 2);
+});
+
 t.test("once closed it calls nothing, and nobody waits for it", async (t) => {
   const { subscription, failing, calls, clock } = start({});
   failing.set(1, 9);

@@ -74,6 +74,22 @@ t.test("Gate.enterLast() is not refused when the queue is full", async (t) => {
   await t.resolves(async () => await closing);
 });
 
+t.test("Gate.enterLast() waits for as long as it takes", async (t) => {
+  const { gate, clock } = makeGate();
+  await gate.enter("holder");
+  const closing = gate.enterLast("close");
+  clock.advance(800);
+  const late = gate.enter("late");
+  clock.advance(100_000);
+  await settle();
+  t.equal(gate.queued, 2, "neither is refused");
+  gate.leave();
+  await closing;
+  t.equal(clock.timers, 1, "who comes after is timed again");
+  clock.advance(1);
+  await t.rejects(async () => await late, { code: "DATABASE_BUSY" });
+});
+
 t.test("Gate.enter() refuses after its timeout, and names the holder", async (t) => {
   const { gate, clock } = makeGate();
   await gate.enter("holder");

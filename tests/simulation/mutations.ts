@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       FOLLOWER,
-      "caches.flush({ reason, instance, token });\n        const visible",
+      "caches.flush(cause);\n        const visible",
       "const visible",
     ]],
   },
@@ -191,7 +191,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND, holders);",
       "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
     ]],
   },

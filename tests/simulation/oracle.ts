@@ -163,6 +163,16 @@ export class Oracle {
     this.requireAtLeast({ entry, seen }, required, promise);
   }
 
+  /** Promise 5: what was waited for is contained, as this reader knows the log. */
+  requireReached({ instance, token, lostIn }: Commit): void {
+    const reached = this.#position().get(instance) ?? -1;
+    const what = `a wait for ${instance}/${token} ended at ${reached}`;
+    if (reached < token && lostIn === Infinity) this.#fail(5, what);
+    if ((this.#noticed.get(instance) ?? -1) >= lostIn) {
+      this.#fail(5, `${what}, though a restore has undone it`);
+    }
+  }
+
   /** What was seen is not older than a commit, unless that was undone. */
   requireAtLeast(
     { entry, seen }: Pick<CacheLoad, "entry" | "seen">,

@@ -19,6 +19,7 @@ import { LOG_MIGRATIONS } from "../../src/log/log_schema.ts";
 import { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { SimulatedProcess } from "./simulated_process.ts";
 import type { Plan } from "./plan.ts";
+import { formatHolder } from "../../src/tokens/holders.ts";
 import type { Commit, Truth } from "./truth.ts";
 
 export type Dialect = "sqlite" | "postgres";
@@ -197,7 +198,15 @@ export class SimulatedDatabase {
 
   /** Shows a transaction of the application to everybody. */
   show(instance: string, token: number, plan: Plan): void {
-    this.committed(this.truth.add(instance, token, plan));
+    const [row] = this.direct.rows(
+      `SELECT fence, holder FROM headwater_holders
+      WHERE instance = ? ORDER BY fence DESC LIMIT 1`,
+      [instance],
+    );
+    const [fence, holder] = row ?? [];
+    const mark = { fence: Number(fence), holder: String(holder) };
+    const text = formatHolder(mark);
+    this.committed(this.truth.add(instance, token, text, plan));
   }
 
   /** Whether an open transaction has written a row. */

@@ -1,6 +1,6 @@
 // A reading process: the parts of a slaved store, put together as there.
 
-import { HeadwaterError } from "../../src/runtime/errors.ts";
+import type { HeadwaterError } from "../../src/runtime/errors.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { ReplicationClient } from "../../src/replication/client.ts";
@@ -12,7 +12,9 @@ import { ReplicaGate } from "../../src/replication/replica_gate.ts";
 import type { StreamHandler } from "../../src/replication/stream_subscription.ts";
 import { TransactionApplier } from "../../src/replication/transaction_applier.ts";
 import type { SimulatedNetwork } from "../../src/testing/mod.ts";
-import { toPosition } from "../../src/tokens/position.ts";
+import { readHolders } from "../../src/log/history.ts";
+import { toWanted } from "../../src/tokens/position.ts";
+import type { Token } from "../../src/tokens/token.ts";
 import { type CacheLoad, Oracle } from "./oracle.ts";
 import { type Entry, Reads, STREAMS } from "./plan.ts";
 import { RetriedHandler } from "./retried_handler.ts";
@@ -86,7 +88,8 @@ export class SimulatedReader {
     this.#retried = new RetriedHandler(process, options.broken);
     this.#reads = new Reads(this.#caches, (entry) => this.#load(entry));
     const changes = this.#changes = new WatchedChanges(truth);
-    this.#position = new WatchedPosition(clock, {
+    const readNow = (instance: string) => readHolders(session, instance);
+    this.#position = new WatchedPosition(clock, readNow, {
       advancing: (...reached) => {
         options.note(() => `  ${process.name} reaches ${reached.join("/")}`);
         this.#judge(() => {
@@ -172,7 +175,8 @@ export class SimulatedReader {
     this.#followers = options.connected.map((address) => {
       const backoff = new WatchedBackoff(clock, options.broken);
       const live = () => backoff.live();
-      const follower = new Follower({ ...following, live });
+      const isShared = () => options.isShared;
+      const follower = new Follower({ ...following, isShared, live });
       new ReplicationClient({
         transport: backoff.watch(
           network,
@@ -201,6 +205,13 @@ export class SimulatedReader {
         this.#followers.some((follower) =>
           follower.isConnected(instance, options.isShared ? 3_000 : Infinity)
         ),
+      taken: async () => {
+        const taken = await this.#history.taken();
+        for (const instance of taken) {
+          for (const follower of this.#followers) follower.disown(instance);
+        }
+        return taken;
+      },
       isReached: (end) => this.#history.isReached(end),
       isApplied: (instance, token) => this.#position.contains(instance, token),
       follow: (instance, base, upTo) => watched.follow(instance, base, upTo),
@@ -243,25 +254,23 @@ export class SimulatedReader {
   /** Waits for a commit, and reads what it wrote. */
   waitFor(commit: Commit, entry: Entry, timeoutMs: number): void {
     const { instance, token } = commit;
-    const target = toPosition({ instance, token });
-    this.#position.waitFor(target, { timeoutMs }).then(
+    const { position, marks } = toWanted(commit);
+    this.#position.waitFor(position, { timeoutMs }, marks).then(
       () =>
         this.#judge(() => {
-          const reached = this.position.get(instance) ?? -1;
-          if (reached < token && commit.lostIn === Infinity) {
-            throw new Violation(
-              5,
-              `a wait for ${instance}/${token} ended at ${reached}`,
-            );
-          }
+          this.oracle.requireReached(commit);
           this.read(entry);
         }),
       (error) =>
         this.#judge(() => {
           const reached = this.position.get(instance) ?? -1;
-          const isLate = error instanceof HeadwaterError &&
-            error.code === "WAIT_TIMEOUT";
-          if (isLate && reached < token) return;
+          const { code } = error as HeadwaterError;
+          if (code === "LOG_REWOUND" && commit.lostIn !== Infinity) return;
+          // That another has the name is noticed at the next look.
+          const holders = this.#position.holdersOf(instance);
+          const isBehind = reached < token ||
+            !holders?.contains(commit.holder, commit.token as Token);
+          if (code === "WAIT_TIMEOUT" && isBehind) return;
           throw new Violation(
             5,
             `a wait for ${instance}/${token} failed at ${reached}: ${error}`,

@@ -9,6 +9,7 @@ import { silentLogger } from "../../src/runtime/logger.ts";
 import type { Listener } from "../../src/transport/transport.ts";
 import type { SimulatedNetwork } from "../../src/testing/mod.ts";
 import { declare } from "../../src/store/declarations.ts";
+import { formatHolder } from "../../src/tokens/holders.ts";
 import { AggregateMemory } from "../../src/writer/aggregate_memory.ts";
 import { LeaseKeeper } from "../../src/writer/lease_keeper.ts";
 import { createRecorder, type Recorder } from "../../src/writer/recorder.ts";
@@ -189,6 +190,7 @@ export class SimulatedWriter {
     this.#runner = new TransactionRunner<unknown>({
       engine,
       instance,
+      holder: formatHolder(lease),
       recorder,
       begin: (session, attempt, mayRecall) => {
         const transaction = new WriterTransaction<unknown>({

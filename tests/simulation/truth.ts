@@ -8,6 +8,8 @@ import { ANY_KEY } from "./plan.ts";
 export interface Commit {
   readonly instance: string;
   readonly token: number;
+  /** Who held the instance's name, as text. */
+  readonly holder: string;
   readonly plan: Plan;
   /** The timeline it was made in. */
   readonly timeline: number;
@@ -39,10 +41,16 @@ export class Truth {
   }
 
   /** Takes a commit in, in the moment that others can see it. */
-  add(instance: string, token: number, plan: Plan): Commit {
+  add(
+    instance: string,
+    token: number,
+    holder: string,
+    plan: Plan,
+  ): Commit {
     const commit = {
       instance,
       token,
+      holder,
       plan,
       timeline: this.timeline,
       order: this.#order++,

@@ -7,9 +7,13 @@ import {
   HistoryMarks,
   type HistoryMarksOptions,
 } from "../../src/replication/history_marks.ts";
-import { ReaderPosition } from "../../src/replication/reader_position.ts";
+import {
+  ReaderPosition,
+  type ReadHolders,
+} from "../../src/replication/reader_position.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
+import type { Holders } from "../../src/tokens/holders.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { rowGroup } from "./plan.ts";
 
@@ -22,8 +26,8 @@ export interface Watcher {
 export class WatchedPosition extends ReaderPosition {
   readonly #watcher: Watcher;
 
-  constructor(clock: Clock, watcher: Watcher) {
-    super(clock);
+  constructor(clock: Clock, readHolders: ReadHolders, watcher: Watcher) {
+    super(clock, readHolders);
     this.#watcher = watcher;
   }
 
@@ -34,9 +38,9 @@ export class WatchedPosition extends ReaderPosition {
     super.advance(instance, token);
   }
 
-  override reset(instance: string, token: Token): void {
+  override reset(instance: string, token: Token, holders?: Holders): void {
     this.#watcher.resetting(instance, token);
-    super.reset(instance, token);
+    super.reset(instance, token, holders);
   }
 }
 

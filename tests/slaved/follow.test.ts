@@ -39,8 +39,10 @@ async function start(
     replicate: fake.url,
     minBackoffMs: 1,
     maxBackoffMs: 5,
-    onBatch: ({ stream, instance, token, rows }) =>
-      void given.push([stream, instance, token, rows]),
+    onBatch: ({ stream, instance, token, rows, texts }) => {
+      t.same(texts.map((text) => JSON.parse(text)), rows);
+      given.push([stream, instance, token, rows]);
+    },
     onPosition: (position) => void positions.push(position),
     logger: (level, _message, fields) => {
       if (level === "error") errors.push(fields);
@@ -139,7 +141,10 @@ t.test("refuses rows that are not JSON, and comes back", async (t) => {
   const { fake, given, following } = await start(t);
   fake.send(`RDATA s w batch 1\nRDATA s w batch {nonsense\nRDATA s w 2 3\n`);
   await until("it is back", () => following.connections === 2);
-  t.match(fake.received(), /ERROR failed to parse row \("\{nonsense"\)/);
+  t.match(
+    fake.received(),
+    /ERROR failed to parse line: the row is not JSON \("RDATA s w batch \{nonsense"\)/,
+  );
   t.same(given, []);
 });
 

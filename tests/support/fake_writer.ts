@@ -17,8 +17,11 @@ export interface FakeWriter {
   cut(): void;
 }
 
-/** Starts one; it goes with the test. */
-export async function startFakeWriter(t: Test): Promise<FakeWriter> {
+/** Starts one, which greets whoever connects; it goes with the test. */
+export async function startFakeWriter(
+  t: Test,
+  greeting = "SERVER fake\n",
+): Promise<FakeWriter> {
   let socket: Socket | undefined;
   let received = "";
   let connections = 0;
@@ -30,7 +33,7 @@ export async function startFakeWriter(t: Test): Promise<FakeWriter> {
       received += chunk;
       if (String(chunk).includes("REPLICATE")) accepted.write(fake.answer);
     });
-    accepted.write("SERVER fake\n");
+    if (greeting !== "") accepted.write(greeting);
   });
   await new Promise<void>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve())

@@ -3,7 +3,8 @@
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import t from "tap";
-import { toPosition } from "../../src/tokens/position.ts";
+import { formatHolder, Holders } from "../../src/tokens/holders.ts";
+import { toPosition, toWanted } from "../../src/tokens/position.ts";
 import {
   formatPositionText,
   parsePositionText,
@@ -29,6 +30,61 @@ t.test("A275, A276: a position comes back from its text, which any URL, header o
       read.position.size === position.size &&
       [...position].every(([name, token]) => read.position.get(name) === token);
   }));
+  t.end();
+});
+
+t.test("the holders of the names come back, as far as they are known", (t) => {
+  const fences = fc.integer({ min: 1, max: 2 ** 40 });
+  const holders = fc.option(
+    fc.tuple(fences, fc.string()).map(([fence, holder]) =>
+      formatHolder({ fence, holder })
+    ),
+  );
+  const entries = fc.uniqueArray(fc.tuple(names, tokens, holders), {
+    selector: ([name]) => name,
+    maxLength: 10,
+  });
+  fc.assert(fc.property(entries, (entries) => {
+    const position = new Map(entries.map(([name, token]) => [name, token]));
+    const marks = new Map<string, string>();
+    for (const [name, , holder] of entries) {
+      if (holder !== null) marks.set(name, holder);
+    }
+    const said = parsePositionText(formatPositionText(LOG, position, marks));
+    t.same(said.position, position);
+    t.same(said.marks, marks);
+  }));
+  const position = new Map([["master", 1_234_567 as Token]]);
+  const marks = new Map([["master", formatHolder({ fence: 3, holder: "a" })]]);
+  const text = formatPositionText(LOG, position, marks);
+  t.equal(text, "AgEjRWeJq83vAQZtYXN0ZXKHrUsD5AwpLIkl");
+  t.match(toWanted(text, LOG), { position, marks });
+  t.end();
+});
+
+t.test("who has held a name tells which tokens were kept", (t) => {
+  const holder = (fence: number, id: string, start: number) => ({
+    fence,
+    holder: id,
+    start: start as Token,
+  });
+  const [first, lost, second, third] = [
+    holder(1, "a", 0),
+    holder(2, "b", 3),
+    holder(2, "c", 3),
+    holder(3, "d", 7),
+  ] as const;
+  const holders = new Holders([first, second, third]);
+  const kept = (one: typeof first, token: number) =>
+    holders.contains(formatHolder(one), token as Token);
+  t.ok(kept(first, 3));
+  t.notOk(kept(first, 4), "a later one began below it");
+  t.notOk(kept(lost, 1), "it is not among them");
+  t.ok(kept(second, 7));
+  t.notOk(kept(second, 8));
+  t.ok(kept(third, Number.MAX_SAFE_INTEGER), "it goes on");
+  t.same(holders.last, third);
+  t.equal(new Holders([]).text, undefined);
   t.end();
 });
 
@@ -75,8 +131,8 @@ t.test("its errors quote the text, and cut it", (t) => {
     message:
       'Cannot read position "a b": it has other characters than letters, digits, "-", "_"; give a text that currentToken() gave',
   });
-  t.throws(() => parsePositionText("Ag"), {
-    message: /version is 2, and .* 1/,
+  t.throws(() => parsePositionText("Aw"), {
+    message: /version is 3, and .* 1 and 2/,
   });
   t.throws(() => parsePositionText("x".repeat(5_000)), {
     message: /^Cannot read position "x{200}…": it is longer than 4096 char/,

@@ -3,7 +3,7 @@
 
 import { Buffer } from "node:buffer";
 import t from "tap";
-import { LineSplitter } from "../../src/transport/line_splitter.ts";
+import { LineError, LineSplitter } from "../../src/transport/line_splitter.ts";
 import { seeded, shown } from "../support/seeded.ts";
 
 const TEXT = "PING é\n\nRDATA a 語 👍 1\r\n\u0000\nüü";
@@ -100,6 +100,53 @@ t.test("LineSplitter refuses what is not UTF-8", (t) => {
   }
   t.end();
 });
+
+t.test("LineSplitter quotes the first line that can't be, and has the good ones before it", (t) => {
+  const front = "PING é\nNAME 語\n";
+  const bytes = Buffer.from("4eff0a", "hex");
+  const long = "0123456789é\n";
+  const notUtf8 = 'failed to parse line: not UTF-8 ("Nÿ")';
+  const tooLong = "Line length exceeded: more than 11 bytes";
+  for (
+    const [what, chunks, before, message] of [
+      ["bytes", [front, bytes, "PING 2\n"], front, notUtf8],
+      ["length", [front, long, "P\n"], front, `${tooLong} ("0123456789Ã©")`],
+      ["no end", [front, "0123456789ab"], front, `${tooLong} ("0123456789ab")`],
+      ["bytes, then length", [front, bytes, long], front, notUtf8],
+      ["length, then bytes", [long, bytes], "", `${tooLong} ("0123456789Ã©")`],
+      ["bytes first", [bytes, front], "", notUtf8],
+    ] as const
+  ) {
+    const whole = Buffer.concat(chunks.map((chunk) => Buffer.from(chunk)));
+    for (let cut = 0; cut <= whole.length; cut += 1) {
+      const { lines, error } = splitAndFail(
+        [whole.subarray(0, cut), whole.subarray(cut)],
+        11,
+      );
+      const name = `${what}, cut at ${cut}`;
+      t.equal(lines, before, name);
+      // What has no end is refused as soon as there is too much of it.
+      t.ok(message.startsWith(error.replace(/"\)$/, "")), name);
+    }
+  }
+  t.end();
+});
+
+/** The lines that a new splitter gives until it fails, and what it says then. */
+function splitAndFail(
+  chunks: readonly Buffer[],
+  maxLineBytes: number,
+): { lines: string; error: string } {
+  const splitter = new LineSplitter(maxLineBytes);
+  let lines = "";
+  try {
+    for (const chunk of chunks) lines += splitter.push(chunk);
+  } catch (error) {
+    if (!(error instanceof LineError)) throw error;
+    return { lines: lines + error.before, error: error.message };
+  }
+  return { lines, error: "nothing" };
+}
 
 t.test("LineSplitter keeps a byte order mark, which is part of a line", (t) => {
   t.equal(split([Buffer.from("\ufeffé\n")]), "\ufeffé\n");

@@ -83,7 +83,7 @@ t.test("A252: what fails for ever is tried five times, and each is rolled back",
   t.match(writer.stats, { commits, rollbacks: rollbacks + 5 });
 });
 
-t.test("A253: of two attempts, only the second's callback of success is called; Synapse calls both", async (t) => {
+t.test("A253 and rule 11: of two attempts, only the second's callback of success is called; Synapse calls both", async (t) => {
   const writer = await openWriter(t);
   const { commits, rollbacks } = writer.stats;
   const calls: string[] = [];

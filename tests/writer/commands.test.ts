@@ -4,8 +4,8 @@ import t, { type Test } from "tap";
 import { z } from "zod";
 import {
   SlavedStore,
-  type SlavedStoreOptions,
   WriterStore,
+  type WriterStoreOptions,
 } from "../../mod.ts";
 import { defineCommand } from "../../src/protocol/mod.ts";
 import { until } from "../support/conditions.ts";
@@ -16,12 +16,16 @@ import type { TestDatabase } from "../support/stores.ts";
 const kick = defineCommand("KICK", z.object({ userId: z.string() }));
 const kicked = defineCommand("KICKED", z.string());
 
-async function start(t: Test, options: Partial<SlavedStoreOptions> = {}) {
+async function start(
+  t: Test,
+  { synapseCompatible }: Pick<WriterStoreOptions, "synapseCompatible"> = {},
+) {
   const database = temporaryDatabase(t);
   const warnings: unknown[] = [];
   const writer = await WriterStore.open<TestDatabase>({
     database,
     listen: "tcp://127.0.0.1:0",
+    synapseCompatible,
     logger: (level, message, fields) => {
       if (level !== "debug") warnings.push({ message, ...fields });
     },
@@ -32,7 +36,6 @@ async function start(t: Test, options: Partial<SlavedStoreOptions> = {}) {
       database,
       replicate: String(writer.url),
       name,
-      ...options,
     });
     t.teardown(() => slaved.close());
     return slaved;
@@ -216,4 +219,20 @@ t.test("commands of the wire's own, in both directions", async (t) => {
     "said on shared channels only",
   );
   t.equal(slaved.send("NEW_ACTIVE_TASK", { taskId: "1" }), 0);
+});
+
+t.test("rule 1: LOCK_RELEASED is for our own workers only, where Synapse's may listen", async (t) => {
+  const { writer, connect } = await start(t, { synapseCompatible: true });
+  const slaved = await connect("worker");
+  const heard: string[] = [];
+  slaved.onCommand("LOCK_RELEASED", ({ lockKey }) => void heard.push(lockKey));
+  const person = await netcat(t, String(writer.url));
+  person.send("NAME w1\nREPLICATE \n");
+  await person.line("its answer", (line) => line.startsWith("POSITION"));
+  const lock = { instance: "master", lockName: "lock", lockKey: "key" };
+  t.equal(writer.send("LOCK_RELEASED", lock), 1);
+  t.equal(writer.send("REMOTE_SERVER_UP", { serverName: "a.org" }), 2);
+  await person.line("the next", (line) => line === "REMOTE_SERVER_UP a.org");
+  t.notMatch(person.text(), "LOCK_RELEASED");
+  await until("it has come", () => heard.length === 1);
 });

@@ -5,6 +5,7 @@ import t from "tap";
 import { WriterStore } from "../../mod.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { VirtualClock } from "../../src/testing/mod.ts";
+import { Holders } from "../../src/tokens/holders.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { createRecorder } from "../../src/writer/recorder.ts";
 import { startCuttingProxy } from "../support/cutting_proxy.ts";
@@ -27,6 +28,7 @@ function start(floor: number) {
       fence: 1,
       lastToken: 5 as Token,
       lastReserved: 5 as Token,
+      holders: new Holders([]),
       holder: "a",
     },
     session,

@@ -46,6 +46,17 @@ class Things extends Store<CaseDatabase> {
 const attach = (writer: CaseWriter) => writer.attach(Things);
 
 conform("reads of a store", {
+  "that are open are cut off by its closing": async (t, { open }) => {
+    const writer = await open();
+    for (const id of range(1, 300)) await add(writer, id);
+    const streamed = attach(writer).stream();
+    t.equal((await streamed.next()).value, 1);
+    await writer.close();
+    await t.rejects(async () => {
+      for await (const _ of streamed);
+    }, { message: /store is closed/ });
+  },
+
   "see what is committed": async (t, { open }) => {
     const writer = await open();
     const store = attach(writer);

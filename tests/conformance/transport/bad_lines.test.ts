@@ -73,6 +73,26 @@ conform("bad lines", {
       },
     ]),
   ),
+  "what came before it is handed on first": async (t, { pair }) => {
+    const { near, far } = await pair();
+    near.connection.send(`one\ntwo\n${TOO_LONG}\nafter\n`);
+    await untilFailed(far);
+    t.equal(far.text, "one\ntwo\n");
+    t.same(far.late, []);
+  },
+  "what came before it is handed on first, though the connection is paused":
+    async (t, { pair }) => {
+      const { near, far } = await pair();
+      far.onReceived = () => far.connection.pause();
+      near.connection.send(Uint8Array.of(0x74, 0x0a, 0x41, 0xff, 0x0a, 0x42));
+      await far.has("t\n");
+      await turns();
+      t.equal(far.errors.length, 0, "not while it is paused");
+      far.connection.resume();
+      await untilFailed(far);
+      t.equal(far.text, "t\n");
+      t.match(far.errors, [{ message: /\("A\xff"\)$/ }]);
+    },
   "others are untouched": async (t, { pair }) => {
     const bad = await pair();
     const good = await pair();

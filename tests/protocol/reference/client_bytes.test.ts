@@ -43,6 +43,40 @@ t.test("2.1: a server of another name is told Wrong remote, and tried again", as
   );
 });
 
+t.test("2.1: nor is a server listened to that is to have a name, and says something else first", async (t) => {
+  for (
+    const line of [
+      'RDATA s w 2 "of nobody"',
+      "POSITION s w 1 1",
+      'INVALIDATE w 2 ["f",1,["k"]]',
+      "REMOTE_SERVER_UP example.org",
+      "X_ANY w * 1",
+    ]
+  ) {
+    const fake = await startFakeWriter(t, "");
+    const told: unknown[] = [];
+    await using following = follow({
+      replicate: fake.url,
+      serverName: "example.org",
+      minBackoffMs: 1,
+      maxBackoffMs: 5,
+      onBatch: (batch) => void told.push(batch),
+      onPosition: (position) => void told.push(position),
+    });
+    await until("it has asked", () => fake.received().includes("REPLICATE"));
+    fake.send(`PING 1\nERROR no\n${line}\n`);
+    await until("it has tried again", () => following.connections > 1);
+    t.match(sent(fake), /^NAME .*\nPING MS\nREPLICATE \nERROR Wrong remote\n/);
+    t.same(told, [], line);
+    await until(
+      "it has asked",
+      () => /REPLICATE[^]*REPLICATE/.test(sent(fake)),
+    );
+    fake.send("SERVER example.org\nPOSITION s w 1 1\nRDATA s w 2 1\n");
+    await until("it is given", () => told.length === 2);
+  }
+});
+
 t.test("presence of a slaved store on the wire", async (t) => {
   const database = temporaryDatabase(t);
   const writer = await WriterStore.open<TestDatabase>({ database });

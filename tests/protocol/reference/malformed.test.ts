@@ -2,9 +2,13 @@
 // with an ERROR that quotes it, whatever bytes it holds, and concerns one
 // connection only.
 
-import t from "tap";
+import { Buffer } from "node:buffer";
+import t, { type Test } from "tap";
 import { z } from "zod";
 import { defineStream, WriterStore } from "../../../mod.ts";
+import { follow, openRelay } from "../../../src/slaved/mod.ts";
+import type { Logger } from "../../../src/runtime/logger.ts";
+import { startFakeWriter } from "../../support/fake_writer.ts";
 import { until } from "../../support/conditions.ts";
 import { netcat } from "../../support/netcat.ts";
 import type { TestDatabase } from "../../support/stores.ts";
@@ -22,6 +26,8 @@ t.test("malformed lines", async (t) => {
     maxLineBytes: 2_000,
   });
   t.teardown(() => writer.close());
+  const acks: number[] = [];
+  writer.onCommand("FEDERATION_ACK", ({ token }) => void acks.push(token));
   const url = String(writer.url);
   const write = (id: string) =>
     writer.transaction("order", (txn) => {
@@ -94,7 +100,7 @@ t.test("malformed lines", async (t) => {
       [
         "bytes that are not UTF-8",
         Uint8Array.of(0x4e, 0xff, 0xfe, 0x0a),
-        /^ERROR failed to parse line: not UTF-8/,
+        /^ERROR failed to parse line: not UTF-8 \("N\xff\xfe"\)$/,
       ],
     ] as const
   ) {
@@ -103,10 +109,14 @@ t.test("malformed lines", async (t) => {
       const person = await netcat(t, url);
       await other.line("it is served", (line) => line.startsWith("SERVER"));
       await person.line("it is served", (line) => line.startsWith("SERVER"));
-      if (typeof line === "symbol") person.send("NAME " + "n".repeat(3_000));
-      else {person.send(
-          typeof line === "string" ? `${line}\nREPLICATE\n` : line,
-        );}
+      const bad = typeof line === "symbol" ? "NAME " + "n".repeat(3_000) : line;
+      const after = typeof line === "symbol" ? "" : "\nREPLICATE\n";
+      acks.length = 0;
+      person.send(Buffer.concat([
+        Buffer.from("FEDERATION_ACK é 1\n\nFEDERATION_ACK é 2\n"),
+        Buffer.from(bad as string),
+        Buffer.from(after),
+      ]));
       t.match(
         await person.line("an error", (line) => line.startsWith("ERROR")),
         answer,
@@ -116,6 +126,7 @@ t.test("malformed lines", async (t) => {
         person.lines().some((line) => ANSWER.test(line)),
         "what follows the line is not answered",
       );
+      t.same(acks, [1, 2], "what stands before it is heard");
       await write("still here");
       await other.line("its row", (line) => line.includes("still here"));
       t.notOk(other.isClosed());
@@ -138,21 +149,111 @@ t.test("2.6 from 1.73 on: blank lines are passed over", async (t) => {
   t.notOk(person.lines().some((line) => line.startsWith("ERROR")));
 });
 
-t.test("an access token that was quoted to its sender is in no log", async (t) => {
+const USER_IP = 'USER_IP @bob:x ["syt_secret"]';
+
+/** Keeps what is logged. */
+function listen() {
   const said: string[] = [];
+  const logger: Logger = (...message) =>
+    void said.push(JSON.stringify(message));
+  return { logger, text: () => said.join("\n") };
+}
+
+/** Has what quotes the line in a log been said there, without the token? */
+function isMasked(t: Test, text: string, what: string): void {
+  t.match(text, /USER_IP …/, what);
+  t.notMatch(text, /syt_secret/, what);
+}
+
+t.test("an access token that was quoted to its sender is in no log", async (t) => {
+  const log = listen();
   const writer = await WriterStore.open<TestDatabase>({
     database: "sqlite::memory:",
     listen: "tcp://127.0.0.1:0",
-    logger: (...message) => void said.push(JSON.stringify(message)),
+    maxLineBytes: 500,
+    logger: log.logger,
   });
   t.teardown(() => writer.close());
-  const person = await netcat(t, String(writer.url));
-  person.send('USER_IP @bob:x ["syt_secret"]\n');
-  const error = await person.line(
-    "it is quoted",
-    (line) => /^ERROR/.test(line),
-  );
-  t.match(error, /syt_secret/);
-  t.match(said.join("\n"), /USER_IP …/);
-  t.notMatch(said.join("\n"), /syt_secret/);
+  for (
+    const [what, ...bytes] of [
+      ["malformed", `${USER_IP}\n`],
+      ["not UTF-8", `${USER_IP} `, Uint8Array.of(0xff), "\n"],
+      ["too long", `${USER_IP}${" ".repeat(600)}`],
+      ["behind something else", `é HELLO ${USER_IP}\n`],
+      [
+        "before a line that is not UTF-8",
+        `${USER_IP}\nN`,
+        Uint8Array.of(0xff),
+        "\n",
+      ],
+      [
+        "quoted by the reader",
+        `ERROR no ("${USER_IP}")\nNONSENSE ${USER_IP}\n`,
+      ],
+    ] as const
+  ) {
+    const person = await netcat(t, String(writer.url));
+    person.send(
+      Buffer.concat(bytes.map((part) => Buffer.from(part as string))),
+    );
+    const error = await person.line(
+      "it is quoted",
+      (line) => line.startsWith("ERROR"),
+    );
+    t.match(error, /syt_secret/, what);
+    isMasked(t, log.text(), what);
+  }
+  t.equal(log.text().match(/USER_IP …/g)?.length, 7);
+});
+
+t.test("nor is one that the writer, or a relay, quotes", async (t) => {
+  for (const line of [`ERROR no ("${USER_IP}")\n`, `${USER_IP}\n`]) {
+    const fake = await startFakeWriter(t);
+    const log = listen();
+    await using _following = follow({
+      replicate: fake.url,
+      logger: log.logger,
+      onBatch: () => {},
+    });
+    await until("it is there", () => fake.received().includes("REPLICATE"));
+    fake.send(line);
+    await until("it is logged", () => log.text() !== "");
+    isMasked(t, log.text(), line);
+  }
+  const silent = await startFakeWriter(t, `ERROR no ("${USER_IP}")\n`);
+  const log = listen();
+  const relay = openRelay({ replicate: silent.url, logger: log.logger });
+  t.teardown(() => relay.close());
+  await until("it is logged", () => log.text() !== "");
+  isMasked(t, log.text(), "of the relay's writer");
+});
+
+t.test("inside a batch, too, a row that is no JSON is answered with ERROR", async (t) => {
+  for (const stream of ["wanted", "other"]) {
+    for (const row of ["{bad", '{"x":NaN}']) {
+      const fake = await startFakeWriter(t);
+      const given: unknown[] = [];
+      await using following = follow({
+        replicate: fake.url,
+        streams: ["wanted"],
+        minBackoffMs: 1,
+        maxBackoffMs: 5,
+        onBatch: ({ rows }) => void given.push(rows),
+      });
+      await until("it is there", () => fake.received().includes("REPLICATE"));
+      const line = `RDATA ${stream} w batch ${row}`;
+      fake.send(
+        `RDATA wanted w 1 "before"\nRDATA ${stream} w batch {"ok":1}\n` +
+          `${line}\nRDATA ${stream} w 2 {"ok":2}\n`,
+      );
+      await until("it is told", () => /^ERROR .*\n/m.test(fake.received()));
+      const quoted = JSON.stringify(line);
+      t.match(
+        fake.received(),
+        `ERROR failed to parse line: the row is not JSON (${quoted})\n`,
+      );
+      await until("it is back", () => following.connections === 2);
+      t.same(given, [["before"]]);
+    }
+  }
 });

@@ -1,6 +1,7 @@
 // Rules 7, 8, 10, 12 and 13 of the protocol: in which order lines come, whatever
 // else goes on, and what the built-in streams' rows are.
 
+import { Buffer } from "node:buffer";
 import t from "tap";
 import { z } from "zod";
 import { defineStream, WriterStore } from "../../../mod.ts";
@@ -75,8 +76,8 @@ t.test("rules 7, 8 and 10: tokens ascend, a POSITION never overtakes RDATA, and 
   t.equal(rows, rounds * (3 + 2 + 2 * 3), "each row came once");
 });
 
-t.test("rule 7: an answer to REPLICATE, and whoever connects, comes after what was committed before", (t) => {
-  const streamer = new Streamer({
+function openStreamer(): Streamer {
+  return new Streamer({
     instance: "w1",
     serverName: "x",
     streams: ["caches", "notes"],
@@ -86,6 +87,55 @@ t.test("rule 7: an answer to REPLICATE, and whoever connects, comes after what w
     clock: manualClock(),
     logger: silentLogger,
   });
+}
+
+t.test("what goes to all is formatted and encoded once, whatever the number of connections", async (t) => {
+  const streamer = openStreamer();
+  const connect = (request: string) => {
+    const sent: (string | Uint8Array)[] = [];
+    const reader = streamer.accept({
+      remote: "reader:1",
+      isShared: false,
+      queuedBytes: 0,
+      send: (lines) => void sent.push(lines),
+      pause: () => {},
+      resume: () => {},
+      close: () => {},
+    });
+    reader.received(request);
+    sent.length = 0;
+    return sent;
+  };
+  const plain = [1, 2, 3].map(() => connect("REPLICATE\n"));
+  const compact = [1, 2, 3].map(() => connect("REPLICATE INVALIDATE\n"));
+  const token = 6 as Token;
+  streamer.publish({
+    instance: "w1",
+    token,
+    records: [
+      { token, stream: "caches", rows: ['["f",["k"],1]', '["f",["l"],1]'] },
+      { token, stream: "notes", rows: ["1", "2"] },
+    ],
+    invalidations: [{ name: "f", ms: 1, keys: ["k", "l"] }],
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  for (
+    const [all, first] of [[plain, "RDATA"], [compact, "INVALIDATE"]] as const
+  ) {
+    for (const sent of all) {
+      t.ok(sent.every((lines) => lines instanceof Uint8Array));
+      t.equal(sent.length, all[0]?.length);
+      sent.forEach((lines, index) =>
+        t.equal(lines, all[0]?.[index], "the same bytes, not equal ones")
+      );
+    }
+    t.ok(String(Buffer.concat(all[0] as Uint8Array[])).startsWith(first));
+  }
+  streamer.close("over");
+});
+
+t.test("rule 7: an answer to REPLICATE, and whoever connects, comes after what was committed before", (t) => {
+  const streamer = openStreamer();
   const connect = () => {
     const seen: string[] = [];
     const reader = streamer.accept({
@@ -196,5 +246,24 @@ t.test("rule 3: PING at the latest after 5 s of silence, and never while data fl
     "10000 PING 10000",
     "11250 ERROR nothing was said",
   ]);
+  // What was sent just after one look at the time.
+  for (const sentMs of [10, 625, 1_249]) {
+    const late = start();
+    const beforeMs = clock.monotonicMs() - began;
+    clock.advance(sentMs);
+    late.reader.sendLines("RDATA s w 1 1\n");
+    clock.advance(beatMs - sentMs);
+    for (let at = beatMs; at <= 12_500; at += beatMs) {
+      late.reader.received("PING 1\n");
+      late.reader.beat();
+      clock.advance(beatMs);
+    }
+    const times = late.seen.map((line) => parseInt(line, 10) - beforeMs);
+    t.equal(times[0], sentMs);
+    times.forEach((ms, index) =>
+      t.ok(ms - (times[index - 1] ?? 0) <= 5_000, `${times}`)
+    );
+    t.ok(times.length >= 3, `${times}`);
+  }
   t.end();
 });

@@ -24,7 +24,7 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [
     /^53300$/,
     "DATABASE_BUSY",
-    "the server has no connection left; lower maxConnections here, or raise it there",
+    "the server has no connection left; lower maxWriteConnections and maxReadConnections here, or raise max_connections there",
   ],
   [
     /^53/,

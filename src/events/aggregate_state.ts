@@ -26,8 +26,10 @@ export interface GivenEvent {
   readonly token: Token;
   /** Who appended it; `undefined` if its record is deleted. */
   readonly instance: string | undefined;
-  readonly type: string;
-  readonly data: JsonValue;
+  /** What it is; `undefined` if retention has deleted its record. */
+  readonly content:
+    | { readonly type: string; readonly data: JsonValue }
+    | undefined;
 }
 
 const READ_STATE = `SELECT last_version, is_last FROM headwater_appends
@@ -71,8 +73,7 @@ export async function readGivenEvents(
       version: Number(version),
       token: parseToken(Number(token)),
       instance: typeof instance === "string" ? instance : undefined,
-      type: String(event?.[2] ?? ""),
-      data: event?.[4] ?? null,
+      content: event && { type: String(event[2]), data: event[4] },
     });
   }
   return found;

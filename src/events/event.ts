@@ -8,7 +8,10 @@ import type { JsonValue } from "../runtime/json.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateRef, DataOf, EventDefinitions } from "./aggregate.ts";
 
-/** What goes with an event. */
+/**
+ * What goes with an event. `$version` is where an aggregate's kind keeps the
+ * version of the event's schema.
+ */
 export interface EventMetadata {
   /** What it belongs to: the request, say, that all of a chain came from. */
   readonly correlationId?: string;
@@ -30,8 +33,8 @@ export interface EventInput<
   /** What goes with it. */
   readonly metadata?: EventMetadata | undefined;
   /**
-   * Its id, which makes it safe to append again: the same id with the same
-   * content changes nothing.
+   * Its id, which makes it safe to append again: the same id with the same type
+   * and data changes nothing. Metadata is not compared: what was first stays.
    *
    * @default {a random UUID}
    */

@@ -8,7 +8,11 @@ import type { Session } from "../database/engine.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import type { Token } from "../tokens/token.ts";
-import type { AggregateRef, EventDefinitions } from "./aggregate.ts";
+import type {
+  AggregateKind,
+  AggregateRef,
+  EventDefinitions,
+} from "./aggregate.ts";
 import {
   type AggregateLike,
   idOf,
@@ -20,6 +24,7 @@ import {
   type ReadAggregateOptions,
   type ReadEventsOptions,
   readLogEvents,
+  readNewestEvents,
 } from "./read_events.ts";
 import { readSnapshot, type Snapshot, type SnapshotKey } from "./snapshots.ts";
 import { upcastEvent } from "./typed_events.ts";
@@ -72,6 +77,7 @@ export interface AggregateReads<Event> {
    * @param reducer What each event makes of it.
    * @param options Whether snapshots are kept.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+   *   `EVENTS_DELETED` if retention has deleted events that no snapshot contains;
    *   `ROW_INVALID` for a state that is to be stored and isn't JSON.
    */
   fold<State>(
@@ -109,7 +115,8 @@ export class EventReads {
    *   newest version; or any by its id.
    * @param options Which, and in which direction.
    * @throws {HeadwaterError} `INVALID_ARGUMENT`; `EVENT_INVALID` for an event
-   *   that its kind does not know.
+   *   that its kind does not know; `EVENTS_DELETED` if, forwards, retention has
+   *   deleted the first of them.
    */
   readAggregate<Definitions extends EventDefinitions>(
     aggregate: AggregateRef<Definitions>,
@@ -130,12 +137,35 @@ export class EventReads {
    * Reads events of all aggregates in token order, up to what is complete as it
    * begins. No row is stepped over, whoever writes meanwhile.
    *
+   * Without `after`, and backwards, it gives what retention has left.
+   *
    * @param options Which, and in which direction.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+   *   `EVENTS_DELETED` if, forwards, retention has deleted events after the
+   *   token that `after` gives, or after those that were read; `EVENT_INVALID`
+   *   for an event that one of `aggregates` does not know.
    */
-  readEvents(options?: ReadEventsOptions): AsyncIterable<StoredEvent> {
+  readEvents(
+    options: ReadEventsOptions & {
+      readonly aggregates: readonly AggregateKind[];
+    },
+  ): AsyncIterable<StoredEvent<string, unknown>>;
+  /** Reads events as they stand in the log. */
+  readEvents(
+    options?: ReadEventsOptions & { readonly aggregates?: undefined },
+  ): AsyncIterable<StoredEvent>;
+  /** Reads events, of some kinds or as they stand in the log. */
+  readEvents(
+    options: ReadEventsOptions,
+  ): AsyncIterable<StoredEvent<string, unknown>>;
+  readEvents(
+    options: ReadEventsOptions = {},
+  ): AsyncIterable<StoredEvent<string, unknown>> {
     const { session, horizon } = this.#options;
-    return readLogEvents(session, horizon, options);
+    const { aggregates } = options;
+    return aggregates === undefined
+      ? readLogEvents(session, horizon, options, false)
+      : readNewestEvents(session, horizon, { ...options, aggregates });
   }
 
   /**

@@ -6,13 +6,17 @@
 
 import { eachOf } from "./each_of.ts";
 import type { Session, SqlValue } from "../database/engine.ts";
+import { readFloorOf } from "../log/history.ts";
 import { isEventsOf, perDialect } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { PAGE_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
+import type { AggregateKind } from "./aggregate.ts";
 import type { EventMetadata, StoredEvent } from "./event.ts";
+
+import { upcasterOf } from "./typed_events.ts";
 
 /** Which way to read. */
 export type Direction = "forwards" | "backwards";
@@ -20,7 +24,8 @@ export type Direction = "forwards" | "backwards";
 /** Which events of an aggregate to read. */
 export interface ReadAggregateOptions {
   /**
-   * The lowest version.
+   * The lowest version. Forwards it must be there: where retention has deleted
+   * it, this is the way to read what is left.
    *
    * @default {1}
    */
@@ -48,7 +53,17 @@ export interface ReadAggregateOptions {
 /** Which events of the log to read. */
 export interface ReadEventsOptions {
   /**
-   * The token before the first; backwards, the token after the first.
+   * Kinds whose events come checked and in their newest version, as
+   * `readAggregate` gives them; those of other aggregates come as they stand in
+   * the log.
+   *
+   * @default {none}
+   */
+  readonly aggregates?: readonly AggregateKind[] | undefined;
+  /**
+   * The token before the first; backwards, the token after the first. Forwards
+   * nothing after it may be missing; without it, and backwards, what retention
+   * has deleted is left out.
    *
    * @default {the end that reading starts from}
    */
@@ -87,7 +102,7 @@ const COLUMNS = "l.token, l.committed_ms, l.body";
 const readAppends = (order: string, compare: string) =>
   perDialect((dialect) =>
     `SELECT ${COLUMNS}, a.first_version FROM headwater_appends a
-  JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
+  LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
   WHERE a.aggregate = ? AND a.last_version >= ? AND a.first_version <= ?
     AND a.first_version ${compare} ?
   ORDER BY a.first_version ${order} LIMIT ${PAGE_RECORDS}`
@@ -95,8 +110,16 @@ const readAppends = (order: string, compare: string) =>
 const APPENDS_FORWARDS = readAppends("ASC", ">");
 const APPENDS_BACKWARDS = readAppends("DESC", "<");
 
+const READ_FIRST_LEFT = perDialect((dialect) =>
+  `SELECT min(a.first_version) FROM headwater_appends a
+  JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
+  WHERE a.aggregate = ?`
+);
+
 const readRecords = (order: string, compare: string) =>
-  `SELECT ${COLUMNS} FROM headwater_log l
+  `SELECT ${COLUMNS}, (SELECT floor_token FROM headwater_retained
+    WHERE stream = '${EVENTS_STREAM}')
+  FROM headwater_log l
   WHERE l.stream = '${EVENTS_STREAM}' AND l.token ${compare} ?
     AND l.token <= ? AND l.committed_ms >= ? AND l.committed_ms < ?
   ORDER BY l.token ${order} LIMIT ${PAGE_RECORDS}`;
@@ -113,7 +136,8 @@ const CHUNK_EVENTS = 256;
  * pages; what is appended meanwhile is read too.
  *
  * @param convert Makes of each what is given out.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+ *   `EVENTS_DELETED` if, forwards, one of them is not there any more.
  */
 export function readAggregateEvents<Result>(
   session: Session,
@@ -139,7 +163,13 @@ async function* readAggregatePages(
   let edge = isBackwards ? END : 0;
   let left = limit;
   while (left > 0) {
-    const page = await session.rows(sql, [aggregate, from, to, edge]);
+    const found = await session.rows(sql, [aggregate, from, to, edge]);
+    // Those of a token that retention has deleted have no record.
+    const gone = found.findIndex((columns) => columns[2] === null);
+    if (gone >= 0 && !isBackwards) {
+      throw await versionsDeletedError(session, aggregate, from);
+    }
+    const page = gone < 0 ? found : found.slice(0, gone);
     const isWanted = (event: StoredEvent) =>
       event.aggregate === aggregate && event.version >= from &&
       event.version <= to;
@@ -160,19 +190,43 @@ async function* readAggregatePages(
  * @param session Where to read.
  * @param upTo The last token to read: one that nothing can appear below any more.
  * @param options Which.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+ * @param mayMiss Whether what retention has deleted is passed over.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
+ *   `EVENTS_DELETED` if, forwards, some are missing after the token that was
+ *   given, or after those that it has read.
  */
 export function readLogEvents(
   session: Session,
   upTo: Token | (() => Promise<Token>),
   options?: ReadEventsOptions,
+  mayMiss = true,
 ): AsyncIterableIterator<StoredEvent, void> {
-  return eachOf(readEventPages(session, upTo, options), (event) => event);
+  const pages = readEventPages(session, upTo, mayMiss, options);
+  return eachOf(pages, (event) => event);
+}
+
+/**
+ * As {@linkcode readLogEvents}, where some are brought to their newest version
+ * and nothing is passed over.
+ */
+export function readNewestEvents(
+  session: Session,
+  upTo: () => Promise<Token>,
+  options: ReadEventsOptions & {
+    readonly aggregates: readonly AggregateKind[];
+  },
+): AsyncIterableIterator<StoredEvent<string, unknown>, void> {
+  const upcast = upcasterOf(options.aggregates);
+  return eachOf<StoredEvent, StoredEvent<string, unknown>>(
+    readEventPages(session, upTo, false, options),
+    (event) => ({ ...event, ...upcast(event) }),
+  );
 }
 
 async function* readEventPages(
   session: Session,
   end: Token | (() => Promise<Token>),
+  mayMiss: boolean,
   options: ReadEventsOptions = {},
 ): AsyncGenerator<readonly StoredEvent[], void> {
   const { direction, limit = END, types, aggregatePrefix = "" } = options;
@@ -190,8 +244,15 @@ async function* readEventPages(
     (wanted === undefined || wanted.has(type)) &&
     aggregate.startsWith(aggregatePrefix);
   let left = limit;
+  let mustReach = options.after !== undefined && !isBackwards && !mayMiss;
   while (left > 0) {
     const page = await session.rows(sql, [edge, upTo, sinceMs, untilMs]);
+    if (mustReach) {
+      const floor = Number(
+        page[0]?.[3] ?? await readFloorOf(session, EVENTS_STREAM),
+      );
+      if (floor > edge) throw eventsDeletedError(edge, floor);
+    }
     for (const events of parsePage(page, isBackwards, isWanted)) {
       yield events.length <= left ? events : events.slice(0, left);
       left -= events.length;
@@ -199,6 +260,7 @@ async function* readEventPages(
     }
     if (page.length < PAGE_RECORDS) return;
     edge = Number(page.at(-1)?.[0]);
+    mustReach = !isBackwards && !mayMiss;
   }
 }
 
@@ -255,6 +317,34 @@ function parseEvent(
     metadata: columns[5] ?? {},
     committedMs,
   };
+}
+
+async function versionsDeletedError(
+  session: Session,
+  aggregate: string,
+  from: number,
+): Promise<HeadwaterError> {
+  const sql = READ_FIRST_LEFT[session.dialect];
+  const [row] = await session.rows(sql, [aggregate]);
+  const first = Number(row?.[0] ?? 0);
+  return new HeadwaterError(
+    "EVENTS_DELETED",
+    `Cannot read aggregate "${aggregate}" from version ${from}: retention has ` +
+      (first === 0
+        ? "deleted all of its events"
+        : `deleted those before version ${first}; give from: ${first} to read ` +
+          "what is left") +
+      "; fold it from a snapshot that contains the rest, or keep events for ever",
+  );
+}
+
+function eventsDeletedError(after: number, floor: number): HeadwaterError {
+  return new HeadwaterError(
+    "EVENTS_DELETED",
+    `Cannot read events after token ${after}: retention has deleted some up to ` +
+      `token ${floor}; start over with what is left, which leaving "after" out ` +
+      "gives, or keep events for longer",
+  );
 }
 
 function isBackwardsOf(direction: unknown = "forwards"): boolean {

@@ -6,7 +6,11 @@
 
 import { HeadwaterError } from "../runtime/errors.ts";
 import { encodeJson, type JsonValue } from "../runtime/json.ts";
-import { type AggregateRef, toDefinition } from "./aggregate.ts";
+import {
+  type AggregateKind,
+  type AggregateRef,
+  toDefinition,
+} from "./aggregate.ts";
 import {
   CLOSED_TYPE,
   type EventInput,
@@ -29,6 +33,7 @@ export function checkEvent(
   const { metadata } = event;
   if (typeof aggregate === "string") return { data: event.data, metadata };
   const { kind, id } = aggregate;
+  if (event.type === CLOSED_TYPE) return { data: event.data, metadata };
   const known = Object.hasOwn(kind.events, event.type)
     ? kind.events[event.type]
     : undefined;
@@ -37,6 +42,13 @@ export function checkEvent(
       "EVENT_INVALID",
       `Cannot append to aggregate "${id}": it has no event "${event.type}"; ` +
         `those of "${kind.name}" are ${Object.keys(kind.events).join(", ")}`,
+    );
+  }
+  if (metadata !== undefined && Object.hasOwn(metadata, SCHEMA_VERSION)) {
+    throw new HeadwaterError(
+      "EVENT_INVALID",
+      `Cannot append event "${event.type}" to aggregate "${id}": its metadata has ` +
+        `"${SCHEMA_VERSION}", where the version of its schema is kept; leave it out`,
     );
   }
   const { schema, version = 1 } = toDefinition(known);
@@ -59,6 +71,9 @@ export function checkEvent(
       : metadata,
   };
 }
+
+/** An event that was read, wherever it stands. */
+type ReadEvent<Data> = Omit<StoredEvent<string, Data>, "token">;
 
 /**
  * Refuses what would be read as something else: what a schema makes of an event
@@ -112,10 +127,40 @@ function shorten(text: string): string {
  *   does not fit its schema.
  */
 export function upcastEvent(
-  { kind }: AggregateRef,
+  { kind }: Pick<AggregateRef, "kind">,
   event: StoredEvent,
 ): StoredEvent<string, unknown> {
-  if (event.type === CLOSED_TYPE) return event;
+  return event.type === CLOSED_TYPE
+    ? event
+    : { ...event, ...toNewest(kind, event) };
+}
+
+/**
+ * Brings events of some kinds to their newest versions, and leaves others alone.
+ *
+ * @param kinds The kinds: an event is of the one that its aggregate's id begins with.
+ * @returns What an event carries now, and its metadata; `undefined` if it is of none.
+ */
+export function upcasterOf(
+  kinds: readonly AggregateKind[],
+): (
+  event: ReadEvent<unknown>,
+) => Pick<ReadEvent<unknown>, "data" | "metadata"> | undefined {
+  const byName = new Map(kinds.map((kind) => [kind.name, kind]));
+  return (event) => {
+    const { aggregate, type } = event;
+    const kind = byName.get(aggregate.slice(0, aggregate.indexOf(":")));
+    return kind === undefined || type === CLOSED_TYPE
+      ? undefined
+      // What stands in the log is JSON.
+      : toNewest(kind, event as ReadEvent<JsonValue>);
+  };
+}
+
+function toNewest(
+  kind: AggregateKind,
+  event: ReadEvent<JsonValue>,
+): Pick<ReadEvent<unknown>, "data" | "metadata"> {
   const refuse = (problem: string, cause?: unknown) => {
     throw new HeadwaterError(
       "EVENT_INVALID",
@@ -148,5 +193,5 @@ export function upcastEvent(
     );
   }
   const { [SCHEMA_VERSION]: _, ...metadata } = event.metadata;
-  return { ...event, data: checked.data, metadata };
+  return { data: checked.data, metadata };
 }

@@ -61,7 +61,6 @@ const INSERT_MANY = insertMany(TOKEN);
 const INSERT_MANY_LOCKED = insertMany(LOCKED_TOKEN);
 
 const NOT_NULL_VIOLATION = "23502";
-const UNIQUE_VIOLATION = "23505";
 
 /**
  * Records a transaction under the next token of the sequence, and commits it:
@@ -128,16 +127,6 @@ export async function appendAndCommit(
     if (code !== NOT_NULL_VIOLATION || column_name !== "token") throw error;
     throw await leaseLostError(lookup, lease);
   }
-}
-
-/**
- * Whether another transaction appended to the same aggregate, or stored the
- * same event id, after this one had looked: it would see so now.
- */
-export function isAppendConflict(error: unknown): boolean {
-  const { code, table_name } = Object(error) as Record<string, unknown>;
-  return code === UNIQUE_VIOLATION && typeof table_name === "string" &&
-    /(?:appends|event_ids)$/.test(table_name);
 }
 
 const NO_ROWS: readonly [string, readonly string[]] = [NO_STREAM, []];

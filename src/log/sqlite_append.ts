@@ -5,7 +5,7 @@
  */
 
 import type { Awaitable, SyncCommitSession } from "../database/engine.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
 import { LAST_TOKEN, toOrdinal, toRecordStreams } from "./log_key.ts";
@@ -179,13 +179,6 @@ export class LogAppender {
     this.#reserved = parseToken(end);
     return true;
   }
-}
-
-/** Whether another process has appended to an aggregate that this one remembered. */
-export function isSqliteAppendConflict(error: unknown): boolean {
-  return /UNIQUE constraint failed: \S*appends\.aggregate\b/.test(
-    messageOf(error),
-  );
 }
 
 const NO_LINES: readonly string[] = [];

@@ -5,11 +5,13 @@
  */
 
 import type { Transaction } from "kysely";
+import type { AggregateKind } from "../events/aggregate.ts";
 import type { StoredEvent } from "../events/event.ts";
+import { upcasterOf } from "../events/typed_events.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 
-/** An event as a projection gets it. */
-export type ProjectedEvent = Omit<StoredEvent, "token">;
+/** An event as a projection's handler gets it. */
+export type ProjectedEvent = Omit<StoredEvent<string, unknown>, "token">;
 
 /**
  * The name of one of the projection's tables as it is now: while it is rebuilt,
@@ -50,6 +52,14 @@ export interface Projection<Database = unknown> {
    * @default {all}
    */
   readonly aggregatePrefix?: string | undefined;
+  /**
+   * Kinds whose events come checked and in their newest version, as
+   * `readAggregate` gives them; those of other aggregates come as they stand in
+   * the log. One that its kind does not know fails as if the handler had.
+   *
+   * @default {none}
+   */
+  readonly aggregates?: readonly AggregateKind[] | undefined;
   /** Makes its tables, empty. */
   create(context: ProjectionContext<Database>): Promise<void>;
   /** Takes an event in. What it does besides `db` is not undone if it fails. */
@@ -120,7 +130,14 @@ export function defineProjection<Database>(
   ) {
     refuse("give the names of its tables");
   }
-  return Object.freeze({ ...projection });
+  const { aggregates } = projection;
+  if (aggregates === undefined) return Object.freeze({ ...projection });
+  const upcast = upcasterOf(aggregates);
+  return Object.freeze<Projection<Database>>({
+    ...projection,
+    handle: (event, context) =>
+      projection.handle({ ...event, ...upcast(event) }, context),
+  });
 }
 
 /** Whether an event is one of the projection's. */

@@ -37,6 +37,7 @@ export type ErrorCode =
   | "POSITION_FOREIGN"
   | "POSITION_INVALID"
   | "PROJECTION_UNKNOWN"
+  | "ROWS_DELETED"
   | "ROW_INVALID"
   | "ROW_TOO_LONG"
   | "SCHEMA_TOO_NEW"

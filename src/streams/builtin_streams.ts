@@ -38,7 +38,12 @@ export const cachesStream: Stream<CachesRow> = defineStream(
   z.tuple([z.string(), z.array(keyPart).nullable(), z.number()]),
 );
 
-/** Events. Read it to follow them; write it through `txn.append`. */
+/**
+ * Events, as they stand in the log: a handler gets older ones in their old
+ * versions, `$version` in their metadata. To have them upcast, have the handler
+ * poke and read with `readEvents({ after, aggregates })`, or use a projection.
+ * Write it through `txn.append`.
+ */
 export const eventsStream: Stream<EventsRow> = defineStream(
   "events",
   z.tuple([z.string(), z.int(), z.string(), z.string(), json, json]),

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { AggregateRef } from "../events/aggregate.ts";
 import {
   type AggregateLike,
   CLOSED_TYPE,
@@ -123,7 +122,7 @@ export class EventAppender {
     const id = idOf(aggregate);
     checkText(id, "aggregate");
     checkExpected(id, expectedVersion);
-    const checked = checkEvents(aggregate, id, events);
+    const checked = checkEvents(aggregate, id, events, isLast);
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
     const known = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
@@ -233,15 +232,15 @@ export class EventAppender {
     let last: GivenEvent | undefined;
     for (const [index, { type, id, data }] of events.entries()) {
       const found = stored.find((event) => event.id === id);
-      const isSame = found?.aggregate === aggregate && found.type === type &&
-        canonical(found.data) === canonical(JSON.parse(data)) &&
+      const isSame = found?.aggregate === aggregate &&
+        isSameContent(found, type, data) &&
         (index === 0 || found.version === version + 1);
       if (!isSame) {
         const used = found ?? stored[0] as typeof stored[0];
         throw idUsedError(
           aggregate,
-          String(used?.id),
-          `for event "${used?.type}", version ${used?.version} of "${used?.aggregate}"`,
+          used.id,
+          `for ${nameOf(used)} of "${used.aggregate}"`,
         );
       }
       version = found.version;
@@ -262,6 +261,7 @@ function checkEvents(
   aggregate: AggregateLike,
   id: string,
   events: readonly EventInput<string, unknown>[],
+  isLast: boolean,
 ): CheckedEvent[] {
   if (!Array.isArray(events) || events.length === 0) {
     throw new HeadwaterError(
@@ -269,17 +269,16 @@ function checkEvents(
       `Cannot append to aggregate "${id}": give an array of at least one event`,
     );
   }
-  const isClosing = events[0]?.type === CLOSED_TYPE;
-  const kind: string | AggregateRef = isClosing ? id : aggregate;
   return events.map((event, index) => {
     checkText(event.type, `type of event ${index + 1}`);
+    if (event.type === CLOSED_TYPE && !isLast) throw closedTypeError(id);
     if (event.id !== undefined) checkText(event.id, `id of event ${index + 1}`);
     const subject = `event "${event.type}" of aggregate "${id}"`;
     checkMetadata(event.metadata, subject);
-    const { data = null, metadata } = checkEvent(kind, event);
+    const { data = null, metadata } = checkEvent(aggregate, event);
     requireJson(data, `data of ${subject}`);
     const text = encodeJson(data);
-    requireStable(kind, event, text);
+    requireStable(aggregate, event, text);
     return {
       type: event.type,
       id: event.id,
@@ -345,6 +344,25 @@ function checkText(value: unknown, subject: string): void {
   );
 }
 
+/**
+ * Of one whose record is deleted, its aggregate and its version must do. What
+ * goes with an event is no part of it: a retry may be another request.
+ */
+function isSameContent(
+  { content }: GivenEvent,
+  type: string,
+  data: string,
+): boolean {
+  return content === undefined || (content.type === type &&
+    canonical(content.data) === canonical(JSON.parse(data)));
+}
+
+function nameOf({ content, version }: GivenEvent): string {
+  return content === undefined
+    ? `version ${version}, deleted by now,`
+    : `event "${content.type}", version ${version}`;
+}
+
 /** Equal for values that differ in nothing but the order of their names. */
 function canonical(value: unknown): string {
   return JSON.stringify(
@@ -371,6 +389,14 @@ function idUsedError(
       quote(id)
     } was used ` +
       `${where}; give each event an id of its own, and repeat an append whole`,
+  );
+}
+
+function closedTypeError(aggregate: string): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot append event "${CLOSED_TYPE}" to aggregate "${aggregate}": closing ` +
+      "it takes more; use txn.closeAggregate, or another type",
   );
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { Session } from "../database/engine.ts";
+import { readFloorOf } from "../log/history.ts";
 import { readLogPages } from "../log/read.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { PAGE_ROWS } from "../runtime/limits.ts";
@@ -13,7 +14,8 @@ import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 /** Which rows to read: `after < token <= upTo`. */
 export interface ReadRowsOptions {
   /**
-   * The token before the first.
+   * The token before the first. If it is given, nothing after it may have been
+   * deleted; without it, reading begins with what retention has left.
    *
    * @default {0}
    */
@@ -53,7 +55,8 @@ export interface ReadStreamRowsOptions extends ReadRowsOptions {
 /**
  * Reads whole tokens until there are about as many rows as wanted.
  *
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for a limit that is no positive integer.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a limit that is no positive
+ *   integer; `ROWS_DELETED` if rows after the given token are missing.
  */
 export async function readStreamRows<Row>(
   session: Session,
@@ -71,7 +74,13 @@ export async function readStreamRows<Row>(
   const upTo = wanted < last ? wanted : last;
   const rows: (readonly [Token, Row])[] = [];
   const range = { instance, stream, after, upTo };
+  let isFirst = true;
   for await (const page of readLogPages(session, range)) {
+    // Asked after it was read: retention notes what it deletes first.
+    if (!isFirst || options.after !== undefined) {
+      await requireKept(session, stream, after);
+    }
+    isFirst = false;
     for (const record of page.records) {
       for (const row of record.rows) rows.push([record.token, JSON.parse(row)]);
       after = record.token;
@@ -82,4 +91,19 @@ export async function readStreamRows<Row>(
     after = page.upTo;
   }
   return { rows, upTo: after, isLimited: false };
+}
+
+async function requireKept(
+  session: Session,
+  stream: string,
+  after: Token,
+): Promise<void> {
+  const floor = await readFloorOf(session, stream);
+  if (floor <= after) return;
+  throw new HeadwaterError(
+    "ROWS_DELETED",
+    `Cannot read rows of stream "${stream}" after token ${after}: retention has ` +
+      `deleted some up to token ${floor}; start over with what is left, which ` +
+      'leaving "after" out gives, or keep them for longer',
+  );
 }

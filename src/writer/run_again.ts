@@ -6,8 +6,6 @@
 
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
-import { isAppendConflict } from "../log/postgres_append.ts";
-import { isSqliteAppendConflict } from "../log/sqlite_append.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 
 /** The pause before the first repetition, in ms, where another was in the way. */
@@ -37,9 +35,6 @@ export function inVain(
 
 /** Why it may be run again; `undefined` if that would not help. */
 export function reasonOf(error: unknown): RetryReason {
-  if (isAppendConflict(error) || isSqliteAppendConflict(error)) {
-    return "conflict";
-  }
   // Nothing was written: it may well be run again.
   if (error instanceof CommitUnknownError) return "disconnected";
   return retryReason(error);

@@ -86,6 +86,8 @@ export interface TransactionRunnerOptions<Database> {
   readonly committed: (outcome: TransactionOutcome) => void;
   /** Called when the disk has refused a commit, and for each transaction after it. */
   readonly undurable: (error: UndurableError) => void;
+  /** Whether it failed for an append that was quicker. */
+  readonly isAppendConflict: (error: unknown) => boolean;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -208,7 +210,9 @@ export class TransactionRunner<Database> {
         if (error instanceof UndurableError) this.#options.undurable(error);
         this.#rollbacks += 1;
         this.#call(name, txn?.end().afterRollback ?? []);
-        const reason = reasonOf(error);
+        const reason = this.#options.isAppendConflict(error)
+          ? "conflict"
+          : reasonOf(error);
         if (reason === undefined) throw error;
         if (attempt >= maxAttempts) throw inVain(name, reason, attempt, error);
         await this.#pauseBeforeRetry(name, reason, attempt);

@@ -8,6 +8,7 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { UndurableError } from "../database/sqlite_durability.ts";
+import { appendConflicts } from "../log/append_conflict.ts";
 import type { Lease } from "../log/lease.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -52,8 +53,6 @@ export interface WriterAssembly<Database> {
   readonly engine: Engine<Database>;
   readonly lease: Lease;
   readonly declared: Declarations;
-  /** The projections that are written in each transaction. */
-  readonly inline: Projection<Database>[];
 }
 
 /** The parts, each of which knows those that it works with. */
@@ -84,7 +83,9 @@ export interface WriterParts<Database> {
 export function assembleWriter<Database>(
   assembly: WriterAssembly<Database>,
 ): WriterParts<Database> {
-  const { options, engine, lease, declared, inline } = assembly;
+  const { options, engine, lease, declared } = assembly;
+  /** The projections that are written in each transaction. */
+  const inline: Projection<Database>[] = [];
   const { instance } = lease;
   const { changes } = declared;
   const { logger = silentLogger } = options;
@@ -127,7 +128,7 @@ export function assembleWriter<Database>(
     );
   };
   let undurable: UndurableError | undefined;
-  const runner = createRunner(assembly, recorder, (error) => {
+  const runner = createRunner(assembly, recorder, inline, (error) => {
     if (undurable !== undefined) return;
     undurable = error;
     logger("error", "disk refused a commit: readers are disconnected", {
@@ -251,8 +252,9 @@ export async function closeWriter<Database>(
 }
 
 function createRunner<Database>(
-  { options, engine, lease, declared, inline }: WriterAssembly<Database>,
+  { options, engine, lease, declared }: WriterAssembly<Database>,
   recorder: Recorder,
+  inline: readonly Projection<Database>[],
   undurable: (error: UndurableError) => void,
 ): TransactionRunner<Database> {
   const { streams, caches } = declared;
@@ -290,6 +292,7 @@ function createRunner<Database>(
       caches.dropStale();
     },
     undurable,
+    isAppendConflict: appendConflicts(options),
     maxAttempts: options.maxAttempts ?? MAX_ATTEMPTS,
     ...environment,
     logger: options.logger ?? silentLogger,

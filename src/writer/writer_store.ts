@@ -87,13 +87,7 @@ export class WriterStore<Database> extends WriterCaches {
     lease: Lease,
     declared: Declarations,
   ) {
-    const parts = assembleWriter<Database>({
-      options,
-      engine,
-      lease,
-      declared,
-      inline: [],
-    });
+    const parts = assembleWriter({ options, engine, lease, declared });
     const { clock } = environmentOf(options);
     super({
       session: engine.session,
@@ -356,12 +350,12 @@ export class WriterStore<Database> extends WriterCaches {
   }
 
   /**
-   * Reads rows of a stream back from the log, ascending; a token is never
-   * split over two answers.
+   * Reads rows of a stream back from the log, ascending, whole tokens.
    *
    * @param stream The stream, or its name.
    * @param options Which, and how many.
-   * @throws {HeadwaterError} `STREAM_UNKNOWN`.
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`; `ROWS_DELETED` where retention
+   *   has deleted rows after the token that `after` gives.
    */
   async readRows<Row>(
     stream: Stream<Row> | string,

@@ -135,7 +135,8 @@ export class WriterTransaction<Database> {
    *
    * Events whose ids are given can be appended again: where all of them stand
    * there already with the same type and data, nothing changes, and the commit
-   * has the instance and the token of the first time.
+   * has the instance and the token of the first time. Metadata may differ, as
+   * that of a retry does.
    *
    * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
    *   are checked against its schemas; or any by its id, `user:1`.

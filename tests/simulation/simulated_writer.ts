@@ -1,5 +1,6 @@
 // A writing process: the parts of a writer store, put together as there.
 
+import { appendConflicts } from "../../src/log/append_conflict.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import { type Lease, takeLease } from "../../src/log/lease.ts";
 import { retainStream } from "../../src/log/retention.ts";
@@ -211,6 +212,7 @@ export class SimulatedWriter {
       },
       committed: () => {},
       undurable: () => {},
+      isAppendConflict: appendConflicts({}),
       maxAttempts: 3,
       clock,
       random: process.random,

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { defineAggregate, VersionConflictError } from "../../../mod.ts";
 import type { ExpectedVersion } from "../../../src/events/version_conflict.ts";
+import { defineProjection } from "../../../src/projections/mod.ts";
 import {
   type Case,
   type CaseWriter,
@@ -245,6 +246,42 @@ conform("appends", {
       );
     }
   },
+  "reserved names are refused": async (t, { open }) => {
+    const writer = await open();
+    const tryAppend = (
+      aggregate: Parameters<typeof users.of>[0] | typeof user,
+      events: unknown[],
+    ) =>
+      writer.transaction(
+        "append",
+        (txn) => txn.append(aggregate as string, events as { type: string }[]),
+      );
+    const user = users.of("1");
+    const renamed = { type: "renamed", data: { name: "A" } };
+    for (
+      const [aggregate, events, error] of [
+        [
+          "a:1",
+          [{ type: "$closed" }],
+          /"\$closed" to aggregate "a:1": .*closeA/,
+        ],
+        [user, [{ type: "$closed" }], /use txn.closeAggregate, or/],
+        [user, [{ type: "$closed" }, { type: "nonsense" }], /"\$closed"/],
+        [user, [renamed, { type: "$closed" }], /"\$closed"/],
+        [
+          user,
+          [{ ...renamed, metadata: { $version: 9 } }],
+          /its metadata has "\$version"/,
+        ],
+      ] as const
+    ) {
+      await t.rejects(tryAppend(aggregate, [...events]), { message: error });
+    }
+    await tryAppend(user, [renamed]);
+    await writer.transaction("close", (txn) => txn.closeAggregate(user));
+    const events = await collect(writer.readAggregate(user));
+    t.same(events.map(({ type }) => type), ["renamed", "$closed"]);
+  },
   "old events of a kind are brought up to date": async (t, { open }) => {
     const writer = await open();
     const old = [
@@ -268,6 +305,28 @@ conform("appends", {
       { years: 3, unit: "y", by: "x" },
     ]);
     t.same(events.map(({ metadata }) => metadata), [{}, {}, {}]);
+    // Wherever they are read, if the kind is told.
+    await append(writer, "any");
+    const seen: unknown[] = [];
+    await writer.project(defineProjection<unknown>({
+      name: "seen",
+      tables: [],
+      aggregates: [users],
+      create: () => Promise.resolve(),
+      handle: ({ data, metadata }) => void seen.push([data, metadata]),
+    }));
+    const all = await collect(writer.readEvents({ aggregates: [users] }));
+    const expected = [...events.map(({ data }) => [data, {}]), [{ n: 1 }, {}]];
+    t.same(all.map(({ data, metadata }) => [data, metadata]), expected);
+    t.same(seen, expected);
+    const [first] = await collect(writer.readEvents({ limit: 1 }));
+    t.same(first?.data, { years: 1 }, "else as they stand in the log");
+    await writer.transaction("more", (txn) =>
+      txn.append(users.of("2"), [{
+        type: "aged",
+        data: { years: 4, unit: "y", by: "x" },
+      }]));
+    t.same(seen.at(-1), [{ years: 4, unit: "y", by: "x" }, {}]);
   },
   "events of a newer version, or unknown, are refused": async (t, { open }) => {
     const writer = await open();

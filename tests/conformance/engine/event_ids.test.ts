@@ -1,5 +1,6 @@
 // Events with ids of their own: appended again, they change nothing.
 
+import { until } from "../../support/conditions.ts";
 import { type CaseWriter, collect, conform, range } from "./engines.ts";
 
 const event = (id: string, data: unknown = { n: 1 }, type = "x") => ({
@@ -70,6 +71,46 @@ conform("event ids", {
     const writer = await open();
     await append(writer, [event("one")]);
     await t.rejects(append(writer, [event("one", { n: 1 }, "y")]), {
+      code: "EVENT_ID_USED",
+    });
+  },
+  "other metadata is no other content: a retry may be another request": async (
+    t,
+    { open },
+  ) => {
+    const writer = await open();
+    const of = (correlationId: string) => [
+      { ...event("one"), metadata: { correlationId } },
+    ];
+    const first = await append(writer, of("first"));
+    t.match(await append(writer, of("second")), {
+      token: first.token,
+      result: 1,
+    });
+    const [stored] = await collect(writer.readAggregate("a:1"));
+    t.match(stored, { metadata: { correlationId: "first" } });
+  },
+  "once retention has deleted them, the same again is still the same": async (
+    t,
+    { open },
+  ) => {
+    const writer = await open({
+      retention: { events: { maxRows: 0 } },
+      retentionIntervalMs: 10,
+    });
+    const first = await append(writer, [event("one"), event("two")]);
+    await until(
+      "they are deleted",
+      async () => (await collect(writer.readEvents())).length === 0,
+    );
+    const again = await append(writer, [event("one"), event("two")]);
+    t.match(again, { token: first.token, result: 2 });
+    await t.rejects(append(writer, [event("two"), event("one")]), {
+      code: "EVENT_ID_USED",
+      message:
+        /event id "one" was used for version 1, deleted by now, of "a:1"/,
+    });
+    await t.rejects(append(writer, [event("one")], "a:2"), {
       code: "EVENT_ID_USED",
     });
   },

@@ -20,16 +20,16 @@ import {
   type ExpectedVersion,
   VersionConflictError,
 } from "../events/version_conflict.ts";
-import { checkEvent, requireStable } from "../events/typed_events.ts";
 import type { CommitSession } from "../database/engine.ts";
 import { readHolders } from "../log/history.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
-import { encodeJson, requireJson } from "../runtime/json.ts";
+import { encodeJson } from "../runtime/json.ts";
 import type { ProjectedEvent } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
+import { type CheckedEvent, checkEvents, checkText } from "./event_checks.ts";
 
 /** Options of `txn.append`. */
 export interface AppendOptions {
@@ -55,14 +55,6 @@ export interface EventAppenderOptions {
   readonly keepEvents: boolean;
   /** The wall-clock time, in ms. */
   readonly nowMs: () => number;
-}
-
-/** An event that has passed the checks. */
-interface CheckedEvent {
-  readonly type: string;
-  readonly id: string | undefined;
-  readonly data: string;
-  readonly metadata: string;
 }
 
 /** When events were appended that are appended again, and who did it. */
@@ -257,52 +249,6 @@ export class EventAppender {
   }
 }
 
-function checkEvents(
-  aggregate: AggregateLike,
-  id: string,
-  events: readonly EventInput<string, unknown>[],
-  isLast: boolean,
-): CheckedEvent[] {
-  if (!Array.isArray(events) || events.length === 0) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append to aggregate "${id}": give an array of at least one event`,
-    );
-  }
-  return events.map((event, index) => {
-    checkText(event.type, `type of event ${index + 1}`);
-    if (event.type === CLOSED_TYPE && !isLast) throw closedTypeError(id);
-    if (event.id !== undefined) checkText(event.id, `id of event ${index + 1}`);
-    const subject = `event "${event.type}" of aggregate "${id}"`;
-    checkMetadata(event.metadata, subject);
-    const { data = null, metadata } = checkEvent(aggregate, event);
-    requireJson(data, `data of ${subject}`);
-    const text = encodeJson(data);
-    requireStable(aggregate, event, text);
-    return {
-      type: event.type,
-      id: event.id,
-      data: text,
-      metadata: metadata === undefined ? "null" : encodeJson(metadata),
-    };
-  });
-}
-
-function checkMetadata(metadata: unknown, subject: string): void {
-  if (metadata === undefined) return;
-  if (
-    metadata === null || typeof metadata !== "object" || Array.isArray(metadata)
-  ) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append ${subject}: its metadata is ${
-        JSON.stringify(metadata)
-      }; give an object`,
-    );
-  }
-  requireJson(metadata, `metadata of ${subject}`);
-}
-
 function isExpected(version: number, expected: ExpectedVersion): boolean {
   switch (expected) {
     case "any":
@@ -325,22 +271,6 @@ function checkExpected(aggregate: string, expected: unknown): void {
     "INVALID_ARGUMENT",
     `Cannot append to aggregate "${aggregate}": expectedVersion is ` +
       `${String(expected)}; give a version, "any", "none" or "exists"`,
-  );
-}
-
-const MAX_NAME_LENGTH = 512;
-
-function checkText(value: unknown, subject: string): void {
-  if (
-    typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH
-  ) return;
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot append events: the ${subject} is ${
-      typeof value === "string"
-        ? `${value.length} characters long`
-        : String(value)
-    }; give a text of 1 to ${MAX_NAME_LENGTH} characters`,
   );
 }
 
@@ -389,14 +319,6 @@ function idUsedError(
       quote(id)
     } was used ` +
       `${where}; give each event an id of its own, and repeat an append whole`,
-  );
-}
-
-function closedTypeError(aggregate: string): HeadwaterError {
-  return new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot append event "${CLOSED_TYPE}" to aggregate "${aggregate}": closing ` +
-      "it takes more; use txn.closeAggregate, or another type",
   );
 }
 

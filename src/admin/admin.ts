@@ -19,11 +19,17 @@ import {
   retainStream,
   type RetentionPolicies,
 } from "../log/retention.ts";
-import { requestRebuild, requestRetry } from "../projections/administer.ts";
+import {
+  requestRebuild,
+  requestRetry,
+  requireProjection,
+} from "../projections/administer.ts";
 import {
   type ProjectionRecord,
   readProjections,
 } from "../projections/checkpoint.ts";
+import { type ParkedEvent, readParked } from "../projections/parked.ts";
+import { measureAll, type ProjectionReport } from "../projections/progress.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
@@ -84,9 +90,23 @@ export interface Admin extends AsyncDisposable {
   /** Every projection that was ever run, by name. */
   projections(): Promise<ProjectionRecord[]>;
   /**
-   * Asks whoever runs a projection to rebuild it from zero.
+   * How far each projection has got, and how long the rest will take. This looks
+   * at the events that they have yet to take, which takes longer the more there
+   * are.
+   */
+  progress(): Promise<ProjectionReport[]>;
+  /**
+   * The events that a projection could not take in, the oldest 1,000: those that
+   * its tables lack, then those that a rebuild under way does.
    *
    * @throws {HeadwaterError} `PROJECTION_UNKNOWN`.
+   */
+  parked(name: string): Promise<ParkedEvent[]>;
+  /**
+   * Asks whoever runs a projection to rebuild it from zero.
+   *
+   * @throws {HeadwaterError} `PROJECTION_UNKNOWN`; `EVENTS_DELETED` if retention
+   *   has deleted some.
    */
   rebuildProjection(name: string): Promise<void>;
   /**
@@ -209,6 +229,15 @@ function createAdmin(
     async projections() {
       requireOpen();
       return await readProjections(session);
+    },
+    async progress() {
+      requireOpen();
+      return await measureAll(session);
+    },
+    async parked(name) {
+      requireOpen();
+      await requireProjection(session, "list parked events of", name);
+      return await readParked(session, name);
     },
     rebuildProjection: async (name) => await requestRebuild(writes(), name),
     retryProjection: async (name) => await requestRetry(writes(), name),

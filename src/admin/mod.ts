@@ -20,6 +20,12 @@ export type {
 export type { LogCheck, LogProblem } from "./problems.ts";
 export type { LoggedRecord, ReadLogOptions } from "./read_log.ts";
 export type { ProjectionRecord } from "../projections/checkpoint.ts";
+export type { ParkedEvent } from "../projections/parked.ts";
+export type {
+  MeasuredProjection,
+  ProjectionFigures,
+  ProjectionReport,
+} from "../projections/progress.ts";
 export type { RetentionPolicies, RetentionPolicy } from "../log/retention.ts";
 export type { Verification, VerifyOptions } from "./verify.ts";
 export type { VerifyProgress, VerifyStep } from "./check_context.ts";

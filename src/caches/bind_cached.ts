@@ -156,7 +156,7 @@ function bindShaped<Args extends readonly unknown[], Value>(
         // It may have waited for longer than anybody has for it.
         signal.throwIfAborted();
         return Promise.resolve(Reflect.apply(method, owner, given));
-      });
+      }, signal);
     }, (loading) => cache.abandon(key, loading));
   return (...args) => {
     try {

@@ -12,6 +12,7 @@ import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
 import { isCount } from "./cache_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCache } from "./keyed_cache.ts";
+import type { LoadTime } from "./load_runner.ts";
 import type { SharedLoads } from "./shared_loads.ts";
 
 /** Options of {@linkcode cachedList}. */
@@ -238,6 +239,9 @@ async function loadList<
   const entries = new Map<Key, Promise<Value | undefined>>();
   const missing = new Map<Key, Deferred<Value | undefined>>();
   const old: Key[] = [];
+  const now = () => cache.runner.now();
+  /** Of each load, by its place. */
+  const times: LoadTime[] = [];
   for (const item of list) {
     if (entries.has(item)) continue;
     const key = keyOf(item);
@@ -248,13 +252,17 @@ async function loadList<
     }
     if (entry === undefined) {
       const loading = deferred<Value | undefined>();
-      entry = cache.keep(key, () => loading.promise);
+      const time = times[Math.floor(missing.size / maxKeys)] ??= now();
+      entry = cache.keep(key, () => loading.promise, time);
       missing.set(item, loading);
     }
     // Who joins a single caller's load keeps it from being aborted.
     entries.set(item, loads?.wait(entry, signal) ?? entry);
   }
-  const begin = (wanted: ReadonlyMap<Key, Deferred<Value | undefined>>) => {
+  const begin = (
+    wanted: ReadonlyMap<Key, Deferred<Value | undefined>>,
+    times: readonly LoadTime[],
+  ) => {
     const items = [...wanted.keys()];
     for (let from = 0; from < items.length; from += maxKeys) {
       const some = items.slice(from, from + maxKeys);
@@ -263,20 +271,23 @@ async function loadList<
         // Others may wait for any of the keys: one caller's signal ends its wait.
         return isSignal(argument, position) ? NEVER_ABORTS : argument;
       });
-      const loadSome = () => cache.run(() => load(...given as Args));
+      const time = times[from / maxKeys];
+      const loadSome = () =>
+        cache.runner.run(() => load(...given as Args), time);
       void settle(cache.name, loadSome, some, wanted);
     }
   };
-  begin(missing);
+  begin(missing, times);
   if (old.length > 0) {
-    cache.stale?.revalidate(old.map(keyOf), (indices) => {
+    cache.stale?.revalidate(old.map(keyOf), (indices, time) => {
       const due = new Map(
         indices.map((index) => [
           old[index] as Key,
           deferred<Value | undefined>(),
         ]),
       );
-      begin(due);
+      // One time for all of them: that of the first load.
+      begin(due, [time]);
       return Array.from(due.values(), ({ promise }) => promise);
     });
   }

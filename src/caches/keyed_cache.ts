@@ -15,8 +15,7 @@ import { EntryTable } from "./entry_table.ts";
 import { dropExpired, type Expiring, ExpiryQueue } from "./expiry_queue.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import type { KeyedCacheOptions } from "./keyed_cache_options.ts";
-import { LoadGate } from "./load_gate.ts";
-import { beginLoad } from "./load_scope.ts";
+import { LoadRunner, type LoadTime } from "./load_runner.ts";
 import { LoadTimes } from "./load_times.ts";
 import { bytesOfLoad, measure } from "./size_of.ts";
 import { statsOf } from "./stats_of.ts";
@@ -48,11 +47,12 @@ export class KeyedCache {
   cascade: ((key: readonly KeyPart[] | null) => void) | undefined;
   /** What was there before it was cleared, if that may be served at all. */
   readonly stale: StaleEntries | undefined;
+  /** Begins its loads. */
+  readonly runner: LoadRunner;
   readonly #options: KeyedCacheOptions;
   readonly #clock: Clock;
   readonly #times = new LoadTimes();
   readonly #bounds: CacheBounds;
-  readonly #gate: LoadGate | undefined;
   #expiry: ExpiryQueue<EntryKey> | undefined;
   #entries: EntryTable;
   #hits = 0;
@@ -75,11 +75,10 @@ export class KeyedCache {
     this.name = options.name;
     this.#clock = options.clock;
     this.#bounds = new CacheBounds(options);
-    this.#gate = LoadGate.of(options.name, this.#limits);
+    this.runner = new LoadRunner(this.name, this.#limits, this.#clock);
     this.stale = StaleEntries.of(options, this.#limits, {
       adopt: (parts, loading) => this.#adopt(parts, loading),
-      follow: (load) =>
-        this.#follow(load.loading, load.parts, load.beganMs, load),
+      follow: (load) => this.#follow(load.loading, load.parts, load.time, load),
     });
     this.#expiry = ExpiryQueue.of(this.#limits);
     this.#entries = this.#createEntries();
@@ -112,7 +111,7 @@ export class KeyedCache {
       entries: this.#entries,
       bounds: this.#bounds,
       stale: this.stale,
-      gate: this.#gate,
+      runner: this.runner,
       times: this.#times,
     });
   }
@@ -160,6 +159,7 @@ export class KeyedCache {
    *
    * @param parts The arguments.
    * @param start Begins the load; not at once, if too many run.
+   * @param signal Aborts once nobody waits for it.
    * @returns The load's promise. A load that fails is not kept. While an old
    *   entry may be served, that; the load then runs in the background.
    * @throws {HeadwaterError} `KEY_INVALID` if an argument can't be part of a
@@ -168,32 +168,27 @@ export class KeyedCache {
   load<Value>(
     parts: readonly KeyArgument[],
     start: () => Promise<Value>,
+    signal?: AbortSignal | undefined,
   ): Promise<Value> {
     checkKey(this.name, parts);
+    const run = (time: LoadTime) => this.runner.run(start, time, signal);
     const stale = this.stale?.get(parts);
-    if (stale === undefined) return this.keep(parts, () => this.run(start));
-    this.stale?.revalidate([parts], () => [this.run(start)]);
+    if (stale === undefined) return this.keep(parts, run);
+    this.stale?.revalidate([parts], (_, time) => [run(time)]);
     return stale as Promise<Value>;
-  }
-
-  /** Begins a load, at once if few enough run. */
-  run<Value>(start: () => Promise<Value>): Promise<Value> {
-    return this.#gate === undefined
-      ? beginLoad(start)
-      : this.#gate.run(() => beginLoad(start));
   }
 
   /** {@linkcode load} of a checked key, where there is no old entry. */
   keep<Value>(
     parts: readonly KeyArgument[],
-    start: () => Promise<Value>,
+    start: (time: LoadTime) => Promise<Value>,
+    time: LoadTime = this.runner.now(),
   ): Promise<Value> {
     this.#misses += 1;
     told.tellMiss(this.name, parts);
-    const beganMs = this.#clock.monotonicMs();
-    const loading = start();
+    const loading = start(time);
     this.#adopt(parts, loading);
-    this.#follow(loading, parts, beganMs);
+    this.#follow(loading, parts, time);
     return loading;
   }
 
@@ -330,24 +325,24 @@ export class KeyedCache {
   #follow(
     loading: Promise<unknown>,
     parts: readonly KeyArgument[],
-    beganMs: number,
+    time: LoadTime,
     background?: BackgroundLoad,
   ): void {
     this.#loading += 1;
     this.#options.loads?.began(this.name, parts);
     this.stale?.began(loading);
     loading.then((value) => {
-      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), true);
+      told.tellLoad(this.name, parts, this.#ended(loading, time), true);
       if (background?.loaded()) this.#adopt(parts, loading);
       const key = this.#keyOf(parts, loading);
       if (key !== undefined) {
-        return this.#loaded(key, loading, parts, value, beganMs);
+        return this.#loaded(key, loading, parts, value, time);
       }
       this.#fenced += 1;
       told.tellFenced(this.name, parts);
       this.stale?.discard(parts, loading);
     }, (error) => {
-      told.tellLoad(this.name, parts, this.#ended(loading, beganMs), false);
+      told.tellLoad(this.name, parts, this.#ended(loading, time), false);
       this.#failures += 1;
       background?.failed(error);
       this.abandon(parts, loading);
@@ -361,7 +356,7 @@ export class KeyedCache {
     loading: Promise<unknown>,
     parts: readonly KeyArgument[],
     value: unknown,
-    beganMs: number,
+    { beganMs }: LoadTime,
   ): void {
     const { ttlMs, negativeTtlMs } = this.#limits;
     const isNegative = value === undefined || value === null;
@@ -384,7 +379,7 @@ export class KeyedCache {
     this.#expiry.add(item, isKept, this.#entries.size);
   }
 
-  #ended(loading: Promise<unknown>, beganMs: number): number {
+  #ended(loading: Promise<unknown>, { beganMs }: LoadTime): number {
     const ms = this.#clock.monotonicMs() - beganMs;
     this.#loading -= 1;
     this.stale?.ended(loading);

@@ -20,6 +20,8 @@ export interface LoadGateOptions {
 interface Queued {
   readonly start: () => Promise<unknown>;
   readonly loading: Deferred<unknown>;
+  /** Until it begins, or nobody wants it any more. */
+  isWaiting: boolean;
 }
 
 /** Begins so many loads at once; the others wait, in order. */
@@ -28,6 +30,7 @@ export class LoadGate {
   /** From {@linkcode #head} on; what is before it has begun. */
   #queue: Queued[] = [];
   #head = 0;
+  #left = 0;
   #running = 0;
 
   /** Constructs a gate that nobody is at. */
@@ -45,17 +48,22 @@ export class LoadGate {
 
   /** How many loads wait. */
   get queued(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.length - this.#head - this.#left;
   }
 
   /**
    * Begins a load, at once if few enough run.
    *
+   * @param start Begins it.
+   * @param signal Takes it out of the line, if it waits yet.
    * @returns The load's promise.
    * @throws {HeadwaterError} `OVERLOADED` if too many wait; what `start` throws,
    *   if it is called at once.
    */
-  run<Value>(start: () => Promise<Value>): Promise<Value> {
+  run<Value>(
+    start: () => Promise<Value>,
+    signal?: AbortSignal | undefined,
+  ): Promise<Value> {
     const { name, maxConcurrentLoads, maxQueuedLoads } = this.#options;
     if (this.#running < maxConcurrentLoads) return this.#begin(start);
     if (this.queued >= maxQueuedLoads) {
@@ -67,19 +75,44 @@ export class LoadGate {
       );
     }
     const loading = deferred<unknown>();
-    this.#queue.push({ start, loading });
+    const queued = { start, loading, isWaiting: true };
+    this.#queue.push(queued);
+    if (signal !== undefined) {
+      const leave = () => this.#leave(queued, signal.reason);
+      signal.addEventListener("abort", leave, { once: true });
+      const stay = () => signal.removeEventListener("abort", leave);
+      loading.promise.then(stay, stay);
+    }
     return loading.promise as Promise<Value>;
   }
 
+  #leave(queued: Queued, reason: unknown): void {
+    if (!queued.isWaiting) return;
+    queued.isWaiting = false;
+    this.#left += 1;
+    queued.loading.reject(reason);
+    if (this.#left * 2 <= this.#queue.length - this.#head) return;
+    this.#queue = this.#queue.slice(this.#head)
+      .filter(({ isWaiting }) => isWaiting);
+    this.#head = 0;
+    this.#left = 0;
+  }
+
   #begin<Value>(start: () => Promise<Value>): Promise<Value> {
-    const loading = start();
-    this.#running += 1;
     const end = () => {
       this.#running -= 1;
       this.#next();
     };
-    loading.then(end, end);
-    return loading;
+    // Before: it may begin others.
+    this.#running += 1;
+    try {
+      const loading = start();
+      loading.then(end, end);
+      return loading;
+    } catch (error) {
+      this.#running -= 1;
+      throw error;
+    }
   }
 
   #next(): void {
@@ -94,6 +127,11 @@ export class LoadGate {
         this.#queue.length = 0;
         this.#head = 0;
       }
+      if (!next.isWaiting) {
+        this.#left -= 1;
+        continue;
+      }
+      next.isWaiting = false;
       try {
         next.loading.resolve(this.#begin(next.start));
       } catch (error) {

@@ -15,6 +15,7 @@ import type { EntryKey } from "./entry.ts";
 import type { EntryTable } from "./entry_table.ts";
 import type { ExpiryQueue } from "./expiry_queue.ts";
 import type { KeyArgument } from "./key_parts.ts";
+import type { LoadTime } from "./load_runner.ts";
 import { isInLoad, scopeLoads } from "./load_scope.ts";
 import { type Claim, StaleLayer } from "./stale_layer.ts";
 
@@ -22,7 +23,7 @@ import { type Claim, StaleLayer } from "./stale_layer.ts";
 export interface BackgroundLoad {
   readonly loading: Promise<unknown>;
   readonly parts: readonly KeyArgument[];
-  readonly beganMs: number;
+  readonly time: LoadTime;
   /** It has ended: whether it is to be the entry now. */
   readonly loaded: () => boolean;
   readonly failed: (error: unknown) => void;
@@ -50,6 +51,7 @@ export interface StaleEntriesOwner {
 /** Begins the loads of the keys at some indices; gives one for each of them. */
 export type BeginLoads = (
   indices: readonly number[],
+  time: LoadTime,
 ) => readonly Promise<unknown>[];
 
 /**
@@ -215,12 +217,12 @@ export class StaleEntries {
       claim !== undefined && layer.isValid(claim) ? [index] : []
     );
     if (indices.length === 0) return;
-    const beganMs = this.#options.clock.monotonicMs();
+    const time = { beganMs: this.#options.clock.monotonicMs() };
     try {
-      const loads = begin(indices);
+      const loads = begin(indices, time);
       for (const [at, index] of indices.entries()) {
         const loading = loads[at] as Promise<unknown>;
-        this.#follow(layer, claims[index] as Claim, loading, beganMs);
+        this.#follow(layer, claims[index] as Claim, loading, time);
       }
     } catch (error) {
       for (const index of indices) {
@@ -233,13 +235,13 @@ export class StaleEntries {
     layer: StaleLayer,
     claim: Claim,
     loading: Promise<unknown>,
-    beganMs: number,
+    time: LoadTime,
   ): void {
     claim.loading = loading;
     this.#owner.follow({
       loading,
       parts: claim.parts,
-      beganMs,
+      time,
       loaded: () => {
         const isValid = layer.isValid(claim);
         if (isValid) layer.replaced(claim);

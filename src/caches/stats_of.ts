@@ -7,7 +7,7 @@
 import type { CacheBounds } from "./cache_bounds.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { EntryTable } from "./entry_table.ts";
-import type { LoadGate } from "./load_gate.ts";
+import type { LoadRunner } from "./load_runner.ts";
 import type { LoadTimes } from "./load_times.ts";
 import type { StaleEntries } from "./stale_entries.ts";
 
@@ -30,14 +30,14 @@ interface CacheParts {
   readonly entries: EntryTable;
   readonly bounds: CacheBounds;
   readonly stale: StaleEntries | undefined;
-  readonly gate: LoadGate | undefined;
+  readonly runner: LoadRunner;
   readonly times: LoadTimes;
 }
 
 /** What a cache has done so far. */
 export function statsOf(
   counts: Counts,
-  { entries, bounds, stale, gate, times }: CacheParts,
+  { entries, bounds, stale, runner, times }: CacheParts,
 ): CacheStats {
   const { maxEntries, maxBytes } = bounds.scaled;
   return {
@@ -48,7 +48,7 @@ export function statsOf(
       ? entries.bytes + (stale?.bytes ?? 0)
       : undefined,
     maxBytes,
-    queued: gate?.queued ?? 0,
+    queued: runner.queued,
     stale: stale?.size ?? 0,
     staleHits: stale?.hits ?? 0,
     loadMsP50: times.quantile(0.5),

@@ -8,6 +8,7 @@ import { CacheRegistry } from "./cache_registry.ts";
 import type { CachedOptions } from "./cached_options.ts";
 import { checkKey, type KeyArgument } from "./key_parts.ts";
 import { KeyedCache } from "./keyed_cache.ts";
+import type { LoadTime } from "./load_runner.ts";
 import { beginLoad } from "./load_scope.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { systemClock } from "../runtime/clock.ts";
@@ -54,8 +55,8 @@ class UncachedCache extends KeyedCache {
 
   override keep<Value>(
     _parts: readonly KeyArgument[],
-    start: () => Promise<Value>,
+    start: (time: LoadTime) => Promise<Value>,
   ): Promise<Value> {
-    return start();
+    return start(this.runner.now());
   }
 }

@@ -6,39 +6,58 @@
 
 import { Argument, type Command } from "commander";
 import { HeadwaterError } from "../../mod.ts";
-import { type Admin, openAdmin, type ProjectionRecord } from "../admin/mod.ts";
+import {
+  type Admin,
+  openAdmin,
+  type ProjectionFigures,
+  type ProjectionReport,
+} from "../admin/mod.ts";
 import {
   type AdminCommandOptions,
   forLog,
   withLogOptions,
 } from "./database_options.ts";
 import { openOutput, type Output } from "./output.ts";
-import { formatTable, formatTime } from "./table.ts";
+import { type Cells, formatTable, formatTime } from "./table.ts";
 
-type Action = "list" | "rebuild" | "retry";
+type Action = "list" | "parked" | "rebuild" | "retry";
+
+const ACTIONS = ["list", "parked", "rebuild", "retry"] as const;
 
 const COLUMNS = [
   { title: "PROJECTION" },
   { title: "VERSION", isNumber: true },
   { title: "POSITION", isNumber: true },
   { title: "DONE", isNumber: true },
+  { title: "TOTAL", isNumber: true },
+  { title: "ROWS/S", isNumber: true },
+  { title: "LEFT", isNumber: true },
   { title: "PARKED", isNumber: true },
-  { title: "REBUILD", isNumber: true },
   { title: "HELD UNTIL" },
   { title: "UPDATED" },
+];
+
+const PARKED_COLUMNS = [
+  { title: "TOKEN", isNumber: true },
+  { title: "ORDINAL", isNumber: true },
+  { title: "ATTEMPTS", isNumber: true },
+  { title: "TABLES" },
+  { title: "PARKED" },
+  { title: "ERROR" },
 ];
 
 /** The `projections` command. */
 export function projectionsCommand(): Command {
   const command = forLog("projections")
     .description(
-      "list a log's projections, have one rebuilt, or its parked events retried",
+      "list a log's projections or one's parked events, have one rebuilt, or " +
+        "its parked events retried",
     )
     .addArgument(
       new Argument("[action]", "what to do")
-        .choices(["list", "rebuild", "retry"]).default("list"),
+        .choices(ACTIONS).default("list"),
     )
-    .argument("[name]", "the projection to rebuild, or to retry")
+    .argument("[name]", "the projection, unless all are listed")
     .action(run);
   return withLogOptions(command);
 }
@@ -53,6 +72,8 @@ async function run(
   await using admin = await openAdmin(url, options);
   const write = name === undefined
     ? await list(admin, json)
+    : action === "parked"
+    ? await listParked(admin, name, json)
     : await ask(admin, action, name, json);
   const output = openOutput();
   await write(output);
@@ -62,10 +83,10 @@ async function run(
 type Write = (output: Output) => Promise<void>;
 
 async function list(admin: Admin, json: boolean): Promise<Write> {
-  const projections = await admin.projections();
+  const reports = await admin.progress();
   return async (output) => {
     if (json) {
-      for (const { position, rebuild, ...others } of projections) {
+      for (const { position, rebuild, ...others } of reports) {
         await output.writeLine({
           ...others,
           position: position ?? null,
@@ -74,7 +95,34 @@ async function list(admin: Admin, json: boolean): Promise<Write> {
       }
       return;
     }
-    for (const line of formatTable(COLUMNS, projections.map(toCells))) {
+    for (const line of formatTable(COLUMNS, reports.flatMap(toRows))) {
+      await output.writeText(line);
+    }
+  };
+}
+
+async function listParked(
+  admin: Admin,
+  name: string,
+  json: boolean,
+): Promise<Write> {
+  const events = await admin.parked(name);
+  return async (output) => {
+    if (json) {
+      for (const event of events) await output.writeLine({ ...event });
+      return;
+    }
+    const rows = events.map((
+      { token, ordinal, attempts, isRebuild, parkedMs, error },
+    ) => [
+      token,
+      ordinal,
+      attempts === 0 ? "to retry" : attempts,
+      isRebuild ? "rebuild" : "serving",
+      formatTime(parkedMs),
+      error,
+    ]);
+    for (const line of formatTable(PARKED_COLUMNS, rows)) {
       await output.writeText(line);
     }
   };
@@ -100,21 +148,42 @@ async function ask(
   };
 }
 
-function toCells(
-  { name, version, position, done, parked, rebuild, expiresMs, updatedMs }:
-    ProjectionRecord,
-): (string | number)[] {
-  return [
+/** A projection's row, and one below it for the tables that are being built. */
+function toRows(report: ProjectionReport): Cells[] {
+  const { name, version, position, rebuild, expiresMs, updatedMs } = report;
+  const rows: Cells[] = [[
     name,
     version,
     position ?? "inline",
-    done,
-    parked,
-    rebuild ?? "-",
+    ...(position === undefined ? ["-", "-", "-", "-", "-"] : toCells(report)),
     formatTime(expiresMs),
     formatTime(updatedMs),
+  ]];
+  if (rebuild !== undefined) {
+    rows.push(["  rebuild", "", "", ...toCells(rebuild), "", ""]);
+  }
+  return rows;
+}
+
+function toCells(
+  { done, total, rowsPerSecond, secondsLeft, parked }: ProjectionFigures,
+): (string | number)[] {
+  const isKnown = rowsPerSecond > 0;
+  return [
+    done,
+    total,
+    isKnown ? Math.round(rowsPerSecond) : "-",
+    isKnown || done >= total ? `${Math.ceil(secondsLeft)} s` : "-",
+    parked,
   ];
 }
+
+const ACTS: Readonly<Record<Action, string>> = {
+  list: "list",
+  parked: "list the parked events of",
+  rebuild: "rebuild",
+  retry: "retry",
+};
 
 function requireName(action: Action, name: string | undefined): void {
   const isNamed = name !== undefined;
@@ -123,7 +192,9 @@ function requireName(action: Action, name: string | undefined): void {
     "INVALID_ARGUMENT",
     isNamed
       ? `Cannot list projection ${JSON.stringify(name)}: list takes no name`
-      : `Cannot ${action} a projection: none is named; give its name, which ` +
+      : `Cannot ${
+        ACTS[action]
+      } a projection: none is named; give its name, which ` +
         "headwater projections URL lists",
   );
 }

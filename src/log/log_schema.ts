@@ -39,7 +39,8 @@ export const EVENTS_STREAM = "events";
  * - `headwater_event_ids`: the ids that users gave to events.
  * - `headwater_snapshots`: folded aggregates.
  * - `headwater_projections`, `headwater_parked`: how far each has got, and what
- *   it could not take.
+ *   it could not take; both for the tables that serve, and for those that are
+ *   being built to take their place.
  * - `headwater_retained`: up to where rows of a stream may have been deleted.
  * - `headwater_meta`: what is said once of the whole log: its identity.
  * - `headwater_calls`: what was answered to calls, so that one that is repeated
@@ -189,6 +190,35 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX ix_headwater_calls_age ON headwater_calls (called_ms)",
     ],
   },
+  {
+    version: 6,
+    name: "rebuilds that park events of their own, and how fast they are",
+    statements: (dialect) => [
+      // Counts the swaps: the names of indexes differ by it.
+      column(dialect, "headwater_projections", "build INTEGER"),
+      column(dialect, "headwater_projections", "rate REAL"),
+      column(dialect, "headwater_projections", "rebuild_version INTEGER"),
+      column(dialect, "headwater_projections", "rebuild_done INTEGER"),
+      column(dialect, "headwater_projections", "rebuild_rate REAL"),
+      // A table can't be given another key, nor, in a schema, another name, by
+      // one statement for both databases.
+      "CREATE TABLE headwater_parked_before AS SELECT * FROM headwater_parked",
+      "DROP TABLE headwater_parked",
+      table(dialect, "headwater_parked", [
+        "projection TEXT NOT NULL",
+        "is_rebuild INTEGER NOT NULL",
+        "token INTEGER NOT NULL",
+        "ordinal INTEGER NOT NULL",
+        "attempts INTEGER NOT NULL",
+        "error TEXT NOT NULL",
+        "parked_ms INTEGER NOT NULL",
+        "PRIMARY KEY (projection, is_rebuild, token, ordinal)",
+      ]),
+      "INSERT INTO headwater_parked SELECT projection, 0, token, ordinal, " +
+      "attempts, error, parked_ms FROM headwater_parked_before",
+      "DROP TABLE headwater_parked_before",
+    ],
+  },
 ];
 
 const OTHER_COLUMNS =
@@ -233,6 +263,12 @@ const ONLY_POSTGRES = [
   "CREATE UNIQUE INDEX ix_headwater_instances_fence " +
   "ON headwater_instances (name, fence)",
 ];
+
+/** Adds a column that is 0 in every row there is. */
+function column(dialect: SqlDialect, name: string, added: string): string {
+  const text = `ALTER TABLE ${name} ADD COLUMN ${added} NOT NULL DEFAULT 0`;
+  return dialect === "sqlite" ? text : text.replace(" INTEGER", " BIGINT");
+}
 
 function table(
   dialect: SqlDialect,

@@ -82,9 +82,13 @@ const TELL_POSITIONS = perDialect((dialect) => {
   return `UPDATE headwater_instances
     SET position = ${newest} WHERE position < ${newest}`;
 });
-// An event's projections are not to be left behind.
-const READ_LOWEST_CHECKPOINT =
-  "SELECT min(position) FROM headwater_projections";
+// An event's projections are not to be left behind, nor is a rebuild: one that
+// was asked for (-1) begins at 0.
+const READ_LOWEST_CHECKPOINT = `SELECT min(CASE
+    WHEN rebuild_position < 0 THEN 0
+    WHEN rebuild_position < position THEN rebuild_position
+    ELSE position END)
+  FROM headwater_projections`;
 
 /**
  * Deletes what a stream need not keep, a chunk of records at a time, each in a

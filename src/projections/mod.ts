@@ -16,4 +16,5 @@ export type {
   ProjectionProgress,
   ProjectionRunnerOptions,
 } from "./projection_runner.ts";
+export type { MeasuredProjection, ProjectionFigures } from "./progress.ts";
 export type { ParkedEvent } from "./parked.ts";

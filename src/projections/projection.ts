@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { Transaction } from "kysely";
 import type { AggregateKind } from "../events/aggregate.ts";
 import type { StoredEvent } from "../events/event.ts";
@@ -15,7 +16,9 @@ export type ProjectedEvent = Omit<StoredEvent<string, unknown>, "token">;
 
 /**
  * The name of one of the projection's tables as it is now: while it is rebuilt,
- * the new one has another.
+ * the new one has another. Every other name, such as an index's, is given an
+ * ending that is different for each rebuild: tables are renamed once they are
+ * built, indexes stay as they are.
  */
 export type TableOf = <Name extends string>(name: Name) => Name;
 
@@ -32,13 +35,17 @@ export interface Projection<Database = unknown> {
   /** The projection's name, which its checkpoint stands under. */
   readonly name: string;
   /**
-   * The version of what it makes of events. Another than the stored one has it
-   * rebuilt from zero.
+   * The version of what it makes of events. A higher one than the stored has it
+   * rebuilt from zero; its tables serve meanwhile as they were, as this code
+   * can't go on with them. A lower one is not run.
    *
    * @default {1}
    */
   readonly version?: number | undefined;
-  /** Its tables, which nobody else writes. */
+  /**
+   * Its tables, which nobody else writes, of at most 57 bytes each. One that a
+   * new version doesn't name any more is left for you to drop.
+   */
   readonly tables: readonly string[];
   /**
    * Only events of these types.
@@ -60,7 +67,7 @@ export interface Projection<Database = unknown> {
    * @default {none}
    */
   readonly aggregates?: readonly AggregateKind[] | undefined;
-  /** Makes its tables, empty. */
+  /** Makes its tables, empty, and their indexes: `createIndex(table("ix_name"))`. */
   create(context: ProjectionContext<Database>): Promise<void>;
   /** Takes an event in. What it does besides `db` is not undone if it fails. */
   handle(
@@ -70,6 +77,10 @@ export interface Projection<Database = unknown> {
 }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+
+const NEXT = "__next";
+/** PostgreSQL cuts longer names off: a new table would be the old one. */
+const MAX_TABLE_BYTES = 63 - NEXT.length;
 
 /**
  * Declares a projection.
@@ -93,6 +104,8 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
  *     await db.schema.createTable(table("name_counts"))
  *       .addColumn("name", "text", (column) => column.primaryKey())
  *       .addColumn("count", "integer", (column) => column.notNull()).execute();
+ *     await db.schema.createIndex(table("ix_name_counts"))
+ *       .on(table("name_counts")).column("count").execute();
  *   },
  *   async handle(event, { db, table }) {
  *     const { name } = event.data as { name: string };
@@ -130,6 +143,15 @@ export function defineProjection<Database>(
   ) {
     refuse("give the names of its tables");
   }
+  const long = tables.find((each) => Buffer.byteLength(each) > MAX_TABLE_BYTES);
+  if (long !== undefined) {
+    refuse(
+      `table ${
+        quote(long)
+      } has a name of more than ${MAX_TABLE_BYTES} bytes; ` +
+        "give a shorter one",
+    );
+  }
   const { aggregates } = projection;
   if (aggregates === undefined) return Object.freeze({ ...projection });
   const upcast = upcasterOf(aggregates);
@@ -149,9 +171,28 @@ export function isWanted<Database>(
     event.aggregate.startsWith(aggregatePrefix);
 }
 
-/** The tables that are read. */
+/** The tables that are read, when they are first made. */
 export const servingTable: TableOf = (name) => name;
 
-/** The tables that are being built, to take the others' place. */
+/** Which of a projection's tables are meant. */
+export interface Build {
+  /** How often they have been swapped, those that are meant included. */
+  readonly number: number;
+  /** Whether they are being built, to take the others' place. */
+  readonly isNext: boolean;
+}
+
+/** The names of a build's tables, and of what belongs to them. */
+export function tablesOf(
+  tables: readonly string[],
+  { number, isNext }: Build,
+): TableOf {
+  return <Name extends string>(name: Name) => {
+    if (tables.includes(name)) return isNext ? nextTable(name) : name;
+    return number === 0 ? name : `${name}__${number}` as Name;
+  };
+}
+
+/** The table that is being built, to take the place of one. */
 export const nextTable: TableOf = <Name extends string>(name: Name) =>
-  `${name}__next` as Name;
+  `${name}${NEXT}` as Name;

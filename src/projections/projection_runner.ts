@@ -10,7 +10,7 @@ import {
   openDatabase,
 } from "../database/open_database.ts";
 import { migrate } from "../database/migrator.ts";
-import { EVENTS_STREAM, LOG_MIGRATIONS } from "../log/log_schema.ts";
+import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
@@ -24,10 +24,11 @@ import {
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
-import { parseToken, type Token } from "../tokens/token.ts";
+import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { requestRebuild, requestRetry } from "./administer.ts";
 import { readProjection } from "./checkpoint.ts";
 import { type ParkedEvent, readParked } from "./parked.ts";
+import { measure, type MeasuredProjection, UNKNOWN } from "./progress.ts";
 import type { Projection } from "./projection.ts";
 import { ProjectionWorker } from "./projection_worker.ts";
 
@@ -70,22 +71,12 @@ export interface ProjectionRunnerOptions<Database> extends DatabaseOptions {
 }
 
 /** How far a projection has got. */
-export interface ProjectionProgress {
+export interface ProjectionProgress extends MeasuredProjection {
   /** The projection. */
   readonly name: string;
   /** The token up to which its tables contain events. */
   readonly position: Token;
-  /** Events that are behind it. */
-  readonly done: number;
-  /** All events there are. */
-  readonly total: number;
-  /** Events a second, while this runner had any to take in. */
-  readonly rowsPerSecond: number;
-  /** How long the rest will take at that rate, in seconds; 0 if there is none, or no rate yet. */
-  readonly secondsLeft: number;
-  /** Events that it could not take in. */
-  readonly parked: number;
-  /** Whether new tables are being built. */
+  /** Whether new tables are being built, or are to be. */
   readonly isRebuilding: boolean;
   /** Whether it is this runner that has it. */
   readonly isHolding: boolean;
@@ -144,13 +135,15 @@ export class ProjectionRunner<Database> {
   /**
    * Opens the database, and begins to run.
    *
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be, or
-   *   two projections of one name; else as `WriterStore.open`.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be, for
+   *   `sqlite::memory:`, or two projections of one name; else as
+   *   `WriterStore.open`.
    */
   static async open<Database>(
     options: ProjectionRunnerOptions<Database>,
   ): Promise<ProjectionRunner<Database>> {
     requireBounds("run projections", options);
+    if (options.database === "sqlite::memory:") throw memoryError();
     const names = options.projections.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) {
@@ -180,24 +173,20 @@ export class ProjectionRunner<Database> {
   async progress(name: string): Promise<ProjectionProgress> {
     const worker = this.#worker(name);
     const record = await readProjection(this.#engine.session, name);
-    const position = record?.position ?? parseToken(0);
-    const [row] = await this.#engine.session.rows(
-      `SELECT coalesce(sum(row_count), 0) FROM headwater_log
-      WHERE stream = '${EVENTS_STREAM}' AND token > ?`,
-      [position],
-    );
-    const left = Number(row?.[0] ?? 0);
-    const done = record?.done ?? 0;
-    const { rowsPerSecond } = worker;
+    const position = record?.position ?? TOKEN_ZERO;
+    const stored = record ?? UNKNOWN;
+    // What this runner has done since is not in the database yet.
+    const measured = await measure(this.#engine.session, {
+      ...stored,
+      rowsPerSecond: worker.rowsPerSecond || stored.rowsPerSecond,
+      rebuildRowsPerSecond: worker.rebuildRowsPerSecond ||
+        stored.rebuildRowsPerSecond,
+    });
     return {
       name,
       position: worker.reached > position ? worker.reached : position,
-      done,
-      total: done + left,
-      rowsPerSecond,
-      secondsLeft: left === 0 || rowsPerSecond === 0 ? 0 : left / rowsPerSecond,
-      parked: record?.parked ?? 0,
-      isRebuilding: record?.rebuild !== undefined,
+      ...measured,
+      isRebuilding: record !== undefined && worker.isRebuilding(record),
       isHolding: worker.isHolding,
       error: worker.error,
     };
@@ -251,20 +240,33 @@ export class ProjectionRunner<Database> {
     for (const worker of this.#workers) worker.poke();
   }
 
-  /** Has a projection rebuilt from zero; its tables serve until the new ones take their place. */
+  /**
+   * Has a projection rebuilt from zero; its tables serve until the new ones take
+   * their place. What they lack then is what the rebuild has parked.
+   *
+   * @throws {HeadwaterError} `PROJECTION_UNKNOWN`; `EVENTS_DELETED` if retention
+   *   has deleted some.
+   */
   async rebuild(name: string): Promise<void> {
     const worker = this.#worker(name);
     await requestRebuild(this.#engine, name);
     worker.poke();
   }
 
-  /** The events that a projection could not take in, the oldest 1,000. */
+  /**
+   * The events that a projection could not take in, the oldest 1,000: those that
+   * its tables lack, then those that a rebuild under way does.
+   */
   async parked(name: string): Promise<ParkedEvent[]> {
     this.#worker(name);
     return await readParked(this.#engine.session, name);
   }
 
-  /** Has a projection try its parked events again. */
+  /**
+   * Has a projection try the events again that its tables lack.
+   *
+   * @returns How many there are.
+   */
   async retryParked(name: string): Promise<number> {
     const worker = this.#worker(name);
     const count = await requestRetry(this.#engine, name);
@@ -325,5 +327,14 @@ function closedError(): HeadwaterError {
   return new HeadwaterError(
     "CLOSED",
     "Cannot wait: the projection runner is closed; open another",
+  );
+}
+
+function memoryError(): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    'Cannot run projections of "sqlite::memory:": no writer can reach the same ' +
+      "one; give sqlite:FILE or postgres://USER@HOST/DATABASE, or have the " +
+      "writer project inline",
   );
 }

@@ -11,15 +11,20 @@ import type { StoredEvent } from "../events/event.ts";
 import { readLogEvents } from "../events/read_events.ts";
 import { readNow } from "../log/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { messageOf } from "../runtime/errors.ts";
 import type { Token } from "../tokens/token.ts";
-import { movePosition, type ProjectionLease } from "./checkpoint.ts";
+import {
+  movePosition,
+  moveRebuild,
+  type ProjectionLease,
+} from "./checkpoint.ts";
+import { requireEvents } from "./deleted_events.ts";
 import { park } from "./parked.ts";
 import {
+  type Build,
   isWanted,
-  nextTable,
   type Projection,
-  servingTable,
+  tablesOf,
 } from "./projection.ts";
 
 /** What steps are taken with. */
@@ -52,103 +57,116 @@ export class HandlerError extends Error {
   }
 }
 
-/** What a step came to. */
-export interface StepResult {
-  /** The token up to which events are taken in by now. */
+/** Where a step begins. */
+export interface StepStart {
+  /** The token up to which events are taken in. */
   readonly position: Token;
-  /** Events that were passed: taken in, not wanted, or parked. */
-  readonly done: number;
-  /** Events that were parked. */
-  readonly parked: number;
+  /** The tables to take them into. */
+  readonly build: Build;
 }
 
 /**
  * Takes events into the serving tables, or into those that are being built.
  *
- * The checkpoint moves in the transaction of the effects: whatever happens,
- * each event's effects are there once. An event whose handler fails again and
- * again is parked, in the transaction of those beside it.
+ * The checkpoint moves in the transaction of the effects, and only from where
+ * the step began: whatever happens, each event's effects are there once. An
+ * event whose handler fails again and again is parked, in the transaction of
+ * those beside it.
  */
 export class ProjectionSteps<Database> {
   readonly #options: ProjectionStepOptions<Database>;
-  readonly #isRebuild: boolean;
   /** Attempts at the events of the token that failed last, by ordinal. */
   readonly #failures = new Map<number, { attempts: number; error: string }>();
   #failedToken: Token | undefined;
+  #done = 0;
+  #busyMs = 0;
 
   /** Constructs one for the serving tables, or for a rebuild's. */
-  constructor(options: ProjectionStepOptions<Database>, isRebuild: boolean) {
+  constructor(options: ProjectionStepOptions<Database>) {
     this.#options = options;
-    this.#isRebuild = isRebuild;
+  }
+
+  /** Events a second, while there were any to take in; 0 before the first. */
+  get rowsPerSecond(): number {
+    return this.#busyMs > 0 ? this.#done / this.#busyMs * 1000 : 0;
   }
 
   /**
    * Takes in the next events.
    *
    * @param lease The right to run the projection.
-   * @param position The token up to which they are taken in.
+   * @param start Where to begin.
    * @param upTo The last token to take: nothing can appear below it any more.
+   * @returns The token up to which events are taken in by now.
    * @throws {HandlerError} if the handler failed; the next call tries again.
-   * @throws {HeadwaterError} `LEASE_LOST` if another runner has the projection.
+   * @throws {MovedError} if another runner has the projection, or its
+   *   checkpoint has moved.
+   * @throws {HeadwaterError} `EVENTS_DELETED`.
    */
   async step(
     lease: ProjectionLease,
-    position: Token,
+    { position, build }: StepStart,
     upTo: Token,
-  ): Promise<StepResult> {
-    const { engine, maxBatchEvents } = this.#options;
+  ): Promise<Token> {
+    const { engine, projection, maxBatchEvents, clock } = this.#options;
+    const beganMs = clock.monotonicMs();
     // After a failure, token by token, so that the good ones get through.
     const max = this.#failedToken === undefined ? maxBatchEvents : 1;
     const { events, end } = await readBatch(engine, position, upTo, max);
+    // Afterwards: whatever the batch lacks has been noted by then.
+    await requireEvents(engine.session, projection.name, position);
     try {
-      const parked = await engine.transaction(
-        `projection ${this.#options.projection.name}`,
-        (session) => this.#take(session, lease, events, end),
+      await engine.transaction(
+        `projection ${projection.name}`,
+        (session) => this.#take(session, lease, build, events, position, end),
       );
-      if (this.#failedToken !== undefined && end >= this.#failedToken) {
-        this.#failedToken = undefined;
-        this.#failures.clear();
-      }
-      return { position: end, done: events.length, parked };
     } catch (error) {
       this.#noteFailure(error);
       throw error;
     }
+    if (this.#failedToken !== undefined && end >= this.#failedToken) {
+      this.#failedToken = undefined;
+      this.#failures.clear();
+    }
+    if (events.length > 0) {
+      this.#done += events.length;
+      this.#busyMs += clock.monotonicMs() - beganMs;
+    }
+    return end;
   }
 
   async #take(
     session: WriteSession<Database>,
     lease: ProjectionLease,
+    build: Build,
     events: readonly PlacedEvent[],
-    end: Token,
-  ): Promise<number> {
+    from: Token,
+    to: Token,
+  ): Promise<void> {
     const { projection, leaseMs, clock } = this.#options;
     const nowMs = await readNow(session, clock);
+    const { rowsPerSecond } = this;
+    const done = events.length;
+    const move = { from, to, done, rowsPerSecond, nowMs, leaseMs };
     // First, so that of two runners one waits here and then finds out.
-    const isHeld = await movePosition(session, lease, {
-      position: end,
-      done: events.length,
-      isRebuild: this.#isRebuild,
-      nowMs,
-      leaseMs,
-    });
-    if (!isHeld) throw lostError(projection.name);
-    let parked = 0;
+    if (build.isNext) await moveRebuild(session, lease, move);
+    else await movePosition(session, lease, move);
     for (const placed of events) {
       if (!isWanted(projection, placed.event)) continue;
-      if (await this.#parkIfDue(session, placed, nowMs)) parked += 1;
-      else await this.#handle(session.db, placed);
+      if (await this.#parkIfDue(session, build, placed, nowMs)) continue;
+      await this.#handle(session.db, build, placed);
     }
-    return parked;
   }
 
   async #handle(
     db: Transaction<Database>,
+    build: Build,
     placed: PlacedEvent,
   ): Promise<void> {
-    const table = this.#isRebuild ? nextTable : servingTable;
+    const { projection } = this.#options;
+    const table = tablesOf(projection.tables, build);
     try {
-      await this.#options.projection.handle(placed.event, { db, table });
+      await projection.handle(placed.event, { db, table });
     } catch (error) {
       throw new HandlerError(placed, error);
     }
@@ -156,6 +174,7 @@ export class ProjectionSteps<Database> {
 
   async #parkIfDue(
     session: WriteSession<Database>,
+    { isNext }: Build,
     { event, ordinal }: PlacedEvent,
     nowMs: number,
   ): Promise<boolean> {
@@ -165,6 +184,7 @@ export class ProjectionSteps<Database> {
     if (failure === undefined || failure.attempts < maxTries) return false;
     await park(session, {
       projection: projection.name,
+      isRebuild: isNext,
       token: event.token,
       ordinal,
       attempts: failure.attempts,
@@ -206,11 +226,4 @@ async function readBatch<Database>(
     ordinal += 1;
   }
   return { events, end: upTo };
-}
-
-function lostError(name: string): HeadwaterError {
-  return new HeadwaterError(
-    "LEASE_LOST",
-    `Cannot run projection "${name}": another runner has taken it`,
-  );
 }

@@ -4,43 +4,38 @@
  * @module
  */
 
-import type { Engine } from "../database/engine.ts";
-import { readLogEvents } from "../events/read_events.ts";
-import { readFloorOf } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { readNow } from "../log/lease.ts";
 import { EVENTS_STREAM } from "../log/log_schema.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
-import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
+import { Attempts } from "./attempts.ts";
 import {
   claimProjection,
-  finishRebuild,
   insertProjection,
   type ProjectionLease,
-  type ProjectionRecord,
+  type ProjectionState,
   readProjection,
   releaseProjection,
 } from "./checkpoint.ts";
-import { park, type ParkedEvent, readParked, unpark } from "./parked.ts";
-import { nextTable, type Projection, servingTable } from "./projection.ts";
-import { ProjectionSteps } from "./projection_step.ts";
-import { requestRebuild } from "./administer.ts";
+import { requireEvents } from "./deleted_events.ts";
+import { type Projection, servingTable } from "./projection.ts";
+import { ProjectionRebuild } from "./projection_rebuild.ts";
+import {
+  type ProjectionStepOptions,
+  ProjectionSteps,
+} from "./projection_step.ts";
+import { retryParked } from "./retry_parked.ts";
 
 /** What a worker works with. */
-export interface ProjectionWorkerOptions<Database> {
-  readonly engine: Engine<Database>;
-  readonly projection: Projection<Database>;
+export interface ProjectionWorkerOptions<Database>
+  extends ProjectionStepOptions<Database> {
   /** A random id of the runner. */
   readonly holder: string;
-  readonly leaseMs: number;
   readonly pollIntervalMs: number;
-  readonly maxBatchEvents: number;
-  readonly maxTries: number;
-  readonly clock: Clock;
   readonly logger: Logger;
   /** Called when events were taken in, or it stopped. */
   readonly moved: () => void;
@@ -55,17 +50,24 @@ export class ProjectionWorker<Database> {
   #reached: Token = TOKEN_ZERO;
   #error: string | undefined;
   #isHolding = false;
-  #doneHere = 0;
-  #busyMs = 0;
   // Kept over failures and leases: they count the attempts.
   readonly #steps: ProjectionSteps<Database>;
-  readonly #rebuildSteps: ProjectionSteps<Database>;
+  readonly #rebuild: ProjectionRebuild<Database>;
+  // One that fails holds up none of the others.
+  readonly #serving: Attempts;
+  readonly #rebuilding: Attempts;
+  readonly #retrying: Attempts;
 
   /** Begins to keep it up. */
   constructor(options: ProjectionWorkerOptions<Database>) {
     this.#options = options;
-    this.#steps = new ProjectionSteps(options, false);
-    this.#rebuildSteps = new ProjectionSteps(options, true);
+    this.#steps = new ProjectionSteps(options);
+    this.#rebuild = new ProjectionRebuild(options);
+    const { clock } = options;
+    const failed = (error: string) => this.#tell(error);
+    this.#serving = new Attempts({ clock, failed });
+    this.#rebuilding = new Attempts({ clock, failed });
+    this.#retrying = new Attempts({ clock, failed });
     this.#running = this.#run();
   }
 
@@ -81,7 +83,8 @@ export class ProjectionWorker<Database> {
 
   /** What it failed with last; `undefined` while all goes well. */
   get error(): string | undefined {
-    return this.#error;
+    return this.#error ?? this.#serving.error ?? this.#rebuilding.error ??
+      this.#retrying.error;
   }
 
   /** Whether this runner has it, not another. */
@@ -91,7 +94,17 @@ export class ProjectionWorker<Database> {
 
   /** Events a second, while there were any to take in; 0 before the first. */
   get rowsPerSecond(): number {
-    return this.#busyMs > 0 ? this.#doneHere / this.#busyMs * 1000 : 0;
+    return this.#steps.rowsPerSecond;
+  }
+
+  /** Likewise, of a rebuild. */
+  get rebuildRowsPerSecond(): number {
+    return this.#rebuild.rowsPerSecond;
+  }
+
+  /** Whether new tables are being built, or are to be. */
+  isRebuilding(state: ProjectionState): boolean {
+    return state.rebuild !== undefined || this.#rebuild.isNeeded(state);
   }
 
   /** Has it look for events now. */
@@ -107,7 +120,7 @@ export class ProjectionWorker<Database> {
   }
 
   async #run(): Promise<void> {
-    const { clock, logger, pollIntervalMs, projection } = this.#options;
+    const { clock, pollIntervalMs } = this.#options;
     const { signal } = this.#closing;
     let delayMs = MIN_BACKOFF_MS;
     let lease: ProjectionLease | undefined;
@@ -116,70 +129,21 @@ export class ProjectionWorker<Database> {
         lease = await this.#claim();
         this.#isHolding = lease !== undefined;
         if (lease !== undefined) await this.#keepUp(lease);
-        await this.#pause(pollIntervalMs);
+        else {
+          await this.#lookOn();
+          await this.#pause(pollIntervalMs);
+        }
+        this.#error = undefined;
         delayMs = MIN_BACKOFF_MS;
       } catch (error) {
         if (signal.aborted) break;
         this.#error = messageOf(error);
-        logger("error", "projection failed, trying again", {
-          projection: projection.name,
-          error: this.#error,
-        });
+        this.#tell(this.#error);
         await pause(clock, delayMs, signal);
         delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
       }
     }
     await this.#release(lease);
-  }
-
-  /** Works until there is nothing to be done, again and again, while it has the lease. */
-  async #keepUp(lease: ProjectionLease): Promise<void> {
-    const { engine, projection, clock, pollIntervalMs } = this.#options;
-    const { signal } = this.#closing;
-    let renewedMs = clock.monotonicMs();
-    let position: Token | undefined;
-    while (!signal.aborted) {
-      const record = await this.#read();
-      position ??= record.position as Token;
-      const horizon = await readHorizon(engine.session, { clock, signal });
-      await this.#requireEvents(position, horizon);
-      let isIdle = true;
-      if (await this.#hasEvents(position, horizon)) {
-        isIdle = false;
-        const beganMs = clock.monotonicMs();
-        const result = await this.#steps.step(lease, position, horizon);
-        this.#busyMs += clock.monotonicMs() - beganMs;
-        position = result.position;
-        this.#doneHere += result.done;
-      } else position = horizon;
-      this.#reach(position);
-      if (record.rebuild !== undefined) {
-        isIdle = false;
-        const stored = record.position as Token;
-        await this.#rebuild(lease, record, stored);
-      }
-      if (await this.#retryParked(record)) isIdle = false;
-      this.#error = undefined;
-      if (!isIdle) continue;
-      if (clock.monotonicMs() - renewedMs > this.#options.leaseMs / 3) {
-        renewedMs = clock.monotonicMs();
-        // A lease that was lost shows in the next claim.
-        return;
-      }
-      await this.#pause(pollIntervalMs);
-      if (record.version !== (projection.version ?? 1)) continue;
-    }
-  }
-
-  async #read(): Promise<ProjectionRecord> {
-    const { engine, projection } = this.#options;
-    const record = await readProjection(engine.session, projection.name);
-    if (record !== undefined) return record;
-    throw new HeadwaterError(
-      "PROJECTION_UNKNOWN",
-      `Cannot run projection "${projection.name}": its checkpoint was deleted; ` +
-        "drop its tables, and start its runner again",
-    );
   }
 
   /** Makes the tables and the checkpoint if need be, and takes the lease. */
@@ -190,7 +154,7 @@ export class ProjectionWorker<Database> {
     if (found !== undefined && found.position === undefined) {
       throw inlineError(name);
     }
-    const lease = await engine.transaction(
+    return await engine.transaction(
       `claim projection ${name}`,
       async (session) => {
         const nowMs = await readNow(session, clock);
@@ -200,121 +164,131 @@ export class ProjectionWorker<Database> {
           const { db } = session;
           await projection.create({ db, table: servingTable });
         }
-        return await claimProjection(session, name, holder, nowMs, leaseMs);
+        return await claimProjection(
+          session,
+          name,
+          version,
+          holder,
+          nowMs,
+          leaseMs,
+        );
       },
     );
-    const isOld = found !== undefined && found.version !== version;
-    if (lease !== undefined && isOld && found.rebuild === undefined) {
-      await requestRebuild(engine, name);
-    }
-    return lease;
   }
 
-  async #rebuild(
-    lease: ProjectionLease,
-    { rebuild }: ProjectionRecord,
-    stored: Token,
-  ): Promise<void> {
-    const { engine, projection } = this.#options;
-    const { name, version = 1, tables } = projection;
-    if (rebuild === "requested") {
-      await this.#requireEvents(TOKEN_ZERO, stored);
-      await engine.transaction(`rebuild ${name}`, async (session) => {
-        const { db } = session;
-        for (const table of tables) {
-          await db.schema.dropTable(nextTable(table)).ifExists().execute();
-        }
-        await projection.create({ db, table: nextTable });
-        await session.run(
-          `UPDATE headwater_projections SET rebuild_position = 0
-          WHERE name = ? AND fence = ?`,
-          [name, lease.fence],
-        );
-      });
-      return;
-    }
-    const position = rebuild as Token;
-    if (position < stored) {
-      await this.#rebuildSteps.step(lease, position, stored);
-      return;
-    }
-    await engine.transaction(`swap ${name}`, async (session) => {
-      const { schema } = session.db;
-      for (const table of tables) {
-        await schema.dropTable(table).execute();
-        await schema.alterTable(nextTable(table)).renameTo(table).execute();
+  /** Works while there is something to be done and the lease is fresh. */
+  async #keepUp(lease: ProjectionLease): Promise<void> {
+    const { clock, leaseMs, pollIntervalMs } = this.#options;
+    const { signal } = this.#closing;
+    const renewAtMs = clock.monotonicMs() + leaseMs / 3;
+    while (!signal.aborted) {
+      const isBusy = await this.#work(lease);
+      this.#error = undefined;
+      if (!isBusy) {
+        const pauses = [this.#serving, this.#rebuilding, this.#retrying]
+          .map(({ pauseMs }) => pauseMs).filter((ms) => ms > 0);
+        await this.#pause(Math.min(pollIntervalMs, ...pauses));
       }
-      if (await finishRebuild(session, lease, version)) return;
-      throw new HeadwaterError(
-        "LEASE_LOST",
-        `Cannot rebuild projection "${name}": another runner has taken it`,
+      // A lease that was lost shows in the next claim.
+      if (clock.monotonicMs() >= renewAtMs) return;
+    }
+  }
+
+  /**
+   * Does some of all there is to be done.
+   *
+   * @returns Whether there is more to be done at once.
+   */
+  async #work(lease: ProjectionLease): Promise<boolean> {
+    const { engine, clock } = this.#options;
+    const { signal } = this.#closing;
+    const state = await this.#read();
+    if (state.fence !== lease.fence) throw lostError(lease.name);
+    const { position = TOKEN_ZERO } = state;
+    const found = await readHorizon(engine.session, { clock, signal });
+    // Retention may have deleted the log's end, which SQLite's is read from.
+    const horizon = found > position ? found : position;
+    // Tables of an older version are not for this code to go on with.
+    const isOurs = state.version === (this.projection.version ?? 1);
+    let isBusy = false;
+    if (isOurs) {
+      isBusy = await this.#serving.make(() =>
+        this.#serve(lease, state, horizon)
       );
+      await this.#retrying.make(async () => {
+        await retryParked(this.#options, lease, state);
+        return false;
+      });
+    } else this.#reach(await this.#positionOf(state, horizon));
+    if (!this.#rebuild.isNeeded(state)) return isBusy;
+    const isBuilding = await this.#rebuilding.make(async () => {
+      await this.#rebuild.step(lease, state, horizon);
+      return true;
     });
+    return isBusy || isBuilding;
   }
 
-  /** Tries parked events that somebody asked for. */
-  async #retryParked({ parked }: ProjectionRecord): Promise<boolean> {
-    if (parked === 0) return false;
-    const { engine, projection } = this.#options;
-    const due = (await readParked(engine.session, projection.name))
-      .filter(({ attempts }) => attempts === 0);
-    for (const each of due) await this.#retry(each);
-    return due.length > 0;
-  }
-
-  async #retry(parked: ParkedEvent): Promise<void> {
-    const { engine, projection, clock, maxTries } = this.#options;
-    const { token, ordinal } = parked;
-    const after = parseToken(token - 1);
-    let at = 0;
-    for await (const event of readLogEvents(engine.session, token, { after })) {
-      if (at++ !== ordinal) continue;
-      try {
-        await engine.transaction(
-          `retry ${projection.name}`,
-          async (session) => {
-            await unpark(session, parked);
-            const { db } = session;
-            await projection.handle(event, { db, table: servingTable });
-          },
-        );
-      } catch (error) {
-        await engine.transaction(`park ${projection.name}`, async (session) => {
-          await park(session, {
-            ...parked,
-            attempts: maxTries,
-            error: messageOf(error),
-            parkedMs: await readNow(session, clock),
-          });
-        });
-      }
-      return;
+  async #serve(
+    lease: ProjectionLease,
+    state: ProjectionState,
+    horizon: Token,
+  ): Promise<boolean> {
+    const { build: number } = state;
+    let position = await this.#positionOf(state, horizon);
+    if (position < horizon) {
+      const build = { number, isNext: false };
+      const start = { position, build };
+      position = await this.#steps.step(lease, start, horizon);
     }
+    this.#reach(position);
+    return position < horizon;
   }
 
-  async #hasEvents(after: Token, upTo: Token): Promise<boolean> {
-    if (after >= upTo) return false;
+  /** Sees how far another runner has got. */
+  async #lookOn(): Promise<void> {
+    const { engine, clock } = this.#options;
+    const { signal } = this.#closing;
+    const state = await this.#read();
+    const horizon = await readHorizon(engine.session, { clock, signal });
+    this.#reach(await this.#positionOf(state, horizon));
+    const { name, version = 1 } = this.projection;
+    if (state.version > version) throw olderError(name, version, state.version);
+  }
+
+  /** The stored position, or the horizon if there is nothing in between. */
+  async #positionOf(
+    { position = TOKEN_ZERO }: ProjectionState,
+    horizon: Token,
+  ): Promise<Token> {
+    if (position >= horizon) return position;
     const { session } = this.#options.engine;
     const [row] = await session.rows(
       `SELECT 1 FROM headwater_log
       WHERE stream = '${EVENTS_STREAM}' AND token > ? AND token <= ? LIMIT 1`,
-      [after, upTo],
+      [position, horizon],
     );
-    return row !== undefined;
+    if (row !== undefined) return position;
+    // Those that were deleted had not been taken in.
+    await requireEvents(session, this.projection.name, position);
+    return horizon;
   }
 
-  /** Promise 6: what can't be had any more is told of, not stepped over. */
-  async #requireEvents(after: Token, upTo: Token): Promise<void> {
-    if (after >= upTo) return;
+  async #read(): Promise<ProjectionState> {
     const { engine, projection } = this.#options;
-    const floor = await readFloorOf(engine.session, EVENTS_STREAM);
-    if (floor <= after) return;
+    const state = await readProjection(engine.session, projection.name);
+    if (state !== undefined) return state;
     throw new HeadwaterError(
-      "EVENTS_DELETED",
-      `Cannot run projection "${projection.name}": it has come to token ` +
-        `${after}, and events up to ${floor} were deleted; keep events for ` +
-        "ever, or start it anew under another name",
+      "PROJECTION_UNKNOWN",
+      `Cannot run projection "${projection.name}": its checkpoint was deleted; ` +
+        "drop its tables, and start its runner again",
     );
+  }
+
+  #tell(error: string): void {
+    const { logger, projection: { name } } = this.#options;
+    if (this.#closing.signal.aborted) return;
+    const fields = { projection: name, error };
+    logger("error", "projection failed, trying again", fields);
   }
 
   #reach(position: Token): void {
@@ -350,5 +324,25 @@ function inlineError(name: string): HeadwaterError {
     "INVALID_ARGUMENT",
     `Cannot run projection "${name}": it is inline, and written with each ` +
       "append; give this one another name",
+  );
+}
+
+function olderError(
+  name: string,
+  version: number,
+  stored: number,
+): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot run version ${version} of projection "${name}": its tables are of ` +
+      `version ${stored}, which newer code has made; run that, or raise the ` +
+      "version above it",
+  );
+}
+
+function lostError(name: string): HeadwaterError {
+  return new HeadwaterError(
+    "LEASE_LOST",
+    `Cannot run projection "${name}": another runner has taken it`,
   );
 }

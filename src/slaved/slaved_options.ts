@@ -22,7 +22,11 @@ export interface SlavedStoreOptions
     WriterHttpOptions,
     JournalOptions,
     EnvironmentOptions {
-  /** The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. */
+  /**
+   * The writer's database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. Its
+   * sessions are read-only; SQL that means to can switch that off on PostgreSQL,
+   * so for SQL that isn't trusted give a user that may only `SELECT`.
+   */
   readonly database: string;
 
   /**

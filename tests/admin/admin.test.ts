@@ -130,6 +130,8 @@ for (const dialect of DIALECTS) {
           () => admin.projections(),
           () => admin.rebuildProjection("even"),
           () => admin.retryProjection("even"),
+          () => admin.progress(),
+          () => admin.parked("even"),
         ]
       ) {
         await t.rejects(async () => void await call(), closed, String(call));
@@ -200,8 +202,8 @@ for (const dialect of DIALECTS) {
   t.test(`projections on ${dialect}`, async (t) => {
     const database = await writeSmallLog(t, dialect);
     await change(database, [
-      "INSERT INTO headwater_parked VALUES ('even', 2, 0, 5, 'no', 7)",
-      "INSERT INTO headwater_parked VALUES ('even', 2, 1, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 0, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 1, 5, 'no', 7)",
     ]);
     await using admin = await openAdmin(database);
     await admin.rebuildProjection("behind");
@@ -215,5 +217,10 @@ for (const dialect of DIALECTS) {
     await t.rejects(admin.rebuildProjection("none"), unknown);
     await t.rejects(admin.rebuildProjection("inline"), unknown);
     await t.rejects(admin.retryProjection("none"), unknown);
+    await t.rejects(admin.parked("none"), unknown);
+    t.match(await admin.parked("even"), [
+      { token: 2, ordinal: 0, attempts: 0, error: "no" },
+      { token: 2, ordinal: 1, attempts: 0, error: "no" },
+    ]);
   });
 }

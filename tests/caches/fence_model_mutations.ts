@@ -52,8 +52,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "let callers join a load that was invalidated",
     patches: [[
       KEYED,
-      "this.#follow(loading, parts, beganMs);",
-      "this.#follow(loading, parts, beganMs);\n        (this.runs ??= new Set()).add(loading);",
+      "this.#follow(loading, parts, time);",
+      "this.#follow(loading, parts, time);\n        (this.runs ??= new Set()).add(loading);",
     ], [
       KEYED,
       "if (background?.loaded())",
@@ -68,10 +68,10 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "fence lists by the batch: keep all, unless the cache was cleared",
     patches: [[
       LIST,
-      "const loadSome = () => cache.run(() => load(...given));",
+      "const loadSome = () => cache.runner.run(() => load(...given), time);",
       `const loadSome = async () => {
                 const before = cache.cleared;
-                const found = await cache.run(() => load(...given));
+                const found = await cache.runner.run(() => load(...given), time);
                 if (before === cache.cleared)
                     for (const item of some)
                         void cache.keep(keyOf(item), () => Promise.resolve(found.get(item)));
@@ -87,8 +87,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "keep a list once it has loaded, not from its beginning",
     patches: [[
       LIST,
-      "entry = cache.keep(key, () => loading.promise);",
-      "entry = loading.promise;\n            void entry.then(() => cache.keep(key, () => loading.promise), () => { });",
+      "entry = cache.keep(key, () => loading.promise, time);",
+      "entry = loading.promise;\n            void entry.then(() => cache.keep(key, () => loading.promise, time), () => { });",
     ]],
   },
   {
@@ -180,7 +180,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "keep nothing",
     patches: [[
       KEYED,
-      "this.#loaded(key, loading, parts, value, beganMs);",
+      "this.#loaded(key, loading, parts, value, time);",
       "this.#entries.delete(key);",
     ]],
   },

@@ -1,12 +1,17 @@
 // How many loads of one cache run at a time.
 
 import t from "tap";
-import { cachedFunction, cachedList } from "../../src/caches/mod.ts";
+import {
+  cachedFunction,
+  cachedList,
+  cachedListFunction,
+} from "../../src/caches/mod.ts";
 import { cached, CACHES } from "../../src/caches/cached.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
 import { turn } from "../support/caches.ts";
+import { manualClock } from "../support/manual_clock.ts";
 
 function owner(): { [CACHES]: CacheRegistry } {
   return { [CACHES]: new CacheRegistry([], silentLogger) };
@@ -101,6 +106,83 @@ t.test("maxConcurrentLoads: a load that nobody waits for any more isn't begun", 
   t.same(began, ["a"]);
   void get("c");
   t.same(began, ["a", "c"], "its place is free");
+});
+
+t.test("maxQueuedLoads: who leaves gives a place free", async (t) => {
+  const { get, began, end, stats } = open({
+    maxConcurrentLoads: 1,
+    maxQueuedLoads: 3,
+  });
+  void get("a");
+  for (let round = 0; round < 20; round += 1) {
+    const asked = ["b", "c"].map((key) => {
+      const caller = new AbortController();
+      const wait = get(key, caller.signal);
+      caller.abort(new RangeError("enough"));
+      return wait;
+    });
+    for (const wait of asked) await t.rejects(wait, { message: "enough" });
+    t.match(stats(), { loading: 1, queued: 0, entries: 1 });
+  }
+  const kept = ["d", "e", "f"].map((key) => get(key));
+  t.match(stats(), { loading: 4, queued: 3 });
+  for (const key of ["a", "d", "e", "f"]) await end(key);
+  t.same(await Promise.all(kept), ["d", "e", "f"]);
+  t.same(began, ["a", "d", "e", "f"], "those are not begun");
+});
+
+t.test("maxConcurrentLoads: a load that begins others is one of them", async (t) => {
+  const store = owner();
+  let running = 0;
+  let most = 0;
+  const get = cachedFunction(
+    { store, name: "get", maxEntries: 100, maxConcurrentLoads: 1 },
+    async (key: number): Promise<number> => {
+      running += 1;
+      most = Math.max(most, running);
+      if (key > 0) get(key - 1).catch(() => {});
+      await turn();
+      running -= 1;
+      return key;
+    },
+  );
+  t.equal(await get(5), 5);
+  t.equal(await get(0), 0);
+  t.equal(most, 1);
+});
+
+t.test("maxConcurrentLoads: ttlMs runs from when a load begins", async (t) => {
+  const clock = manualClock();
+  const store = { [CACHES]: new CacheRegistry([], silentLogger, clock) };
+  const loads: Deferred<string>[] = [];
+  const load = () => {
+    const loading = deferred<string>();
+    loads.push(loading);
+    return loading.promise;
+  };
+  const limits = { maxEntries: 100, maxConcurrentLoads: 1, ttlMs: 100 };
+  const get = cachedFunction(
+    { store, name: "get", ...limits },
+    (_: string) => load(),
+  );
+  const getAll = cachedListFunction(get, async (keys: readonly string[]) => {
+    const found = await load();
+    return new Map(keys.map((key) => [key, found]));
+  });
+  const asked = [get("a"), get("b"), getAll(["c", "d"])];
+  for (const index of [0, 1, 2]) {
+    clock.advance(60);
+    loads[index]?.resolve("found");
+    await turn();
+  }
+  await Promise.all(asked);
+  const [stats] = store[CACHES].cacheStats();
+  t.match(stats, { entries: 2, expirations: 2 });
+  t.ok((stats?.loadMsP99 ?? NaN) < 70, "waiting is no part of loading");
+  clock.advance(39);
+  t.match(store[CACHES].cacheStats()[0], { entries: 2 });
+  clock.advance(1);
+  t.match(store[CACHES].cacheStats()[0], { entries: 0 });
 });
 
 t.test("maxConcurrentLoads: a list's load is one", async (t) => {

@@ -130,8 +130,9 @@ for (const dialect of DIALECTS) {
   t.test(`headwater projections on ${dialect}`, async (t) => {
     const database = await writeSmallLog(t, dialect);
     await change(database, [
-      "INSERT INTO headwater_parked VALUES ('even', 2, 0, 5, 'no', 7)",
+      "INSERT INTO headwater_parked VALUES ('even', 0, 2, 0, 5, 'no', 7)",
       "UPDATE headwater_projections SET expires_ms = 1234 WHERE name = 'even'",
+      "UPDATE headwater_projections SET rate = 2.5 WHERE name = 'behind'",
     ]);
     const rebuild = await run("projections", database, "rebuild", "behind");
     t.match(rebuild, { status: 0, stderr: "" });
@@ -143,17 +144,48 @@ for (const dialect of DIALECTS) {
     const list = await run("projections", database);
     t.match(list, { status: 0, stderr: "" });
     t.match(list.lines, [
-      /^PROJECTION +VERSION +POSITION +DONE +PARKED +REBUILD +HELD UNTIL +UPDATED$/,
-      /^behind +1 +5 +5 +0 +requested +- +-$/,
-      /^even +1 +6 +5 +1 +- +1970-01-01T00:00:01\.234Z +-$/,
-      /^inline +1 +inline +0 +0 +- +- +-$/,
+      /^PROJECTION +VERSION +POSITION +DONE +TOTAL +ROWS\/S +LEFT +PARKED +HELD UNTIL +UPDATED$/,
+      /^behind +1 +5 +5 +6 +3 +1 s +0 +- +-$/,
+      /^ {2}rebuild +0 +6 +- +- +0$/,
+      /^even +1 +6 +5 +5 +- +0 s +1 +1970-01-01T00:00:01\.234Z +-$/,
+      /^inline +1 +inline +- +- +- +- +- +- +-$/,
     ]);
     const programs = await run("projections", database, "list", "--json");
     t.match(programs.json(), [
-      { name: "behind", position: 5, rebuild: "requested", parked: 0 },
+      {
+        name: "behind",
+        position: 5,
+        done: 5,
+        total: 6,
+        rowsPerSecond: 2.5,
+        secondsLeft: 0.4,
+        parked: 0,
+        rebuild: { done: 0, total: 6, secondsLeft: 0, parked: 0 },
+      },
       { name: "even", position: 6, rebuild: null, parked: 1 },
       { name: "inline", position: null },
     ]);
+    const parked = await run("projections", database, "parked", "even");
+    t.match(parked.lines, [
+      /^TOKEN +ORDINAL +ATTEMPTS +TABLES +PARKED +ERROR$/,
+      /^ +2 +0 +to retry +serving +1970-01-01T00:00:00\.007Z +no$/,
+    ]);
+    const parkedJson = await run(
+      "projections",
+      database,
+      "parked",
+      "even",
+      "--json",
+    );
+    t.same(parkedJson.json(), [{
+      projection: "even",
+      isRebuild: false,
+      token: 2,
+      ordinal: 0,
+      attempts: 0,
+      error: "no",
+      parkedMs: 7,
+    }]);
     const asked = await run("projections", database, "retry", "even", "--json");
     t.same(asked.json(), [{ name: "even", action: "retry", parked: 1 }]);
     const unknown = await run("projections", database, "rebuild", "none");

@@ -83,8 +83,15 @@ for (
       ["retain", "sqlite:x", "--stream", "a", "--max-age", "7"],
       /'--max-age <age>'.*'7' is invalid. Give an age such as 90s/,
     ],
-    [["projections", "sqlite:x", "drop"], /'drop' is invalid.* list, rebuild/],
+    [
+      ["projections", "sqlite:x", "drop"],
+      /'drop' is invalid.* list, parked, rebuild/,
+    ],
     [["projections", "sqlite:x", "rebuild"], /none is named; give its name/],
+    [
+      ["projections", "sqlite:x", "parked"],
+      /parked events of a projection: none/,
+    ],
     [["projections", "sqlite:x", "list", "a"], /list takes no name/],
     [[
       "serve",

@@ -1,7 +1,7 @@
 // Promise 2 on PostgreSQL, where transactions run beside each other: one that
 // took a lower token commits after those with higher ones. No reader steps over
-// it: whoever follows the writer, reads events in pages or asks for the horizon
-// is told of nothing beyond it until it has ended, and of it before the others.
+// it: whoever follows the writer, reads events in pages, projects them or asks for
+// the horizon is told of nothing beyond it until it has ended, and of it before the others.
 
 import t, { type Test } from "tap";
 import { WriterStore } from "../../mod.ts";
@@ -10,7 +10,12 @@ import { netcat } from "../support/netcat.ts";
 import { postgresDatabase } from "../support/postgres.ts";
 import { createUsers, type TestDatabase } from "../support/stores.ts";
 import { HELD, HELD_AND_FAILING, holdCommits, write } from "./held_commits.ts";
-import { connectReader, lookForHorizon, startPager } from "./held_readers.ts";
+import {
+  connectReader,
+  lookForHorizon,
+  startPager,
+  startProjection,
+} from "./held_readers.ts";
 
 async function open(
   t: Test,
@@ -42,6 +47,7 @@ for (const [how, name, expected] of ENDS) {
     const reader = await connectReader(t, database, String(writer.url));
     t.equal(await reader.users.getUserById(name), undefined);
     const before = Number(writer.position.get("master"));
+    const projection = await startProjection(t, database);
 
     const low = write(writer, name).then(
       (commit) => commit,
@@ -61,6 +67,7 @@ for (const [how, name, expected] of ENDS) {
     await until("both look", () => horizon.queries() > 3 && pager.begun() > 0);
     t.equal(writer.position.get("master"), before, "nothing is complete");
     t.same((await writer.readRows("events")).rows, [], "nor given out");
+    t.same(projection.ids, [], "nor projected");
     const newcomer = await netcat(t, String(writer.url));
     newcomer.send("REPLICATE\n");
     t.equal(
@@ -84,6 +91,8 @@ for (const [how, name, expected] of ENDS) {
     t.ok(reader.reached("master") >= highest, "positions move on");
     t.same(reader.delivered("master"), expected, "followed in token order");
     t.same(await pager.until(last), expected, "paged in token order");
+    await projection.runner.whenCaughtUp(Number(writer.position.get("master")));
+    t.same(projection.ids, expected, "projected in token order");
     const { token, ids } = await horizon.found;
     t.ok(token >= highest);
     t.same(ids, expected.slice(0, ids.length), "the horizon hides nothing");

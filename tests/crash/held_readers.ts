@@ -6,7 +6,12 @@ import type { Session } from "../../src/database/engine.ts";
 import { openForReading } from "../../src/database/open_database.ts";
 import { readLogEvents } from "../../src/events/read_events.ts";
 import { readHorizon } from "../../src/log/horizon.ts";
+import {
+  defineProjection,
+  ProjectionRunner,
+} from "../../src/projections/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { until } from "../support/conditions.ts";
 import { type TestDatabase, Users } from "../support/stores.ts";
 
 /** A slaved store, and what it was told of. */
@@ -79,6 +84,36 @@ export function startPager(t: Test, store: WriterStore<TestDatabase>): Pager {
       return ids;
     },
   };
+}
+
+/** A projection that is kept up with the log. */
+export interface Projecting {
+  readonly runner: ProjectionRunner<TestDatabase>;
+  /** The aggregates of the events that it was given, in that order. */
+  readonly ids: readonly string[];
+}
+
+/** Starts one, and waits until it has looked. */
+export async function startProjection(
+  t: Test,
+  database: string,
+): Promise<Projecting> {
+  const ids: string[] = [];
+  const projection = defineProjection<TestDatabase>({
+    name: "held",
+    tables: [],
+    create: () => Promise.resolve(),
+    handle: ({ aggregate }) => void ids.push(aggregate),
+  });
+  const projections = [projection];
+  const options = { database, projections, pollIntervalMs: 5 };
+  const runner = await ProjectionRunner.open<TestDatabase>(options);
+  t.teardown(() => runner.close());
+  await until(
+    "it projects",
+    async () => (await runner.progress("held")).isHolding,
+  );
+  return { runner, ids };
 }
 
 /** A look for the horizon, which is under way. */

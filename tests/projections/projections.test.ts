@@ -1,126 +1,24 @@
 // Projections: in the append's transaction, or catching up, each event's effects
 // once, whatever happens.
 
-import t, { type Test } from "tap";
+import t from "tap";
 import { WriterStore } from "../../mod.ts";
-import {
-  defineProjection,
-  type Projection,
-  ProjectionRunner,
-  type ProjectionRunnerOptions,
-} from "../../src/projections/mod.ts";
+import { openAdmin } from "../../src/admin/mod.ts";
 import { until } from "../support/conditions.ts";
 import { onEachEngine } from "../support/databases.ts";
-
-interface Database {
-  totals: { type: string; amount: number; events: number };
-}
-
-/** What a projection's handler is to do wrong. */
-interface Mood {
-  failAt?: number | undefined;
-  seen: number[];
-}
-
-/** Adds up amounts by type; a version adds them up times that version. */
-function totals(
-  mood: Mood = { seen: [] },
-  options: Partial<Projection<Database>> = {},
-): Projection<Database> {
-  const { version = 1 } = options;
-  return defineProjection<Database>({
-    name: "totals",
-    tables: ["totals"],
-    async create({ db, table }) {
-      await db.schema.createTable(table("totals"))
-        .addColumn("type", "text", (column) => column.primaryKey())
-        .addColumn("amount", "integer", (column) => column.notNull())
-        .addColumn("events", "integer", (column) => column.notNull()).execute();
-    },
-    async handle({ type, data }, { db, table }) {
-      const { amount } = data as { amount: number };
-      mood.seen.push(amount);
-      const name = table("totals");
-      await db.insertInto(name)
-        .values({ type, amount: amount * version, events: 1 })
-        .onConflict((conflict) =>
-          conflict.column("type").doUpdateSet((eb) => ({
-            amount: eb(`${name}.amount`, "+", amount * version),
-            events: eb(`${name}.events`, "+", 1),
-          }))
-        ).execute();
-      // After its effects: they must be undone.
-      if (amount === mood.failAt) throw new RangeError(`no ${amount}`);
-    },
-    ...options,
-  });
-}
-
-async function openWriter(
-  t: Test,
-  database: string,
-): Promise<WriterStore<Database>> {
-  const writer = await WriterStore.open<Database>({ database });
-  t.teardown(() => writer.close());
-  return writer;
-}
-
-async function openRunner(
-  t: Test,
-  database: string,
-  projection: Projection<Database>,
-  options: Partial<ProjectionRunnerOptions<Database>> = {},
-): Promise<ProjectionRunner<Database>> {
-  const runner = await ProjectionRunner.open<Database>({
-    database,
-    projections: [projection],
-    pollIntervalMs: 10,
-    ...options,
-  });
-  t.teardown(() => runner.close());
-  return runner;
-}
-
-/** Appends amounts, each in a transaction of its own. */
-async function append(
-  writer: WriterStore<Database>,
-  from: number,
-  to: number,
-): Promise<{ token: number }> {
-  let commit = { token: 0 };
-  for (let amount = from; amount <= to; amount += 1) {
-    const type = amount % 2 === 0 ? "even" : "odd";
-    commit = await writer.transaction(
-      "append",
-      (txn) =>
-        txn.append(`account:${amount % 5}`, [{ type, data: { amount } }]),
-    );
-  }
-  return commit;
-}
-
-async function read(
-  writer: WriterStore<Database>,
-): Promise<Record<string, [number, number]>> {
-  const { result } = await writer.transaction(
-    "read",
-    async ({ db }) => await db.selectFrom("totals").selectAll().execute(),
-  );
-  return Object.fromEntries(
-    result.map(({ type, amount, events }) => [type, [amount, events]]),
-  );
-}
-
-/** What must stand there for the amounts from 1 on. */
-function expected(to: number, times = 1): Record<string, [number, number]> {
-  const sums: Record<string, [number, number]> = {};
-  for (let amount = 1; amount <= to; amount += 1) {
-    const sum = sums[amount % 2 === 0 ? "even" : "odd"] ??= [0, 0];
-    sum[0] += amount * times;
-    sum[1] += 1;
-  }
-  return sums;
-}
+import {
+  append,
+  change,
+  conflict,
+  type Database,
+  expected,
+  type Mood,
+  openRunner,
+  openWriter,
+  read,
+  rebuilt,
+  totals,
+} from "./totals.ts";
 
 onEachEngine(t, "inline, it changes with the append", async (t, database) => {
   const writer = await openWriter(t, database);
@@ -202,6 +100,12 @@ onEachEngine(
     const [working, idle] = moods[0]?.seen.length
       ? [first, second]
       : [second, first];
+    await idle.whenCaughtUp(commit);
+    // There is nothing in between for it to take.
+    const empty = await writer.transaction("empty", async () => {});
+    await working.whenCaughtUp(empty);
+    await idle.whenCaughtUp(empty);
+    t.match(await idle.progress("totals"), { isHolding: false, done: 50 });
     await working.close();
     await idle.whenCaughtUp(await append(writer, 51, 60));
     t.same(await read(writer), expected(60));
@@ -268,38 +172,103 @@ onEachEngine(
 
 onEachEngine(
   t,
-  "it is rebuilt from zero while its table serves",
+  "a parked event that is not in the log any more is parked again",
   async (t, database) => {
     const writer = await openWriter(t, database);
-    const runner = await openRunner(t, database, totals());
-    await runner.whenCaughtUp(await append(writer, 1, 60));
-    await writer.transaction("spoil", async ({ db }) => {
-      await db.updateTable("totals").set({ amount: -1 }).execute();
-    });
+    const mood: Mood = { seen: [], failAt: 2 };
+    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    await runner.whenCaughtUp(await append(writer, 1, 3));
+    const [parked] = await runner.parked("totals");
+    const token = Number(parked?.token);
+    await change(
+      database,
+      `INSERT INTO headwater_retained VALUES ('events', ${token})`,
+      `DELETE FROM headwater_log WHERE token <= ${token}`,
+    );
+    const message = `Cannot try the event again: events up to token ${token} ` +
+      "were deleted. It had failed with: no 2";
+    for (const time of ["once", "twice"]) {
+      await runner.retryParked("totals");
+      await until(
+        `it is parked again ${time}`,
+        async () => (await runner.parked("totals"))[0]?.attempts === 1,
+      );
+      t.match(await runner.parked("totals"), [{ error: message }], time);
+    }
+    t.equal((await runner.progress("totals")).error, undefined);
+    await runner.whenCaughtUp(await append(writer, 4, 4));
+  },
+);
+
+onEachEngine(
+  t,
+  "one that is to be tried again waits for none that isn't",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const mood: Mood = { seen: [], failAt: 2 };
+    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    await runner.whenCaughtUp(await append(writer, 1, 3));
+    const [parked] = await runner.parked("totals");
+    mood.failAt = undefined;
+    await change(
+      database,
+      `INSERT INTO headwater_parked WITH RECURSIVE numbers (n) AS (
+        SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000
+      ) SELECT 'totals', 0, 1, n, 5, 'no', 1 FROM numbers`,
+      `UPDATE headwater_parked SET attempts = 0 WHERE token = ${parked?.token}
+        AND ordinal = 0`,
+    );
+    await until(
+      "it is taken in",
+      async () => (await runner.progress("totals")).parked === 1000,
+    );
+    t.same(await read(writer), expected(3));
+  },
+);
+
+onEachEngine(
+  t,
+  "it tells how much is left, and of what is being rebuilt",
+  async (t, database) => {
+    const writer = await openWriter(t, database);
+    const mood: Mood = { seen: [] };
+    let isStuck = true;
+    mood.handling = (amount, isRebuild) => {
+      if (isStuck && amount === (isRebuild ? 5 : 11)) throw conflict();
+    };
+    const options = { maxBatchEvents: 2 };
+    const commit = await append(writer, 1, 12);
+    const runner = await openRunner(t, database, totals(mood), options);
+    const stuck = async () => (await runner.progress("totals")).done === 10;
+    await until("it has taken ten in", stuck);
     await runner.rebuild("totals");
     await until(
-      "it is done",
-      async () => !(await runner.progress("totals")).isRebuilding,
+      "the rebuild has taken four in",
+      async () => (await runner.progress("totals")).rebuild?.done === 4,
     );
-    t.same(await read(writer), expected(60));
-    await runner.whenCaughtUp(await append(writer, 61, 70));
-    t.same(await read(writer), expected(70));
-    await runner.close();
-
-    // Another version of its code has it rebuilt, too.
-    const next = await openRunner(
-      t,
-      database,
-      totals(undefined, { version: 3 }),
-    );
-    const reads: Awaited<ReturnType<typeof read>>[] = [];
-    await until("it is done", async () => {
-      reads.push(await read(writer));
-      return (reads.at(-1)?.even?.[0] ?? 0) > (expected(70).even?.[0] ?? 0);
+    const { rebuild, ...serving } = await runner.progress("totals");
+    for (const [figures, left] of [[serving, 2], [rebuild, 8]] as const) {
+      const { total = 0, done = 0, rowsPerSecond = 0 } = figures ?? {};
+      t.same([total, total - done], [12, left]);
+      t.ok(rowsPerSecond > 0);
+      t.equal(figures?.secondsLeft, left / rowsPerSecond);
+    }
+    // What another process knows is as old as the last step.
+    await using admin = await openAdmin(database);
+    const [report] = await admin.progress();
+    t.match(report, { done: 10, total: 12, rebuild: { done: 4, total: 12 } });
+    t.ok((report?.secondsLeft ?? 0) > 0);
+    t.ok((report?.rebuild?.secondsLeft ?? 0) > 0);
+    isStuck = false;
+    await runner.whenCaughtUp(commit);
+    await rebuilt(runner);
+    t.match(await runner.progress("totals"), {
+      done: 12,
+      total: 12,
+      secondsLeft: 0,
+      rebuild: undefined,
     });
-    t.same(reads[0], expected(70), "the old table served");
-    await next.whenCaughtUp(await append(writer, 71, 80));
-    t.same(await read(writer), expected(80, 3));
+    t.same(await read(writer), expected(12));
   },
 );
 
@@ -337,12 +306,17 @@ onEachEngine(t, "what can't be is told", async (t, database) => {
   });
   await runner.close();
   await refused;
+  await t.rejects(openRunner(t, "sqlite::memory:", totals()), {
+    code: "INVALID_ARGUMENT",
+    message: /^Cannot run projections of "sqlite::memory:": no writer can/,
+  });
   for (
     const [change, message] of [
       [{ name: "" }, /give a letter/],
       [{ name: "a b" }, /give a letter/],
       [{ version: 0 }, /its version is 0/],
       [{ tables: [5] }, /give the names of its tables/],
+      [{ tables: ["a".repeat(58)] }, /table "a+" has a name of more than 57/],
     ] as const
   ) {
     t.throws(() => totals(undefined, change as never), {

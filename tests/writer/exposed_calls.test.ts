@@ -27,7 +27,8 @@ async function call(
   const response = await writer.fetch(
     new Request(url, { method: "POST", headers, body }),
   );
-  return { status: response.status, said: await response.json() };
+  const said = await response.json() as Record<string, unknown>;
+  return { status: response.status, said };
 }
 
 t.test("calls that come while the store is closed are refused, and it ends", async (t) => {

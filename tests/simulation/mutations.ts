@@ -318,8 +318,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 3,
     patches: [[
       "replication/stream_subscription.js",
-      "this.#queue.push({ batch, attempts: 0, error: undefined, done: undefined });",
-      "",
+      "this.#queue.push({\n            batch,\n            attempts: 0,",
+      "[].push({\n            batch,\n            attempts: 0,",
     ]],
   },
   {

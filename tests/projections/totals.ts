@@ -2,6 +2,7 @@
 
 import type { Test } from "tap";
 import { WriterStore } from "../../mod.ts";
+import { SharedRollbackError } from "../../src/database/commit_group.ts";
 import { openDatabase } from "../../src/database/open_database.ts";
 import {
   defineProjection,
@@ -25,9 +26,8 @@ export interface Mood {
   seen: number[];
 }
 
-/** A failure that is not the event's fault. */
-export const conflict = (): Error =>
-  Object.assign(new Error("a conflict"), { code: "40001" });
+/** A failure that is not the event's fault: the database's own word for it. */
+export const conflict = (): Error => new SharedRollbackError("a conflict");
 
 /** Adds up amounts by type; a version adds them up times that version. */
 export function totals(

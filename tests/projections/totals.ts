@@ -1,8 +1,7 @@
 // A projection that adds amounts up, and what it must have come to.
 
 import type { Test } from "tap";
-import { WriterStore } from "../../mod.ts";
-import { SharedRollbackError } from "../../src/database/commit_group.ts";
+import { HeadwaterError, WriterStore } from "../../mod.ts";
 import { openDatabase } from "../../src/database/open_database.ts";
 import {
   defineProjection,
@@ -27,7 +26,8 @@ export interface Mood {
 }
 
 /** A failure that is not the event's fault: the database's own word for it. */
-export const conflict = (): Error => new SharedRollbackError("a conflict");
+export const conflict = (): Error =>
+  new HeadwaterError("DATABASE_UNAVAILABLE", "a conflict");
 
 /** Adds up amounts by type; a version adds them up times that version. */
 export function totals(

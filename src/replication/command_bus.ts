@@ -231,7 +231,8 @@ export class CommandBus {
     }
   }
 
-  #run(name: string, running: Promise<void>): void {
+  /** Whatever it is that a handler written without types has returned. */
+  #run(name: string, running: unknown): void {
     this.#running += 1;
     const ended = () => {
       this.#running -= 1;
@@ -239,7 +240,7 @@ export class CommandBus {
       this.#wakers = [];
       for (const wake of wakers) wake();
     };
-    running.then(ended, (error) => {
+    Promise.resolve(running).then(ended, (error) => {
       this.#failed(name, error);
       ended();
     });

@@ -98,6 +98,8 @@ export class ConnectedReader implements ConnectionHandler {
   /** Whether it has said what only Headwater's own say. */
   #isOwn = false;
   #waiting = 0;
+  /** Of lines that were more than may wait, and have not left yet. */
+  #oversizedBytes = 0;
   #isOver = false;
 
   /** Constructs the writer's end of a connection. */
@@ -232,6 +234,25 @@ export class ConnectedReader implements ConnectionHandler {
     if (lines.length === 0) return;
     this.#keepAlive.sent();
     this.#connection.send(lines);
+  }
+
+  /**
+   * Sends lines that are ready, and says whether the reader keeps up: no more
+   * waits for it than is allowed. Lines that are more than that by themselves
+   * wait beside what else may wait, until they have left: nobody could have
+   * read them before.
+   */
+  sendWithin(lines: Uint8Array, maxQueuedBytes: number): boolean {
+    this.sendLines(lines);
+    const { queuedBytes } = this;
+    if (queuedBytes <= maxQueuedBytes) {
+      this.#oversizedBytes = 0;
+      return true;
+    }
+    if (lines.length > maxQueuedBytes && this.#oversizedBytes === 0) {
+      this.#oversizedBytes = lines.length;
+    }
+    return queuedBytes <= maxQueuedBytes + this.#oversizedBytes;
   }
 
   /** Says what is wrong, and closes. */

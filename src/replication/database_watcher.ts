@@ -12,6 +12,7 @@ import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { abortable } from "../runtime/waiting.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 /** What {@linkcode DatabaseWatcher} works with. */
@@ -80,7 +81,10 @@ export class DatabaseWatcher {
     return this.#linear ?? TOKEN_ZERO;
   }
 
-  /** Ends watching, once what is under way is done. */
+  /**
+   * Ends watching, once what is under way is done. A handler that is still at
+   * work is not waited for: it may be the one that closes.
+   */
   async close(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelRetry?.();
@@ -145,7 +149,7 @@ export class DatabaseWatcher {
       if (signal.aborted) return;
       const { name, token } = end;
       if (!isConnected(name) && !isReached(end)) {
-        await follow(name, base, horizon);
+        await abortable(follow(name, base, horizon), signal);
       }
       isComplete &&= token === TOKEN_ZERO || isApplied(name, token);
     }

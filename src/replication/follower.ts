@@ -5,39 +5,23 @@
  */
 
 import { readLastToken } from "../log/instances.ts";
+import { readReach } from "../log/reach.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   HOLDER_CHECK_MS,
-  MAX_ADOPTION_TRIES,
-  MAX_BACKOFF_MS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
-  MIN_BACKOFF_MS,
 } from "../runtime/limits.ts";
-import { pause } from "../runtime/waiting.ts";
 import { resets } from "../telemetry/channels.ts";
 import type { Holders } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
+import { Attempts, foreignError, isForeign } from "./attempts.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
 import { type CatchUpRange, isContained } from "./catch_up.ts";
-import type { CatchUpProgress } from "./catch_up_progress.ts";
 import type { Receiver } from "./client.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { FollowerOptions } from "./follower_options.ts";
+import type { FollowerOptions, FollowerStats } from "./follower_options.ts";
 import { ToldPositions } from "./told_positions.ts";
-
-/** What a follower had to do besides applying what it was sent. */
-export interface FollowerStats {
-  /** Times that rows were fetched from the log. */
-  readonly catchUps: number;
-  /** Rows that were fetched, in all streams. */
-  readonly catchUpRows: number;
-  /** Times that rows could not be had, and every cache was cleared instead. */
-  readonly resets: number;
-  /** Catch-ups that are under way. */
-  readonly catchingUp: readonly CatchUpProgress[];
-}
 
 /**
  * Applies what one connection brings, in token order and without a gap.
@@ -49,6 +33,9 @@ export interface FollowerStats {
  * - A position that moves back on one connection is compared with the log as a
  *   first one is: a writer that was started over on a log that was rewound, or
  *   another behind the same address.
+ * - Promise 5: a token that the log doesn't have, as another log's writer tells
+ *   it, is never adopted. Whoever waited for one of this log's would go on too
+ *   early.
  * - All streams of an instance come in token order, so that one position an
  *   instance is enough.
  */
@@ -62,8 +49,8 @@ export class Follower implements Receiver {
   readonly #connected = new Map<string, number>();
   readonly #told = new ToldPositions();
   readonly #fetcher: Fetcher;
+  readonly #attempts: Attempts;
   readonly #closing = new AbortController();
-  #fetching = 0;
   #catchUps = 0;
   #resets = 0;
 
@@ -72,6 +59,7 @@ export class Follower implements Receiver {
     this.#options = options;
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
+    this.#attempts = new Attempts({ ...options, signal });
   }
 
   /** What it had to do so far. */
@@ -86,7 +74,7 @@ export class Follower implements Receiver {
 
   /** Whether it has a position on this connection, and is not fetching towards one. */
   get isLive(): boolean {
-    return this.#connected.size > 0 && this.#fetching === 0;
+    return this.#connected.size > 0 && this.#attempts.running === 0;
   }
 
   /**
@@ -199,7 +187,10 @@ export class Follower implements Receiver {
         "catch-up failed, trying again",
         instance,
         () => this.#catchUp({ instance, after: reached, upTo: token }),
-      );
+      ).then(() => {});
+    }
+    if (token > reached && isShared?.()) {
+      return this.#advance(instance, token);
     }
     position.advance(instance, token);
   }
@@ -222,19 +213,35 @@ export class Follower implements Receiver {
     await this.#adopt(instance, previous, token, true);
   }
 
+  /** Without a row, where anybody may have told it. */
+  async #advance(instance: string, token: Token): Promise<void> {
+    const problem = "cannot adopt a position, trying again";
+    await this.#untilDone(problem, instance, async () => {
+      await this.#requireWritten(instance, token);
+      this.#options.position.advance(instance, token);
+    });
+  }
+
   /** The instance's first POSITION on this connection. */
   async #adoptFirst(instance: string, token: Token): Promise<void> {
-    const { position, history, live, refresh } = this.#options;
+    const { session, position, history, live, refresh } = this.#options;
     const attempt = async () => {
       // What was read before it was told of may be nowhere in the new one.
       await refresh();
       const holders = await history.holdersOf(instance);
       const reached = position.get(instance);
       if (reached === undefined) {
+        await this.#requireWritten(instance, token);
         // What is cached was loaded at a position nobody knows.
         await this.#reset(instance, token, FIRST, holders);
       } else if (!await history.isInHistory(instance, reached)) {
-        await this.#reset(instance, token, REWOUND, holders);
+        const end = await readReach(session, instance);
+        const upTo = token < end ? token : end;
+        await this.#reset(instance, upTo, REWOUND, holders);
+        await history.connect(instance, holders.last);
+        if (token > end) {
+          throw foreignError(instance, token, end, this.#options.source);
+        }
       } else {
         position.goOn(instance, holders);
         if (token > reached) {
@@ -243,12 +250,12 @@ export class Follower implements Receiver {
       }
       await history.connect(instance, holders.last);
     };
-    await this.#untilDone(
+    const isAdopted = await this.#untilDone(
       "cannot adopt a position, trying again",
       instance,
       () => history.alone(instance, attempt),
     );
-    if (this.#closing.signal.aborted) return;
+    if (!isAdopted) return;
     this.#hear(instance);
     live();
   }
@@ -338,34 +345,32 @@ export class Follower implements Receiver {
     });
   }
 
+  async #requireWritten(instance: string, token: Token): Promise<void> {
+    const end = await readReach(this.#options.session, instance);
+    if (token > end) {
+      throw foreignError(instance, token, end, this.#options.source);
+    }
+  }
+
   /**
    * Tries until it succeeds: the instance isn't live before. If that takes too
    * long, or what is wanted is gone, the connection ends: another one may lead
-   * to a writer that knows better.
+   * to a writer that knows better. On a shared channel, what is another log's is
+   * passed over, with the rows that follow it: others tell theirs there.
+   *
+   * @returns Whether it has succeeded.
    */
   async #untilDone(
     problem: string,
     instance: string,
     attempt: () => Promise<void>,
-  ): Promise<void> {
-    const { clock, logger } = this.#options;
-    const { signal } = this.#closing;
-    let delayMs = MIN_BACKOFF_MS;
-    this.#fetching += 1;
+  ): Promise<boolean> {
     try {
-      for (let tries = 1; !signal.aborted; tries += 1) {
-        try {
-          return await attempt();
-        } catch (error) {
-          if (signal.aborted) return;
-          logger("error", problem, { instance, error: messageOf(error) });
-          if (tries === MAX_ADOPTION_TRIES || isGone(error)) throw error;
-        }
-        await pause(clock, delayMs, signal);
-        delayMs = Math.min(MAX_BACKOFF_MS, delayMs * Math.E);
-      }
-    } finally {
-      this.#fetching -= 1;
+      return await this.#attempts.run(problem, instance, attempt);
+    } catch (error) {
+      if (!isForeign(error) || !this.#options.isShared?.()) throw error;
+      this.disown(instance);
+      return false;
     }
   }
 
@@ -377,6 +382,7 @@ export class Follower implements Receiver {
     if (!await isContained(session, { instance, after, upTo })) {
       // Over another way it came in time.
       if (position.contains(instance, upTo)) return;
+      await this.#requireWritten(instance, upTo);
       await this.#reset(instance, upTo, "the log does not reach back");
       return;
     }
@@ -388,7 +394,3 @@ export class Follower implements Receiver {
 
 const FIRST = "first position of the instance";
 const REWOUND = "the log was rewound";
-
-function isGone(error: unknown): boolean {
-  return error instanceof HeadwaterError && error.code === "LOG_REWOUND";
-}

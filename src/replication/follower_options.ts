@@ -37,6 +37,8 @@ export interface FollowerOptions {
   readonly isShared?: (() => boolean) | undefined;
   /** Called when the first position is adopted, on each connection. */
   readonly live: () => void;
+  /** Where the connection leads, for messages. */
+  readonly source?: string | undefined;
   /** Is told what is announced. */
   readonly lag?: LagMeter | undefined;
   /** Fills the change caches; if any are declared. */
@@ -45,4 +47,16 @@ export interface FollowerOptions {
   readonly maxCatchUpKeys?: number | undefined;
   /** Is told how a catch-up comes along, page by page. */
   readonly onProgress?: ((progress: CatchUpProgress) => void) | undefined;
+}
+
+/** What a follower had to do besides applying what it was sent. */
+export interface FollowerStats {
+  /** Times that rows were fetched from the log. */
+  readonly catchUps: number;
+  /** Rows that were fetched, in all streams. */
+  readonly catchUpRows: number;
+  /** Times that rows could not be had, and every cache was cleared instead. */
+  readonly resets: number;
+  /** Catch-ups that are under way. */
+  readonly catchingUp: readonly CatchUpProgress[];
 }

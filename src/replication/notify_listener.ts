@@ -11,7 +11,7 @@ import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { LISTEN_CHECK_INTERVAL_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
-import { type Deferred, deferred, pause } from "../runtime/waiting.ts";
+import { abortable, pause } from "../runtime/waiting.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 
 /** What {@linkcode NotifyListener} works with. */
@@ -80,21 +80,18 @@ export class NotifyListener {
     const { open, clock, listening } = this.#options;
     const { signal } = this.#closing;
     const ending = new AbortController();
-    const end = () => ending.abort();
+    const end = () => ending.abort(lostError());
     signal.addEventListener("abort", end);
     const client = open((payload) => this.#heard(payload), end);
     try {
-      const lost = deferred<never>();
-      lost.promise.catch(() => {});
-      ending.signal.addEventListener("abort", () => lost.reject(lostError()));
-      await this.#inTime(client.listen(), lost);
+      await this.#inTime(client.listen(), ending);
       this.#isListening = true;
       listens();
       listening();
       while (!ending.signal.aborted) {
         await pause(clock, LISTEN_CHECK_INTERVAL_MS, ending.signal);
         if (ending.signal.aborted) break;
-        if (!await this.#inTime(client.isListening(), lost)) break;
+        if (!await this.#inTime(client.isListening(), ending)) break;
       }
     } finally {
       signal.removeEventListener("abort", end);
@@ -105,16 +102,15 @@ export class NotifyListener {
   /** A connection whose other end is gone would answer never. */
   async #inTime<Value>(
     answer: Promise<Value>,
-    lost: Deferred<never>,
+    ending: AbortController,
   ): Promise<Value> {
     // It may fail after it was given up.
     answer.catch(() => {});
-    const cancel = this.#options.clock.schedule(
-      () => lost.reject(lostError()),
-      LISTEN_CHECK_INTERVAL_MS,
-    );
+    ending.signal.throwIfAborted();
+    const end = () => ending.abort(lostError());
+    const cancel = this.#options.clock.schedule(end, LISTEN_CHECK_INTERVAL_MS);
     try {
-      return await Promise.race([answer, lost.promise]);
+      return await abortable(answer, ending.signal);
     } finally {
       cancel();
     }

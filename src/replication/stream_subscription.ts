@@ -270,14 +270,16 @@ export class StreamSubscription {
     const { signal } = this.#closing;
     let delayMs = minBackoffMs;
     for (let turn = 1; !signal.aborted; turn += 1) {
+      const head = this.#queue[0];
+      // Before it lets go: with nothing queued, whoever fails next begins anew.
+      if (head === undefined) return;
       // A long queue of quick calls would let nobody else run.
       if (turn % TURN_CALLS === 0) {
         await new Promise<void>((resolve) =>
           this.#parts.clock.nextTurn(resolve)
         );
+        if (signal.aborted) return;
       }
-      const head = this.#queue[0];
-      if (head === undefined) return;
       if (head.attempts > 0 && !head.isGivenUp) {
         await this.#pause(delayMs);
         if (signal.aborted) return;

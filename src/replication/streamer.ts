@@ -43,8 +43,9 @@ import { type Forms, TransactionLines } from "./transaction_lines.ts";
  * position that was told before, and positions are told again when all is
  * quiet: who has missed something notices.
  *
- * Promise 9, bounded: what waits for a reader is bounded in bytes; one that
- * can't keep up is disconnected, and catches up from the log.
+ * Promise 9, bounded: what waits for a reader is bounded in bytes, beside one
+ * text that is larger than the bound; one that can't keep up is disconnected,
+ * and catches up from the log.
  */
 export class Streamer {
   readonly #options: StreamerOptions;
@@ -229,6 +230,8 @@ export class Streamer {
       case "REPLICATE":
         // What has been gathered is in the forms that were wanted before.
         this.#flush();
+        // It may have been too much for this very reader.
+        if (!this.#readers.has(reader)) return;
         this.#compact -= Number(reader.isCompact);
         reader.isCompact = !reader.isShared && command.takesInvalidate === true;
         this.#compact += Number(reader.isCompact);
@@ -329,12 +332,8 @@ export class Streamer {
 
   #formatPosition(own: string, previous: Token, token: Token): string {
     const { instance, wireNames } = this.#options;
-    return formatPositionLine(
-      wireNames.toWire(own),
-      instance,
-      previous,
-      token,
-    );
+    const name = wireNames.toWire(own);
+    return formatPositionLine(name, instance, previous, token);
   }
 
   /**
@@ -379,12 +378,10 @@ export class Streamer {
 
   #sendTo(reader: ConnectedReader, bytes: Uint8Array): void {
     const { maxOutboxBytes = MAX_OUTBOX_BYTES, logger } = this.#options;
-    reader.sendLines(bytes);
-    const { queuedBytes } = reader;
-    if (queuedBytes <= maxOutboxBytes) return;
+    if (reader.sendWithin(bytes, maxOutboxBytes)) return;
     logger("warn", "reader can't keep up: disconnected", {
       reader: reader.name,
-      queuedBytes,
+      queuedBytes: reader.queuedBytes,
     });
     tellLaggard(this.#options.instance, reader);
     reader.fail("laggard", "Failed to keep up");

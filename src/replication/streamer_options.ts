@@ -45,7 +45,7 @@ export interface StreamerOptions extends ConnectedReaderOptions {
   readonly wireNames: WireNames;
   /** The last token of the log, as the streamer begins. */
   readonly lastToken: Token;
-  /** Bytes that may wait for one reader's socket. */
+  /** Bytes that may wait for one reader's socket, beside one text that is larger. */
   readonly maxOutboxBytes?: number | undefined;
   /** Connections at a time. */
   readonly maxConnections: number;

@@ -29,7 +29,8 @@ export const COMPACT_LINE_BYTES = 16_384;
 
 /**
  * Bytes that wait for one reader's socket. Beyond, the reader is disconnected
- * with ERROR and catches up from the log: about 200,000 invalidations.
+ * with ERROR and catches up from the log: about 200,000 invalidations. One
+ * text that is larger may wait beside them.
  */
 export const MAX_OUTBOX_BYTES: number = 16 * MEBIBYTE;
 

@@ -328,7 +328,10 @@ class BatchReceiver {
     told: Told,
   ): void | Promise<void> {
     try {
-      return tell(told)?.catch((error) => this.#failed(error));
+      const running = tell(told);
+      if (running === undefined) return;
+      // Whatever it is that a function written without types has returned.
+      return Promise.resolve(running).catch((error) => this.#failed(error));
     } catch (error) {
       this.#failed(error);
     }

@@ -114,6 +114,7 @@ export function createLinks(
         logger,
       }),
       isShared: () => client.isShared,
+      source: name,
       live: live.resolve,
     });
     const client: ReplicationClient = new ReplicationClient({

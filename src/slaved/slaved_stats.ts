@@ -5,7 +5,7 @@
  */
 
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
-import type { FollowerStats } from "../replication/follower.ts";
+import type { FollowerStats } from "../replication/follower_options.ts";
 import type { InstanceLag } from "../replication/lag_meter.ts";
 import type { SlavedParts } from "./slaved_parts.ts";
 

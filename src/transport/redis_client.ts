@@ -104,12 +104,12 @@ export function nodeRedis(server: RedisServer): RedisConnector {
     client.on("error", lost);
     client.on("end", lost);
     client.on("reconnecting", lost);
-    const giveUp = () => client.destroy();
+    const giveUp = () => cut(client);
     signal?.addEventListener("abort", giveUp);
     try {
       await client.connect();
     } catch (error) {
-      client.destroy();
+      cut(client);
       throw error;
     } finally {
       signal?.removeEventListener("abort", giveUp);
@@ -130,9 +130,18 @@ export function nodeRedis(server: RedisServer): RedisConnector {
       subscribe: (channels, received) =>
         client.subscribe([...channels], received),
       ping: () => client.ping(),
-      destroy: () => client.destroy(),
+      destroy: () => cut(client),
     };
   };
+}
+
+/** Releases of the package before 6.3 throw if it has ended. */
+function cut(client: { destroy(): void }): void {
+  try {
+    client.destroy();
+  } catch {
+    // There is nothing left to cut.
+  }
 }
 
 function toOptions(server: RedisServer) {

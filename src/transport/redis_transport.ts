@@ -112,12 +112,15 @@ export function parseRedisUrl(
 ): RedisAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const database = /^\/?(\d{0,9})$/.exec(url?.pathname ?? "-");
-  if (url === undefined || url.hostname === "" || database === null) {
+  if (
+    url === undefined || url.hostname === "" || database === null ||
+    !isEncoded(url.username) || !isEncoded(url.password)
+  ) {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
       `Cannot use address ${quote(hideUser(text))}: give ` +
         "redis://HOST:PORT, redis://USER:PASSWORD@HOST:PORT/DATABASE?channel=NAME, " +
-        "or rediss:// for TLS",
+        "or rediss:// for TLS; write % in a user or a password as %25",
     );
   }
   const port = url.port === "" ? DEFAULT_PORT : Number(url.port);
@@ -269,6 +272,16 @@ function listenError(url: string, error: unknown): HeadwaterError {
 
 function hideUser(text: string): string {
   return text.replace(/^(\w+:\/*).*@/s, "$1…@");
+}
+
+/** Whether what stands after each % is what it should be. */
+function isEncoded(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function decode(part: string): string | undefined {

@@ -104,7 +104,8 @@ export interface WriterStoreOptions
 
   /**
    * Bytes that may wait for one reader. Beyond, it is disconnected, and
-   * catches up from the log.
+   * catches up from the log. What leaves at once and is larger, as one large
+   * transaction may be, may wait beside them: once, until it is read.
    *
    * @default {16777216}
    */

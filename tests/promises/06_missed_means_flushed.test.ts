@@ -114,10 +114,16 @@ t.test("a reader that was away", async (t) => {
     }, (id: string) => users.getUserById(id));
     t.match(await old("a"), { version: 0 });
     outside.exec("UPDATE users SET version = 9 WHERE id = 'a'");
-    fake.send("POSITION caches other 0 7\n");
+    const other = await WriterStore.open({ database, instance: "other" });
+    const { token } = await other.transaction("write", (txn) => {
+      txn.invalidateAll("x");
+      return Promise.resolve();
+    });
+    await other.close();
+    fake.send(`POSITION caches other 0 ${token}\n`);
     await until(
       "it knows the instance",
-      () => slaved.position.get("other") === 7,
+      () => slaved.position.get("other") === token,
     );
     t.match(await users.getUserById("a"), { version: 9 });
     t.match(await old("a"), { version: 0 }, "served by who may serve it");

@@ -8,6 +8,7 @@ import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { openForReading } from "../../src/database/open_database.ts";
 import { Follower } from "../../src/replication/follower.ts";
+import type { FollowerOptions } from "../../src/replication/follower_options.ts";
 import { HistoryMarks } from "../../src/replication/history_marks.ts";
 import { ReaderPosition } from "../../src/replication/reader_position.ts";
 import { TransactionApplier } from "../../src/replication/transaction_applier.ts";
@@ -62,25 +63,104 @@ t.test("two that adopt a position at the same time", async (t) => {
   t.same(heard, [1, 2, 3, 4, last]);
 });
 
-t.test("what a writer told that has died proves nothing", async (t) => {
-  const { connection, position, write } = await start(t);
-  const tell = (token: number) =>
-    connection.position("caches", "master", token as Token, token as Token);
-  // A restore has undone it, and others are to have its tokens.
-  await tell(6);
-  t.equal(position.get("master"), 6);
-  t.equal(connection.stats.resets, 1);
-  connection.disconnected();
-  for (let count = 0; count < 3; count += 1) await write();
-  await tell(7);
-  t.equal(connection.stats.resets, 2, "token 6 is another transaction");
-  t.equal(position.get("master"), 7);
+t.test("a token that the log does not have is never adopted", async (t) => {
+  const logged: unknown[] = [];
+  const log = await start(t, {
+    source: "tcp://there:1",
+    logger: (level, message, fields) => {
+      if (level === "error") logged.push([message, fields?.error]);
+    },
+  });
+  const { connection, database, position, write, cut } = log;
+  const tell = async (previous: number, token: number) =>
+    await connection.position(
+      "caches",
+      "master",
+      previous as Token,
+      token as Token,
+    );
+  const foreign = {
+    code: "POSITION_FOREIGN",
+    message: /token \d of instance "master", as tcp:\/\/there:1.* ends at \d;/,
+  };
+  await t.test("as the first one", async (t) => {
+    await t.rejects(tell(5, 5), foreign);
+    t.equal(position.get("master"), undefined);
+    t.notOk(connection.isConnected("master"));
+    t.match(logged, [["cannot adopt a position, trying again", /token 5/]]);
+  });
+  await t.test("after another one, which stays", async (t) => {
+    await database.follow("master", 0 as Token, 4 as Token);
+    await t.rejects(tell(6, 6), foreign);
+    t.equal(position.get("master"), 4);
+    t.equal(connection.stats.resets, 0);
+  });
+  await t.test("as it goes on", async (t) => {
+    await tell(4, 4);
+    await t.rejects(tell(6, 6), foreign);
+    t.equal(position.get("master"), 4);
+    connection.disconnected();
+  });
+  await t.test("nor where the log was rewound", async (t) => {
+    cut(3);
+    await t.rejects(tell(6, 6), foreign);
+    t.equal(position.get("master"), 2, "the log's own end");
+    t.equal(connection.stats.resets, 1);
+    await t.rejects(tell(6, 6), foreign);
+    t.equal(connection.stats.resets, 1, "once");
+    while (await write() < 7);
+    await tell(7, 7);
+    t.equal(position.get("master"), 7);
+  });
+});
+
+t.test("on a shared channel another log's tokens are passed over", async (t) => {
+  const { connection, position, write, heard } = await start(t, {
+    isShared: () => true,
+  });
+  const tell = async (previous: number, token: number) =>
+    await connection.position(
+      "caches",
+      "master",
+      previous as Token,
+      token as Token,
+    );
+  const row = (token: number) =>
+    connection.row("caches", "master", token as Token, '["x",null,1]');
+  await tell(6, 6);
+  t.equal(position.get("master"), undefined);
+  await tell(4, 4);
+  t.equal(position.get("master"), 4);
+  for (const previous of [6, 4, 0]) {
+    await tell(previous, 6);
+    t.equal(position.get("master"), 4, `${previous} 6`);
+    t.notOk(connection.isConnected("master"));
+    await row(7);
+    t.equal(position.get("master"), 4, "nor are its rows taken");
+    await tell(4, 4);
+    t.ok(connection.isConnected("master"), "this log's are");
+  }
+  t.equal(connection.stats.resets, 1, "the first one of all");
+  const last = await write();
+  await tell(4, last);
+  t.equal(position.get("master"), last);
+  t.same(heard, []);
+});
+
+t.test("a token that retention has deleted is the log's", async (t) => {
+  const { connection, position, cut, retain } = await start(t);
+  cut(4);
+  retain(4);
+  const token = 4 as Token;
+  await connection.position("caches", "master", token, token);
+  t.equal(position.get("master"), 4);
 });
 
 t.test("a reset waits for the transaction that is being handled", async (t) => {
-  const { url, applier, heard, connection, database, position } = await start(
-    t,
-  );
+  const { retain, applier, heard, connection, database, position } =
+    await start(
+      t,
+    );
   await database.follow("master", 0 as Token, 1 as Token);
   await connection.position("caches", "master", 1 as Token, 1 as Token);
   const held = deferred<void>();
@@ -102,9 +182,7 @@ t.test("a reset waits for the transaction that is being handled", async (t) => {
   // It might grow until then.
   const told = connection.position("caches", "master", 2 as Token, 2 as Token);
   await begun.promise;
-  const log = new DatabaseSync(url.slice("sqlite:".length));
-  log.exec("INSERT INTO headwater_retained VALUES ('caches', 3)");
-  log.close();
+  retain(3);
   const followed = database.follow("master", 0 as Token, 4 as Token);
   await until("it is reset", () => database.stats.resets === 1);
   for (let turn = 0; turn < 100; turn += 1) {
@@ -120,7 +198,7 @@ t.test("a reset waits for the transaction that is being handled", async (t) => {
 });
 
 /** A log of four tokens, and two ways to it that share a position. */
-async function start(t: Test) {
+async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   const url = temporaryDatabase(t);
   let writer = await WriterStore.open({ database: url });
   t.teardown(() => writer.close());
@@ -133,6 +211,11 @@ async function start(t: Test) {
   };
   for (let count = 0; count < 4; count += 1) await write();
 
+  const change = (sql: string, value: number) => {
+    const log = new DatabaseSync(url.slice("sqlite:".length));
+    log.prepare(sql).run(value);
+    log.close();
+  };
   const engine = openForReading(url, {});
   t.teardown(() => engine.close());
   let held: { asked: Deferred<void>; released: Deferred<void> } | undefined;
@@ -164,6 +247,7 @@ async function start(t: Test) {
     clock: systemClock,
     logger: silentLogger,
     live: () => {},
+    ...given,
   };
   return {
     url,
@@ -173,6 +257,12 @@ async function start(t: Test) {
     connection: new Follower(options),
     database: new Follower(options),
     write,
+    /** Loses what was committed from a token on. */
+    cut: (from: number) =>
+      change("DELETE FROM headwater_log WHERE token >= ?", from),
+    /** Says that retention has come to a token. */
+    retain: (floor: number) =>
+      change("INSERT INTO headwater_retained VALUES ('caches', ?)", floor),
     async reopen() {
       await writer.close();
       writer = await WriterStore.open({ database: url });

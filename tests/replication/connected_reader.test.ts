@@ -73,6 +73,21 @@ t.test("a reader is held up while too many handlers run", async (t) => {
   for (const release of releases) release();
 });
 
+t.test("a handler may return what is no promise", async (t) => {
+  const { bus, reader, seen } = start();
+  const values: string[] = [];
+  // As a function written without types may be.
+  const handler: (value: { readonly token: number }) => unknown = () =>
+    values.push("called");
+  bus.on("FEDERATION_ACK", handler as () => void);
+  reader.received("FEDERATION_ACK w 1\n".repeat(MAX_RUNNING_HANDLERS + 1));
+  t.equal(values.length, MAX_RUNNING_HANDLERS + 1);
+  await until(
+    "it is let go on",
+    () => seen.at(-1) === "resume" || seen.length === 0,
+  );
+});
+
 t.test("what follows the line that ended a connection is not read", (t) => {
   const { bus, reader, seen } = start();
   let acks = 0;

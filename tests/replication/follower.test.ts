@@ -73,7 +73,16 @@ t.test("SlavedStore", async (t) => {
   });
 
   await t.test("ignores what it has had, and positions behind", async (t) => {
-    const { fake, slaved } = await start();
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({ database, streams: [orders] });
+    t.teardown(() => writer.close());
+    for (let count = 0; count < 6; count += 1) {
+      await writer.transaction("write", (txn) => {
+        txn.invalidateAll("x");
+        return Promise.resolve();
+      });
+    }
+    const { fake, slaved } = await start({ database });
     const heard: string[] = [];
     slaved.subscribe(orders, ({ token, rows }) => {
       heard.push(`${token} ${rows.map(({ id }) => id)}`);

@@ -333,6 +333,62 @@ t.test("a subscription that is lost unnoticed", async (t) => {
   t.notOk(listener.isListening);
 });
 
+t.test("asking whether it still listens leaves nothing behind", async (t) => {
+  const clock = manualClock();
+  let asked = 0;
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = AbortSignal.prototype;
+  const { race } = Promise;
+  let races = 0;
+  t.teardown(() => {
+    Object.assign(AbortSignal.prototype, {
+      addEventListener,
+      removeEventListener,
+    });
+    Promise.race = race;
+  });
+  Object.assign(AbortSignal.prototype, {
+    addEventListener(this: AbortSignal, ...args: [string, () => void]) {
+      listeners += 1;
+      return addEventListener.apply(this, args);
+    },
+    removeEventListener(this: AbortSignal, ...args: [string, () => void]) {
+      listeners -= 1;
+      return removeEventListener.apply(this, args);
+    },
+  });
+  // What is raced against keeps something of each race as long as it lives.
+  Promise.race = function (...args: Parameters<typeof race>) {
+    races += 1;
+    return race.apply(Promise, args);
+  } as typeof race;
+  const listener = new NotifyListener({
+    open: () => ({
+      listen: () => Promise.resolve(),
+      isListening() {
+        asked += 1;
+        return Promise.resolve(true);
+      },
+      close: () => Promise.resolve(),
+    }),
+    poked: () => {},
+    listening: () => {},
+    clock,
+    random: systemRandom,
+    logger: silentLogger,
+  });
+  const passed = async (checks: number) => {
+    await until(`it is asked ${checks} times`, () => {
+      if (asked < checks) clock.advance(LISTEN_CHECK_INTERVAL_MS / 2);
+      return asked >= checks;
+    });
+    return { listeners, races };
+  };
+  const before = await passed(1);
+  t.same(await passed(20), before);
+  await listener.close();
+});
+
 t.test("a look that fails is made again", async (t) => {
   const clock = manualClock();
   let looks = 0;

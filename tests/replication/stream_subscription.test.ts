@@ -7,6 +7,7 @@ import {
   type RetryPolicy,
   StreamSubscription,
 } from "../../src/replication/stream_subscription.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { until } from "../support/conditions.ts";
@@ -225,6 +226,40 @@ t.test("once closed it calls nothing, and nobody waits for it", async (t) => {
   t.equal(clock.timers, 0);
   t.equal(subscription.take(batch(3)), undefined);
   t.same(calls, [1]);
+});
+
+t.test("one that fails as a long queue has just ended is tried by one alone", async (t) => {
+  const turns: (() => void)[] = [];
+  let isWorking = false;
+  const seen: number[] = [];
+  const failing = new Set([1, 200]);
+  const wrong: number[] = [];
+  const subscription = new StreamSubscription(
+    async ({ token }) => {
+      if (isWorking) wrong.push(token);
+      isWorking = true;
+      await Promise.resolve();
+      isWorking = false;
+      if (failing.delete(token)) throw new Error(`failed on ${token}`);
+      seen.push(token);
+    },
+    { retry: { minBackoffMs: 0 } },
+    {
+      clock: { ...systemClock, nextTurn: (action) => void turns.push(action) },
+      logger: silentLogger,
+      failed: () => {},
+    },
+  );
+  await subscription.take(batch(1));
+  for (let token = 2; token <= 99; token += 1) subscription.take(batch(token));
+  await until("all are through", () => seen.length === 99);
+  await Promise.resolve();
+  await subscription.take(batch(200));
+  for (const token of [201, 202]) subscription.take(batch(token));
+  for (const turn of turns.splice(0)) turn();
+  await until("these are, too", () => subscription.queued === 0);
+  t.same(seen.slice(99), [200, 201, 202], "each once");
+  t.same(wrong, [], "never two calls at once");
 });
 
 t.test("it refuses a number of attempts that can't be", (t) => {

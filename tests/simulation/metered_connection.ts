@@ -21,9 +21,12 @@ export class MeteredConnection implements Connection {
     return this.#connection.queuedBytes;
   }
 
-  /** What may wait beside the bound: what was sent at once, before it was looked at. */
+  /**
+   * What may wait beside the bound: one text that is larger, and what was sent at
+   * once, before it was looked at.
+   */
   get slackBytes(): number {
-    return this.#largest + LAST_WORDS_BYTES;
+    return 2 * this.#largest + LAST_WORDS_BYTES;
   }
 
   send(lines: string | Uint8Array): void {

@@ -191,8 +191,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 7,
     patches: [[
       FOLLOWER,
-      "else if (!await history.isInHistory(instance, reached)) {\n                await this.#reset(instance, token, REWOUND, holders);",
-      "else if (false) {\n                await this.#reset(instance, token, REWOUND);",
+      "else if (!await history.isInHistory(instance, reached)) {\n                const end",
+      "else if (false) {\n                const end",
     ]],
   },
   {
@@ -208,9 +208,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "let a laggard's outbox grow",
     breaks: 9,
     patches: [[
-      "replication/streamer.js",
-      "if (queuedBytes <= maxOutboxBytes)\n            return;",
-      "return;",
+      "replication/connected_reader.js",
+      "return queuedBytes <= maxQueuedBytes + this.#oversizedBytes;",
+      "return true;",
     ]],
   },
   {

@@ -209,3 +209,32 @@ t.test("an attached store", async (t) => {
     });
   });
 });
+
+t.test("SlavedStore.close() does not wait for a handler", async (t) => {
+  for (const isConnected of [true, false]) {
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open<TestDatabase>({
+      database,
+      listen: "tcp://127.0.0.1:0",
+    });
+    t.teardown(() => writer.close());
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database,
+      replicate: isConnected ? String(writer.url) : [],
+      pollIntervalMs: 5,
+    });
+    const closed = new Promise<void>((resolve) => {
+      slaved.subscribe("caches", async () => {
+        // It would wait for itself.
+        await slaved.close();
+        resolve();
+      });
+    });
+    await writer.transaction("write", (txn) => {
+      txn.invalidateAll("x");
+      return Promise.resolve();
+    });
+    await closed;
+    t.equal(slaved.stats.state, "closed");
+  }
+});

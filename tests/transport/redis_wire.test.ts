@@ -287,6 +287,8 @@ t.test("addresses of Redis", async (t) => {
       "redis://bob:secret@host/x",
       "redis://bob:secret@host:99999",
       "redis://bob:se/cret@host",
+      "redis://bob:100%secret@host",
+      "redis://bob%ff:secret@host",
     ]
   ) {
     t.throws(() => parse(url), { code: "INVALID_ARGUMENT" }, url);

@@ -92,9 +92,12 @@ export interface EventReadsOptions {
   readonly session: Session;
   /** A token that nothing can appear below any more. */
   readonly horizon: () => Promise<Token>;
-  /** Stores a snapshot; left out where nothing can be written. */
+  /**
+   * Stores a snapshot, now or later; it never fails. Left out where nothing can
+   * be written.
+   */
   readonly writeSnapshot?:
-    | ((key: SnapshotKey, snapshot: Snapshot) => Promise<void>)
+    | ((key: SnapshotKey, snapshot: Snapshot) => Promise<void> | undefined)
     | undefined;
 }
 

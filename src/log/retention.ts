@@ -219,7 +219,8 @@ async function readBeyond(
     );
     for (const [token, count] of page) {
       if (rows >= maxRows) return Number(token);
-      rows += Number(count);
+      // A transaction without rows takes its place as well.
+      rows += Math.max(1, Number(count));
       edge = Number(token);
     }
     if (page.length < RETENTION_CHUNK_RECORDS) return TOKEN_ZERO;

@@ -22,6 +22,11 @@ export class RunningTransactions {
     this.#clock = clock;
   }
 
+  /** Whether none runs. */
+  get isIdle(): boolean {
+    return this.#running === 0;
+  }
+
   /** One begins: at once, unless something is done alone. */
   enter(): Promise<void> | undefined {
     if (this.#alone !== undefined) return this.#wait();

@@ -9,6 +9,7 @@ import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Engine } from "../database/engine.ts";
 import type { UndurableError } from "../database/sqlite_durability.ts";
 import { appendConflicts } from "../log/append_conflict.ts";
+import type { EventReadsOptions } from "../events/event_reads.ts";
 import type { Lease } from "../log/lease.ts";
 import { prepareInline } from "../projections/inline.ts";
 import type { Projection } from "../projections/projection.ts";
@@ -42,6 +43,7 @@ import { ObservedTransactions } from "./observed_transactions.ts";
 import { Publisher } from "./publisher.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
+import { snapshotWriter } from "./snapshot_writer.ts";
 import { TransactionRunner } from "./transaction_runner.ts";
 import { createVoice, type WriterVoice } from "./writer_commands.ts";
 import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
@@ -65,6 +67,7 @@ export interface WriterParts<Database> {
   readonly recorder: Recorder;
   readonly identity: LogIdentity;
   readonly runner: TransactionRunner<Database>;
+  readonly writeSnapshot: EventReadsOptions["writeSnapshot"];
   readonly transactions: ObservedTransactions<Database>;
   readonly leaseKeeper: LeaseKeeper;
   readonly retentionKeeper: RetentionKeeper<Database> | undefined;
@@ -154,7 +157,14 @@ export function assembleWriter<Database>(
     leaseMs: options.leaseMs ?? LEASE_MS,
     lastTaken: () => recorder.lastTaken,
     position: () => recorder.position,
-    lost: () => leave("the instance's name is another process's by now"),
+    lost: () => {
+      // What the other writes is not heard of here: nothing may be kept.
+      declared.caches.close();
+      leave("the instance's name is another process's by now");
+      endpoint.close().catch((error) =>
+        logger("warn", "endpoint not closed", { error: messageOf(error) })
+      );
+    },
     clock,
     logger,
   });
@@ -196,6 +206,7 @@ export function assembleWriter<Database>(
     recorder,
     identity,
     runner,
+    writeSnapshot: snapshotWriter(engine, runner.running, logger),
     transactions,
     leaseKeeper,
     retentionKeeper,

@@ -11,7 +11,6 @@ import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { Engine } from "../database/engine.ts";
 import { openDatabase } from "../database/open_database.ts";
-import { writeSnapshot } from "../events/snapshots.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
@@ -92,11 +91,7 @@ export class WriterStore<Database> extends WriterCaches {
     super({
       session: engine.session,
       horizon: () => readHorizon(engine.session, { clock }),
-      writeSnapshot: (key, snapshot) =>
-        engine.transaction(
-          "snapshot",
-          (session) => writeSnapshot(session, key, snapshot),
-        ),
+      writeSnapshot: parts.writeSnapshot,
     }, { ...parts, caches: declared.caches });
     this.#engine = engine;
     this.#lease = lease;

@@ -1,5 +1,6 @@
 // Aggregates, folded, with snapshots.
 
+import { until } from "../../support/conditions.ts";
 import { type CaseWriter, conform, range } from "./engines.ts";
 
 async function fill(writer: CaseWriter, from: number, to: number) {
@@ -90,6 +91,24 @@ conform("folds", {
     t.match(await fold(2), { state: 21, seen: 0 });
     t.match(await fold(1), { state: 21, seen: 6 }, "the newer one stays");
     t.match(await fold(2), { state: 21, seen: 0 });
+  },
+  "in a transaction, which they don't wait for": async (t, { open }) => {
+    const writer = await open();
+    await fill(writer, 1, 6);
+    const aggregate = writer.aggregate("a:1");
+    const options = { name: "sum", snapshotEvery: 2 };
+    const { result } = await writer.transaction("decide", async (txn) => {
+      const folded = await aggregate.fold(0, sums().reduce, options);
+      await txn.append("a:1", [{ type: "x", data: folded.state }]);
+      return folded;
+    });
+    t.same(result, { state: 21, version: 6 });
+    await until("the snapshot is stored all the same", async () => {
+      const { seen, reduce } = sums();
+      t.same(await aggregate.fold(0, reduce), { state: 42, version: 7 });
+      await aggregate.fold(0, reduce, { name: "sum" });
+      return seen.length === 8;
+    });
   },
   "each reducer has its own": async (t, { open }) => {
     const writer = await open();

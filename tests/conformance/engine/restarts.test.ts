@@ -1,8 +1,18 @@
 // Stores that are closed and opened again, and databases with other names.
 
 import { sql } from "kysely";
-import { SlavedStore } from "../../../mod.ts";
-import { add, type Case, collect, conform, things } from "./engines.ts";
+import { SlavedStore, Store } from "../../../mod.ts";
+import { cachedFunction } from "../../../src/caches/mod.ts";
+import {
+  add,
+  type Case,
+  type CaseDatabase,
+  collect,
+  conform,
+  things,
+} from "./engines.ts";
+
+class Counts extends Store<CaseDatabase> {}
 
 const except = ["sqlite memory"] as const;
 const restart = (run: Case) => ({ except, run });
@@ -69,6 +79,23 @@ conform("restarts", {
       message: /lost its lease; the holder is process \d+/,
     });
     t.same(await things(second), [1]);
+  }),
+  "a lost lease leaves nothing in the caches": restart(async (t, { open }) => {
+    const first = await open({ leaseMs: 60_000 });
+    let loads = 0;
+    const count = cachedFunction(
+      { store: first.attach(Counts), name: "count", maxEntries: 10 },
+      () => Promise.resolve(loads += 1),
+    );
+    t.same([await count(), await count()], [1, 1]);
+    await first.transaction("age", async ({ db }) => {
+      await sql`UPDATE headwater_instances
+        SET expires_ms = 1, host = 'elsewhere'`.execute(db);
+    });
+    const second = await open();
+    await add(second, 1);
+    await t.rejects(add(first, 2), { code: "LEASE_LOST" });
+    t.same([await count(), await count()], [2, 3], "it hears of nothing");
   }),
   "close may be called again": async (t, { open }) => {
     const writer = await open();

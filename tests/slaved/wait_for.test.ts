@@ -249,6 +249,26 @@ t.test("a log of an older release gets its identity from the first writer of thi
   await engine.transaction("undo", async (session) => {
     await session.run("DROP TABLE headwater_meta", []);
     await session.run("DROP TABLE headwater_calls", []);
+    for (
+      const column of [
+        "build",
+        "rate",
+        "rebuild_version",
+        "rebuild_done",
+        "rebuild_rate",
+      ]
+    ) {
+      await session.run(
+        `ALTER TABLE headwater_projections DROP COLUMN ${column}`,
+        [],
+      );
+    }
+    await session.run("DROP TABLE headwater_parked", []);
+    await session.run(
+      `CREATE TABLE headwater_parked (projection TEXT, token INTEGER,
+        ordinal INTEGER, attempts INTEGER, error TEXT, parked_ms INTEGER)`,
+      [],
+    );
     await session.run("DELETE FROM headwater_migrations WHERE version > 3", []);
   });
   await engine.close();

@@ -197,7 +197,7 @@ export class ReplicationLink implements ConnectionHandler {
     start: number,
     end: number,
   ): void | Promise<void> {
-    if (!lines.startsWith(this.#prefix, start)) {
+    if (end === start || !lines.startsWith(this.#prefix, start)) {
       return this.#readCommand(lines.slice(start, end));
     }
     // The hot path: another row of a batch of the same stream and instance.

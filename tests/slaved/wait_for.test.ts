@@ -100,6 +100,10 @@ t.test("a writer store answers for its own commits only", async (t) => {
     { code: "LOG_REWOUND" },
   );
   await t.rejects(
+    writer.waitFor(commit, { timeoutMs: -1 }),
+    { code: "INVALID_ARGUMENT", message: /timeoutMs is -1; give a number/ },
+  );
+  await t.rejects(
     writer.waitFor(commit, { signal: AbortSignal.abort(new Error("enough")) }),
     { message: "enough" },
   );
@@ -142,8 +146,17 @@ t.test("a wait that is to return says which it was", async (t) => {
       slaved.waitFor(far, { onTimeout: "hope" as never }),
       { code: "INVALID_ARGUMENT", message: /onTimeout is hope/ },
     );
+    for (const timeoutMs of [NaN, -1, "5" as never]) {
+      await t.rejects(
+        slaved.waitFor(far, { timeoutMs, onTimeout: "return" }),
+        { code: "INVALID_ARGUMENT", message: /timeoutMs is (NaN|-1|5); give/ },
+      );
+    }
     t.match(
-      await slaved.waitFor(await write("x"), { onTimeout: "return" }),
+      await slaved.waitFor(await write("x"), {
+        timeoutMs: Infinity,
+        onTimeout: "return",
+      }),
       { outcome: "reached" },
     );
     t.equal(slaved.stats.waiters, 0);

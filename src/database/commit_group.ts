@@ -17,6 +17,11 @@ export interface GroupMember {
   readonly rolledBack: () => void;
   /** Settles with it. */
   readonly settled: Deferred<void>;
+  /**
+   * What it has failed with, and was taken back for. It may have seen what the
+   * others wrote, so it is told once that is durable.
+   */
+  readonly failed?: { readonly error: unknown };
 }
 
 /** Transactions that have run, one after another, and wait for their commit. */
@@ -48,6 +53,22 @@ export function createMember(
   // It may be rejected before anybody awaits it.
   settled.promise.catch(() => {});
   return { name, committed, rolledBack, settled };
+}
+
+/** Makes a member of which nothing is left but its error. */
+export function createFailed(name: string, error: unknown): GroupMember {
+  const nothing = () => {};
+  return { ...createMember(name, nothing, nothing), failed: { error } };
+}
+
+/** Tells every member that the group is durable. */
+export function settleGroup({ members }: CommitGroup): void {
+  for (const { committed, settled, failed } of members) {
+    if (failed === undefined) {
+      committed();
+      settled.resolve();
+    } else settled.reject(failed.error);
+  }
 }
 
 /**

@@ -8,7 +8,14 @@ import type { ReservedSql } from "postgres";
 import type { CompiledQuery, DatabaseConnection, QueryResult } from "kysely";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
-import { CommitUnknownError, postgresCodeOf } from "./postgres_errors.ts";
+import {
+  CommitUnknownError,
+  endsConnection,
+  isAnswer,
+  isLastAnswer,
+  LostConnectionError,
+  postgresCodeOf,
+} from "./postgres_errors.ts";
 import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
 import type { Rename } from "./table_names.ts";
 
@@ -110,7 +117,7 @@ export class PostgresConnection implements Session {
     const options = {
       // Called as it is sent. The socket alone tells of its end while idle.
       onexecute: (socket: Socket) => {
-        socket.onclose = (error) => this.#lose(error);
+        socket.onclose = (error) => void this.#lose(error);
         return true;
       },
     };
@@ -121,7 +128,9 @@ export class PostgresConnection implements Session {
   }
 
   /**
-   * Commits, together with a last statement if there is one.
+   * Commits, together with a last statement if there is one. Whatever fails
+   * without an answer of the server's may be committed: a reset connection is
+   * an error some turns before it is closed.
    *
    * @param sql The last statement; one of the library's.
    * @returns The rows of the last statement.
@@ -138,13 +147,22 @@ export class PostgresConnection implements Session {
     const committed = this.#send(this.#sql.unsafe("COMMIT"));
     // Whichever fails first tells why; the other is not to go unhandled.
     committed.catch(() => {});
+    let isLastDone = sql === undefined;
     let rows: SqlValue[][];
     let result: Result;
     try {
       rows = await last;
+      isLastDone = true;
       result = await committed;
     } catch (error) {
-      if (this.isLost) throw new CommitUnknownError(this.#backend, error);
+      // Whoever gave up at the last statement has not come to the COMMIT.
+      const isRefused = isLastAnswer(error)
+        ? !isLastDone
+        : isAnswer(error) && !this.isLost;
+      if (!isRefused) {
+        this.#lose(error);
+        throw new CommitUnknownError(this.#backend, error);
+      }
       throw postgresCodeOf(error) === IN_FAILED ? rolledBackError() : error;
     }
     if (result.command === "ROLLBACK") throw rolledBackError();
@@ -207,9 +225,15 @@ export class PostgresConnection implements Session {
   ): AsyncGenerator<QueryResult<Row>> {
     if (this.#lost !== undefined) throw this.#lost;
     const query = this.#sql.unsafe(sql, parameters as never[], PREPARED);
-    for await (const rows of query.cursor(chunkSize)) {
-      yield { rows: rows as unknown as Row[] };
+    try {
+      for await (const rows of query.cursor(chunkSize)) {
+        yield { rows: rows as unknown as Row[] };
+      }
+    } catch (error) {
+      throw endsConnection(error) ? this.#lose(error) : error;
     }
+    // It may end as if there were no more (3.4.9).
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   #toResult<Row>(result: Result): QueryResult<Row> {
@@ -237,19 +261,23 @@ export class PostgresConnection implements Session {
         resolve(result as Result);
       }, (error) => {
         this.#pending.delete(reject);
-        reject(error);
+        // Before anybody sends more: postgres.js closes it some turns later.
+        reject(endsConnection(error) ? this.#lose(error) : error);
       });
     });
   }
 
-  #lose(error: unknown): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = error;
+  /** Gives what all that comes after is refused with. */
+  #lose(cause: unknown): unknown {
+    if (this.#lost !== undefined) return this.#lost;
+    const isOwn = isAnswer(cause) || cause instanceof HeadwaterError;
+    const error = this.#lost = isOwn ? cause : new LostConnectionError(cause);
     for (const reject of this.#pending) reject(error);
     this.#pending.clear();
     // It would connect again, for nobody.
     this.#client.end({ timeout: 0 }).catch(() => {});
     this.#onLost();
+    return error;
   }
 }
 

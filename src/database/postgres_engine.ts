@@ -28,7 +28,7 @@ import {
   type PostgresConnection,
   postgresRenamer,
 } from "./postgres_connection.ts";
-import { describePostgresError } from "./postgres_errors.ts";
+import { describeIfRaised, describePostgresError } from "./postgres_errors.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
 import { renamer } from "./table_names.ts";
 import { inertDriver, WriteKysely } from "./write_kysely.ts";
@@ -100,16 +100,14 @@ export class PostgresEngine<Database> implements Engine<Database> {
     work: (session: WriteSession<Database>) => Promise<Value>,
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
+    if (this.#closing !== undefined) throw this.#closedError(name);
+    const connection = await this.#take(name);
     try {
-      if (this.#closing !== undefined) throw this.#closedError(name);
-      const connection = await this.#clients.take(name);
-      try {
-        return await this.#run(name, work, options, connection);
-      } finally {
-        this.#clients.give(connection);
-      }
+      return await this.#run(name, work, options, connection);
     } catch (error) {
-      throw describePostgresError(`run "${name}" on "${this.#where}"`, error);
+      throw describeIfRaised(this.#action(name), error);
+    } finally {
+      this.#clients.give(connection);
     }
   }
 
@@ -120,6 +118,18 @@ export class PostgresEngine<Database> implements Engine<Database> {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #take(name: string): Promise<PostgresConnection> {
+    try {
+      return await this.#clients.take(name);
+    } catch (error) {
+      throw describePostgresError(this.#action(name), error);
+    }
+  }
+
+  #action(name: string): string {
+    return `run "${name}" on "${this.#where}"`;
   }
 
   async #run<Value>(

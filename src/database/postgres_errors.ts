@@ -4,6 +4,7 @@
  * @module
  */
 
+import postgres from "postgres";
 import {
   type ErrorCode,
   HeadwaterError,
@@ -67,6 +68,26 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
+/** Codes of postgres.js and of the socket, where it is the connection that failed. */
+const BROKEN =
+  /^(?:CONNECTION_|E(?:CONN|PIPE|TIMEDOUT|NET|HOST)|ERR_(?:SSL|TLS|SOCKET|STREAM))/;
+
+/**
+ * The connection failed under a transaction. Made where the driver says so: the
+ * same code in an error of the user's says nothing of this database.
+ */
+export class LostConnectionError extends HeadwaterError {
+  /** Made of what postgres.js gave. */
+  constructor(cause: unknown) {
+    super(
+      "DATABASE_UNAVAILABLE",
+      "Cannot go on with the transaction: the connection to the database was " +
+        `lost (${messageOf(cause) || postgresCodeOf(cause)}); ${UNREACHABLE}`,
+      { cause },
+    );
+  }
+}
+
 /** A commit whose answer was lost with the connection. */
 export class CommitUnknownError extends HeadwaterError {
   /** The server's process that was to commit; it may yet do so. */
@@ -93,15 +114,36 @@ export function postgresCodeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** Whether it is an answer: the server's own words, not the connection's end. */
+export function isAnswer(error: unknown): boolean {
+  return error instanceof postgres.PostgresError;
+}
+
+/** Whether the server's process gave up with this answer: it does nothing after it. */
+export function isLastAnswer(error: unknown): boolean {
+  return error instanceof postgres.PostgresError &&
+    (error.severity === "FATAL" || error.severity === "PANIC");
+}
+
+/** Whether the connection is not to be used after this error. */
+export function endsConnection(error: unknown): boolean {
+  return isAnswer(error)
+    ? isLastAnswer(error)
+    : BROKEN.test(postgresCodeOf(error));
+}
+
 /** Whether a transaction failed for what went on beside it, and may be run again. */
 export function isConflict(error: unknown): boolean {
-  return CONFLICT.test(postgresCodeOf(error));
+  return isAnswer(error) && CONFLICT.test(postgresCodeOf(error));
 }
 
 /** Whether the connection was lost, or could not be made. */
 export function isDisconnection(error: unknown): boolean {
+  if (error instanceof HeadwaterError) {
+    return error.code === "DATABASE_UNAVAILABLE";
+  }
   const code = postgresCodeOf(error);
-  return code === "DATABASE_UNAVAILABLE" ||
+  return isAnswer(error) &&
     KINDS.some(([pattern, kind]) =>
       kind === "DATABASE_UNAVAILABLE" && pattern.test(code)
     );
@@ -119,6 +161,16 @@ export function describePostgresError(
   action: string,
   error: unknown,
 ): unknown {
+  if (error instanceof LostConnectionError) {
+    const { cause } = error;
+    return new HeadwaterError(
+      "DATABASE_UNAVAILABLE",
+      `Cannot ${action}: ${
+        messageOf(cause) || postgresCodeOf(cause)
+      }; ${UNREACHABLE}`,
+      { cause },
+    );
+  }
   if (error instanceof HeadwaterError) return error;
   const code = postgresCodeOf(error);
   if (code === "") return error;
@@ -132,4 +184,14 @@ export function describePostgresError(
     }
   }
   return error;
+}
+
+/**
+ * As {@linkcode describePostgresError}, where a user's function may have thrown
+ * it: what is not the driver's is left as it is.
+ */
+export function describeIfRaised(action: string, error: unknown): unknown {
+  return isAnswer(error) || error instanceof LostConnectionError
+    ? describePostgresError(action, error)
+    : error;
 }

@@ -67,7 +67,8 @@ export class SqliteConnection implements Session {
   #hasOwnWrites = false;
   #isShared = false;
   #isUsed = false;
-  #savepoint: "none" | "set" = "none";
+  /** Late: the library had written before it. */
+  #savepoint: "none" | "set" | "late" = "none";
   #isInTransaction = false;
   /** The error after which SQLite ended the transaction by itself. */
   #fatal: unknown;
@@ -134,7 +135,7 @@ export class SqliteConnection implements Session {
   /** Ends what {@linkcode beginShared} began. */
   releaseShared(): void {
     this.endIterations();
-    if (this.#savepoint === "set") this.run(RELEASE_SAVEPOINT, []);
+    if (this.#savepoint !== "none") this.run(RELEASE_SAVEPOINT, []);
     this.#savepoint = "none";
   }
 
@@ -146,6 +147,7 @@ export class SqliteConnection implements Session {
   rollBackShared(): boolean {
     if (this.#fatal !== undefined || !this.#isShared) return false;
     if (this.#savepoint === "none") return !this.#hasOwnWrites;
+    if (this.#savepoint === "late") return false;
     this.run("ROLLBACK TO headwater_member", []);
     this.run(RELEASE_SAVEPOINT, []);
     this.#savepoint = "none";
@@ -335,9 +337,10 @@ export class SqliteConnection implements Session {
 
   #setSavepoint(): void {
     this.#isUsed = true;
-    if (!this.#isShared || this.#savepoint === "set") return;
+    if (!this.#isShared || this.#savepoint !== "none") return;
+    const savepoint = this.#hasOwnWrites ? "late" : "set";
     this.run("SAVEPOINT headwater_member", []);
-    this.#savepoint = "set";
+    this.#savepoint = savepoint;
   }
 
   #requireTransaction(): void {

@@ -187,7 +187,7 @@ export class SqliteEngine<Database> implements Engine<Database> {
       this.#gate.leave();
     }
     await ran.settled;
-    return ran.value;
+    return ran.value as Value;
   }
 
   reopenIfReplaced(): boolean {

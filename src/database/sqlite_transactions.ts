@@ -10,8 +10,10 @@ import { MAX_TURN_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import {
   type CommitGroup,
+  createFailed,
   createMember,
   rejectGroup,
+  settleGroup,
   SharedRollbackError,
 } from "./commit_group.ts";
 import type { TransactionOptions, WriteSession } from "./engine.ts";
@@ -37,8 +39,9 @@ export interface SqliteTransactionsOptions {
 
 /** A transaction whose function is done. */
 export interface Ran<Value> {
-  readonly value: Value;
-  /** Settles once it is durable, or rolled back with others. */
+  /** What it gave; nothing if it failed. */
+  readonly value?: Value;
+  /** Settles once it is durable, or rolled back with others; rejects if it failed. */
   readonly settled: Promise<void>;
 }
 
@@ -86,7 +89,12 @@ export class SqliteTransactions<Database> {
     const entered = this.#enterGroup(name, mayShare);
     if (entered !== undefined) await entered;
     const session = this.#begin(name);
-    const value = await this.#run(name, work, session);
+    let value: Value;
+    try {
+      value = await this.#run(name, work, session);
+    } catch (error) {
+      return { settled: this.#fail(name, session, error) };
+    }
     const member = createMember(
       name,
       () => options.committed?.(value),
@@ -143,9 +151,7 @@ export class SqliteTransactions<Database> {
     } catch (error) {
       session.end();
       session.rolledBack();
-      if (session.isEvicted) throw new SharedRollbackError(error);
-      this.#rollBackMember(this.#group as CommitGroup, error);
-      throw this.#describe(name, error);
+      throw error;
     } finally {
       this.#running = undefined;
       const isQuick = this.#options.clock.monotonicMs() - beganMs < QUICK_MS;
@@ -153,17 +159,33 @@ export class SqliteTransactions<Database> {
     }
   }
 
-  /** A failing transaction fails alone, if its part can be taken back by itself. */
-  #rollBackMember(group: CommitGroup, error: unknown): void {
+  /**
+   * A failing transaction fails alone, if its part can be taken back by itself.
+   * What it read of others of its group may never be: its error is held until
+   * their commit, and if that fails, it is run again like them.
+   *
+   * @returns Rejects with its error.
+   */
+  #fail(
+    name: string,
+    session: SqliteWriteSession<Database>,
+    error: unknown,
+  ): Promise<void> {
+    if (session.isEvicted) throw new SharedRollbackError(error);
     this.#connection.endIterations();
+    const group = this.#group as CommitGroup;
     if (group.members.length > 0 && this.#connection.rollBackShared()) {
+      const member = createFailed(name, this.#describe(name, error));
+      group.members.push(member);
       this.#commitSoon(group);
-      return;
+      return member.settled.promise;
     }
     this.#group = undefined;
     this.#rollBack();
+    if (group.members.length === 0) throw this.#describe(name, error);
     const members = [...group.members, NOBODY];
     rejectGroup({ ...group, members }, error, () => error);
+    throw new SharedRollbackError(error);
   }
 
   /**
@@ -190,7 +212,8 @@ export class SqliteTransactions<Database> {
       this.#commitGroup();
       return;
     }
-    this.#commitGroup();
+    // What it remembers of the others holds only if they are committed.
+    if (!this.#commitGroup()) return running.evict();
     try {
       this.#connection.begin();
       this.#openGroup();
@@ -227,31 +250,35 @@ export class SqliteTransactions<Database> {
     });
   }
 
-  #commitGroup(mayBeLost = false): void {
+  /** Gives `false` if it was rolled back. */
+  #commitGroup(mayBeLost = false): boolean {
     const group = this.#group;
-    if (group === undefined) return;
+    if (group === undefined) return true;
     this.#group = undefined;
     const { durability } = this.#options;
     const hasFailed = durability?.hasFailed === true;
-    if (hasFailed && !mayBeLost) return this.#refuseGroup(group, durability);
+    if (hasFailed && !mayBeLost) {
+      this.#refuseGroup(group, durability);
+      return false;
+    }
     try {
       this.#connection.commit();
     } catch (error) {
       this.#rollBack();
       rejectGroup(group, error, (name) => this.#describe(name, error));
-      return;
+      return false;
     }
-    const { members } = group;
-    const durable = () => {
-      for (const { committed, settled } of members) {
-        committed();
-        settled.resolve();
-      }
-    };
-    if (durability === undefined || hasFailed) return durable();
+    const durable = () => settleGroup(group);
+    if (durability === undefined || hasFailed) {
+      durable();
+      return true;
+    }
     durability.press(durable).catch((error) => {
-      for (const { settled } of members) settled.reject(error);
+      for (const { settled, failed } of group.members) {
+        settled.reject(failed === undefined ? error : failed.error);
+      }
     });
+    return true;
   }
 
   /** The disk has refused while they ran. */

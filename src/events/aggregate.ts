@@ -10,7 +10,11 @@ import type { JsonValue } from "../runtime/json.ts";
 
 /** What an event carries, version by version. */
 export interface EventDefinition<Data = unknown> {
-  /** What the event carries now. */
+  /**
+   * What the event carries now. What it makes of an event (defaults filled in,
+   * text trimmed) is stored, and given to it again when the event is read: it
+   * must leave that as it is, or the append is refused.
+   */
   readonly schema: z.ZodType<Data>;
   /**
    * The version of the schema. Raise it with each change that old events don't fit.
@@ -63,6 +67,11 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 /**
  * Declares a kind of aggregate. Writers and readers share the declaration.
+ *
+ * A schema is asked when an event is appended, and again when it is read. What
+ * it gives is what is stored, so a transformation is for what is the same the
+ * second time: `z.string().trim()`, a default. A `transform` that makes another
+ * value each time, cents of euros say, is for where events are used.
  *
  * @param name What ids begin with; a `:` follows.
  * @param events Its events by type, each with what it carries.

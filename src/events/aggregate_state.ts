@@ -24,6 +24,8 @@ export interface GivenEvent {
   readonly aggregate: string;
   readonly version: number;
   readonly token: Token;
+  /** Who appended it; `undefined` if its record is deleted. */
+  readonly instance: string | undefined;
   /** What it is; `undefined` if retention has deleted its record. */
   readonly content:
     | { readonly type: string; readonly data: JsonValue }
@@ -33,7 +35,7 @@ export interface GivenEvent {
 const READ_STATE = `SELECT last_version, is_last FROM headwater_appends
   WHERE aggregate = ? ORDER BY first_version DESC LIMIT 1`;
 const READ_GIVEN = perDialect((dialect) =>
-  `SELECT i.aggregate, i.version, i.token, l.body
+  `SELECT i.aggregate, i.version, i.token, l.body, l.instance
   FROM headwater_event_ids i
   LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "i.token")}
   WHERE i.event_id = ?`
@@ -60,7 +62,7 @@ export async function readGivenEvents(
   for (const id of ids) {
     const [row] = await session.rows(READ_GIVEN[session.dialect], [id]);
     if (row === undefined) continue;
-    const [aggregate, version, token, body] = row;
+    const [aggregate, version, token, body, instance] = row;
     const event = String(body ?? "").split(ROW_SEPARATOR)
       .filter((text) => text !== "")
       .map((text) => JSON.parse(text))
@@ -70,6 +72,7 @@ export async function readGivenEvents(
       aggregate: String(aggregate),
       version: Number(version),
       token: parseToken(Number(token)),
+      instance: typeof instance === "string" ? instance : undefined,
       content: event && { type: String(event[2]), data: event[4] },
     });
   }

@@ -5,7 +5,7 @@
  */
 
 import { HeadwaterError } from "../runtime/errors.ts";
-import type { JsonValue } from "../runtime/json.ts";
+import { encodeJson, type JsonValue } from "../runtime/json.ts";
 import {
   type AggregateKind,
   type AggregateRef,
@@ -74,6 +74,51 @@ export function checkEvent(
 
 /** An event that was read, wherever it stands. */
 type ReadEvent<Data> = Omit<StoredEvent<string, Data>, "token">;
+
+/**
+ * Refuses what would be read as something else: what a schema makes of an event
+ * is stored, and the schema is asked again when it is read.
+ *
+ * @param aggregate The aggregate, of a kind or by its id.
+ * @param event The event, as it was given.
+ * @param stored What its schema has made of it, as JSON.
+ * @throws {HeadwaterError} `EVENT_INVALID` if the schema changes that again.
+ */
+export function requireStable(
+  aggregate: string | AggregateRef,
+  { type, data }: EventInput<string, unknown>,
+  stored: string,
+): void {
+  if (typeof aggregate === "string" || encodeIfJson(data) === stored) return;
+  const { schema } = toDefinition(aggregate.kind.events[type] as never);
+  const again = schema.safeParse(JSON.parse(stored));
+  const text = again.success ? encodeIfJson(again.data) : "nothing";
+  if (text === stored) return;
+  throw new HeadwaterError(
+    "EVENT_INVALID",
+    `Cannot append event "${type}" to aggregate "${aggregate.id}": its schema ` +
+      `makes ${shorten(stored)} of it, which is stored, and of that ` +
+      `${shorten(text)} when it is read; give a schema that leaves its own ` +
+      "results as they are, and transform where events are used",
+  );
+}
+
+/** The JSON of a value; what stands for another, where it has none. */
+function encodeIfJson(value: unknown): string {
+  try {
+    return encodeJson(value ?? null);
+  } catch {
+    return "no JSON";
+  }
+}
+
+const MAX_SHOWN_LENGTH = 100;
+
+function shorten(text: string): string {
+  return text.length <= MAX_SHOWN_LENGTH
+    ? text
+    : `${text.slice(0, MAX_SHOWN_LENGTH)}…`;
+}
 
 /**
  * Brings an event that was read to its newest version.

@@ -20,15 +20,16 @@ import {
   type ExpectedVersion,
   VersionConflictError,
 } from "../events/version_conflict.ts";
-import { checkEvent } from "../events/typed_events.ts";
 import type { CommitSession } from "../database/engine.ts";
+import { readHolders } from "../log/history.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
-import { encodeJson, requireJson } from "../runtime/json.ts";
+import { encodeJson } from "../runtime/json.ts";
 import type { ProjectedEvent } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
+import { type CheckedEvent, checkEvents, checkText } from "./event_checks.ts";
 
 /** Options of `txn.append`. */
 export interface AppendOptions {
@@ -48,20 +49,20 @@ export interface EventAppenderOptions {
   /** Whether it may be gone by, as the transaction will be run again if it fails. */
   readonly mayRecall: boolean;
   readonly random: Random;
-  /** Takes each event as a row of the `events` stream. */
-  readonly addRow: (row: string) => void;
+  /** Takes events as rows of the `events` stream: all, or, if it throws, none. */
+  readonly addRows: (rows: readonly string[]) => void;
   /** Whether somebody wants the events themselves. */
   readonly keepEvents: boolean;
   /** The wall-clock time, in ms. */
   readonly nowMs: () => number;
 }
 
-/** An event that has passed the checks. */
-interface CheckedEvent {
-  readonly type: string;
-  readonly id: string | undefined;
-  readonly data: string;
-  readonly metadata: string;
+/** When events were appended that are appended again, and who did it. */
+export interface RepeatedAppend {
+  readonly instance: string;
+  readonly token: Token;
+  /** Who holds that instance's name: the token is part of what this one goes on with. */
+  readonly holder: string;
 }
 
 /** Appends, in one transaction; several times to an aggregate if need be. */
@@ -71,7 +72,7 @@ export class EventAppender {
   readonly #appends = new Map<string, AppendedVersions>();
   readonly #eventIds = new Map<string, GivenEventId>();
   readonly #events: ProjectedEvent[] = [];
-  #repeated: Token | undefined;
+  #repeated: RepeatedAppend | undefined;
 
   /** Constructs one that has appended nothing. */
   constructor(options: EventAppenderOptions) {
@@ -93,8 +94,8 @@ export class EventAppender {
     return this.#events;
   }
 
-  /** The token of events that were there already; `undefined` if none were. */
-  get repeated(): Token | undefined {
+  /** The first time of events that were there already; `undefined` if none were. */
+  get repeated(): RepeatedAppend | undefined {
     return this.#repeated;
   }
 
@@ -116,8 +117,11 @@ export class EventAppender {
     const checked = checkEvents(aggregate, id, events, isLast);
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
-    const state = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
+    const known = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
       await readAggregateState(this.#options.session, id);
+    // Another append of this transaction may have come first meanwhile.
+    const state = this.#states.get(id) ?? known;
+    this.#requireUnused(id, checked);
     if (!isExpected(state.version, expectedVersion)) {
       throw new VersionConflictError(id, expectedVersion, state.version);
     }
@@ -155,31 +159,36 @@ export class EventAppender {
     events: readonly CheckedEvent[],
     isLast: boolean,
   ): number {
-    const { addRow, random } = this.#options;
+    const { addRows, random, keepEvents, nowMs } = this.#options;
     const prefix = `[${encodeJson(aggregate)},`;
+    const rows: string[] = [];
+    const projected: ProjectedEvent[] = [];
     let version = before;
     for (const { type, id, data, metadata } of events) {
       version += 1;
       const eventId = id ?? random.uuid();
-      addRow(
+      rows.push(
         `${prefix}${version},${encodeJson(type)},${
           id === undefined ? `"${eventId}"` : encodeJson(id)
         },${data},${metadata}]`,
       );
-      if (this.#options.keepEvents) {
-        this.#events.push({
-          aggregate,
-          version,
-          type,
-          id: eventId,
-          data: JSON.parse(data),
-          metadata: JSON.parse(metadata) ?? {},
-          committedMs: this.#options.nowMs(),
-        });
-      }
-      if (id !== undefined) {
-        this.#eventIds.set(id, { eventId: id, aggregate, version });
-      }
+      if (!keepEvents) continue;
+      projected.push({
+        aggregate,
+        version,
+        type,
+        id: eventId,
+        data: JSON.parse(data),
+        metadata: JSON.parse(metadata) ?? {},
+        committedMs: nowMs(),
+      });
+    }
+    addRows(rows);
+    for (const event of projected) this.#events.push(event);
+    for (const [index, { id }] of events.entries()) {
+      if (id === undefined) continue;
+      const version = before + index + 1;
+      this.#eventIds.set(id, { eventId: id, aggregate, version });
     }
     const first = this.#appends.get(aggregate)?.first ?? before + 1;
     this.#appends.set(aggregate, { aggregate, first, last: version, isLast });
@@ -189,6 +198,14 @@ export class EventAppender {
     return version;
   }
 
+  #requireUnused(aggregate: string, events: readonly CheckedEvent[]): void {
+    if (this.#eventIds.size === 0) return;
+    for (const { id } of events) {
+      if (id === undefined || !this.#eventIds.has(id)) continue;
+      throw idUsedError(aggregate, id, "in this transaction");
+    }
+  }
+
   /** The version after events that stand there already; `undefined` if they don't. */
   async #findRepeated(
     aggregate: string,
@@ -196,15 +213,15 @@ export class EventAppender {
   ): Promise<number | undefined> {
     const ids = events.flatMap(({ id }) => id === undefined ? [] : [id]);
     if (ids.length === 0) return undefined;
-    const twice = ids.find((id, index) =>
-      this.#eventIds.has(id) || ids.indexOf(id) !== index
-    );
+    const twice = ids.find((id, index) => ids.indexOf(id) !== index);
     if (twice !== undefined) {
       throw idUsedError(aggregate, twice, "in this transaction");
     }
+    this.#requireUnused(aggregate, events);
     const stored = await readGivenEvents(this.#options.session, ids);
     if (stored.length === 0) return undefined;
     let version = 0;
+    let last: GivenEvent | undefined;
     for (const [index, { type, id, data }] of events.entries()) {
       const found = stored.find((event) => event.id === id);
       const isSame = found?.aggregate === aggregate &&
@@ -219,54 +236,17 @@ export class EventAppender {
         );
       }
       version = found.version;
-      this.#repeated = found.token;
+      last = found;
     }
+    if (last !== undefined) await this.#noteRepeated(last);
     return version;
   }
-}
 
-function checkEvents(
-  aggregate: AggregateLike,
-  id: string,
-  events: readonly EventInput<string, unknown>[],
-  isLast: boolean,
-): CheckedEvent[] {
-  if (!Array.isArray(events) || events.length === 0) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append to aggregate "${id}": give an array of at least one event`,
-    );
+  async #noteRepeated({ instance, token }: GivenEvent): Promise<void> {
+    if (instance === undefined) return;
+    const { text } = await readHolders(this.#options.session, instance);
+    if (text !== undefined) this.#repeated = { instance, token, holder: text };
   }
-  return events.map((event, index) => {
-    checkText(event.type, `type of event ${index + 1}`);
-    if (event.type === CLOSED_TYPE && !isLast) throw closedTypeError(id);
-    if (event.id !== undefined) checkText(event.id, `id of event ${index + 1}`);
-    const subject = `event "${event.type}" of aggregate "${id}"`;
-    checkMetadata(event.metadata, subject);
-    const { data = null, metadata } = checkEvent(aggregate, event);
-    requireJson(data, `data of ${subject}`);
-    return {
-      type: event.type,
-      id: event.id,
-      data: encodeJson(data),
-      metadata: metadata === undefined ? "null" : encodeJson(metadata),
-    };
-  });
-}
-
-function checkMetadata(metadata: unknown, subject: string): void {
-  if (metadata === undefined) return;
-  if (
-    metadata === null || typeof metadata !== "object" || Array.isArray(metadata)
-  ) {
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot append ${subject}: its metadata is ${
-        JSON.stringify(metadata)
-      }; give an object`,
-    );
-  }
-  requireJson(metadata, `metadata of ${subject}`);
 }
 
 function isExpected(version: number, expected: ExpectedVersion): boolean {
@@ -291,22 +271,6 @@ function checkExpected(aggregate: string, expected: unknown): void {
     "INVALID_ARGUMENT",
     `Cannot append to aggregate "${aggregate}": expectedVersion is ` +
       `${String(expected)}; give a version, "any", "none" or "exists"`,
-  );
-}
-
-const MAX_NAME_LENGTH = 512;
-
-function checkText(value: unknown, subject: string): void {
-  if (
-    typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH
-  ) return;
-  throw new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot append events: the ${subject} is ${
-      typeof value === "string"
-        ? `${value.length} characters long`
-        : String(value)
-    }; give a text of 1 to ${MAX_NAME_LENGTH} characters`,
   );
 }
 
@@ -355,14 +319,6 @@ function idUsedError(
       quote(id)
     } was used ` +
       `${where}; give each event an id of its own, and repeat an append whole`,
-  );
-}
-
-function closedTypeError(aggregate: string): HeadwaterError {
-  return new HeadwaterError(
-    "INVALID_ARGUMENT",
-    `Cannot append event "${CLOSED_TYPE}" to aggregate "${aggregate}": closing ` +
-      "it takes more; use txn.closeAggregate, or another type",
   );
 }
 

@@ -18,6 +18,7 @@ import {
   storeCall,
   type StoredCall,
 } from "../log/calls.ts";
+import { readLastToken } from "../log/instances.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
@@ -202,13 +203,15 @@ export class ExposedCalls<Database> {
   ): Promise<CallAnswer> {
     if (stored.digest !== digest) throw takenError(name, stored.id);
     const { session, position, holder } = this.#options;
-    // Its record may have been deleted: then it lies far behind.
-    const token = await findCallToken(session, stored) ?? position();
     const { instance, response } = stored;
+    // Its record may have been deleted: then it lies behind that writer's last.
+    const found = await findCallToken(session, stored);
+    if (instance === this.#options.instance) {
+      return { instance, token: found ?? position(), holder, response };
+    }
     // Another instance's holders are not known here.
-    return instance === this.#options.instance
-      ? { instance, token, holder, response }
-      : { instance, token, response };
+    const token = found ?? await readLastToken(session, instance);
+    return { instance, token, response };
   }
 
   #unknown(name: string): HeadwaterError {

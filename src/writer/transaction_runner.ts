@@ -6,7 +6,7 @@
 
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
-import { type RetryReason, retryReason } from "../database/retry.ts";
+import type { RetryReason } from "../database/retry.ts";
 import { UndurableError } from "../database/sqlite_durability.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -19,7 +19,14 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
+import { closedError } from "./listeners.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
+import {
+  CONFLICT_PAUSE_MS,
+  inVain,
+  MAX_RETRY_PAUSE_MS,
+  reasonOf,
+} from "./run_again.ts";
 import { RunningTransactions } from "./running_transactions.ts";
 import type {
   TransactionOutcome,
@@ -112,6 +119,7 @@ export class TransactionRunner<Database> {
   readonly #closing = new AbortController();
   #checkedDisconnections = 0;
   #rewound: HeadwaterError | undefined;
+  #isRefusing = false;
   #commits = 0;
   #rollbacks = 0;
   #retries = 0;
@@ -137,6 +145,7 @@ export class TransactionRunner<Database> {
     work: OwnWork<Database, Result>,
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
+    if (this.#isRefusing) throw closedError(`run "${name}"`);
     const held = this.running.enter();
     if (held !== undefined) await held;
     try {
@@ -146,8 +155,12 @@ export class TransactionRunner<Database> {
     }
   }
 
-  /** Resolves once nothing runs any more. */
+  /**
+   * Resolves once nothing runs any more. Whatever comes from now on, an exposed
+   * call say, is refused with `CLOSED`: its token would never be told.
+   */
   async drain(): Promise<void> {
+    this.#isRefusing = true;
     await this.running.drain();
     this.#closing.abort();
   }
@@ -158,6 +171,7 @@ export class TransactionRunner<Database> {
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     const { maxAttempts = this.#options.maxAttempts } = options;
+    const mayRunAgain = maxAttempts > 1;
     for (let attempt = 1;; attempt += 1) {
       const state: Attempt<Result> = {};
       let txn: WriterTransaction<Database> | undefined;
@@ -169,7 +183,7 @@ export class TransactionRunner<Database> {
         const done = await this.#options.engine.transaction<Done<Result>>(
           name,
           (session) => {
-            const mayRecall = attempt === 1 && maxAttempts > 1;
+            const mayRecall = attempt === 1 && mayRunAgain;
             txn = this.#options.begin(session, attempt, mayRecall);
             const isSnapshotOld = isolation !== undefined &&
               isolation !== "read committed";
@@ -178,7 +192,8 @@ export class TransactionRunner<Database> {
           },
           {
             isolation,
-            mayShare: attempt === 1,
+            // Who shares a commit is run again should it fail.
+            mayShare: attempt === 1 && mayRunAgain,
             committed: (done) => this.#committed(name, done, state.ticket),
           },
         );
@@ -349,7 +364,11 @@ export class TransactionRunner<Database> {
   ): Commit<Result> {
     if (ticket !== undefined) recorded?.(outcome);
     const { instance, holder, recorder } = this.#options;
-    const token = ticket?.token ?? outcome.repeated ?? recorder.position;
+    const { repeated } = outcome;
+    if (ticket === undefined && repeated !== undefined) {
+      return { ...repeated, result, attempts };
+    }
+    const token = ticket?.token ?? recorder.position;
     return { instance, token, holder, result, attempts };
   }
 
@@ -366,34 +385,4 @@ export class TransactionRunner<Database> {
       }
     }
   }
-}
-
-const CONFLICT_PAUSE_MS = 5;
-
-/** The longest pause before a transaction is run again, however often it was. */
-const MAX_RETRY_PAUSE_MS = 5_000;
-
-/** What says so itself is left as it is: DATABASE_UNAVAILABLE, COMMIT_UNKNOWN. */
-function inVain(
-  name: string,
-  reason: RetryReason,
-  attempts: number,
-  error: unknown,
-): unknown {
-  if (reason !== "conflict" || error instanceof HeadwaterError) return error;
-  return new HeadwaterError(
-    "DATABASE_BUSY",
-    `Cannot run "${name}": others were in its way ${attempts} ` +
-      `${attempts === 1 ? "time" : "times"} (${
-        messageOf(error)
-      }); try again, ` +
-      "raise maxAttempts, or have it touch less",
-    { cause: error },
-  );
-}
-
-function reasonOf(error: unknown): RetryReason {
-  // Nothing was written: it may well be run again.
-  if (error instanceof CommitUnknownError) return "disconnected";
-  return retryReason(error);
 }

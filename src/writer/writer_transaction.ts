@@ -23,7 +23,6 @@ import type { AggregateRef, EventDefinitions } from "../events/aggregate.ts";
 import type { EventInput, EventInputOf } from "../events/event.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { formatCachesRow } from "../protocol/caches_row.ts";
-import { formatRdataPrefix } from "../protocol/codec.ts";
 import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
 import { toInvalidatedKey } from "../protocol/invalidations.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -40,16 +39,13 @@ import {
 import { encodeRow } from "../streams/rows.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
-import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
-import { type AppendOptions, EventAppender } from "./event_appender.ts";
-
-/** Bounds of one transaction. */
-export interface TransactionLimits {
-  readonly maxRows: number;
-  readonly maxBytes: number;
-  readonly maxLineBytes: number;
-}
+import {
+  type AppendOptions,
+  EventAppender,
+  type RepeatedAppend,
+} from "./event_appender.ts";
+import { type TransactionLimits, TransactionRows } from "./transaction_rows.ts";
 
 /** What a transaction works with. */
 export interface WriterTransactionOptions<Database> {
@@ -82,7 +78,7 @@ export class WriterTransaction<Database> {
    */
   readonly attempt: number;
   readonly #options: WriterTransactionOptions<Database>;
-  readonly #rows = new Map<string, string[]>();
+  readonly #rows: TransactionRows;
   readonly #invalidations: OpenRun[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
@@ -90,16 +86,12 @@ export class WriterTransaction<Database> {
   #events: EventAppender | undefined;
   /** The time of its invalidations, once there is one. */
   #nowMs: number | undefined;
-  /** The stream of the last row, and the bytes before its rows on the wire. */
-  #prefixStream = "";
-  #prefixBytes = 0;
-  #rowCount = 0;
-  #byteCount = 0;
   #hasEnded = false;
 
   /** Made by `WriterStore.transaction`. */
   constructor(options: WriterTransactionOptions<Database>) {
     this.#options = options;
+    this.#rows = new TransactionRows(options.instance, options.limits);
     this.attempt = options.attempt;
   }
 
@@ -134,7 +126,7 @@ export class WriterTransaction<Database> {
           "with durable: false; use writer.publish",
       );
     }
-    this.#add(name, encodeRow(known, row));
+    this.#rows.add(name, encodeRow(known, row));
   }
 
   /**
@@ -143,7 +135,8 @@ export class WriterTransaction<Database> {
    *
    * Events whose ids are given can be appended again: where all of them stand
    * there already with the same type and data, nothing changes, and the commit
-   * has the token of the first time. Metadata may differ, as that of a retry does.
+   * has the instance and the token of the first time. Metadata may differ, as
+   * that of a retry does.
    *
    * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
    *   are checked against its schemas; or any by its id, `user:1`.
@@ -293,7 +286,7 @@ export class WriterTransaction<Database> {
   end(): TransactionOutcome {
     this.#hasEnded = true;
     return {
-      rows: this.#rows,
+      rows: this.#rows.byStream,
       appends: this.#events?.appends ?? [],
       eventIds: this.#events?.eventIds ?? [],
       repeated: this.#events?.repeated,
@@ -310,10 +303,10 @@ export class WriterTransaction<Database> {
       memory,
       mayRecall,
       random,
-      addRow: (row) => {
+      addRows: (rows) => {
         // It may have ended while the append looked for its aggregate.
         this.#requireOpen("append events");
-        this.#add(eventsStream.name, row);
+        this.#rows.addAll(eventsStream.name, rows);
       },
       keepEvents: inline.length > 0,
       nowMs: () => Math.round(clock.wallMs()),
@@ -324,49 +317,11 @@ export class WriterTransaction<Database> {
     this.#requireOpen("invalidate a cache");
     // One time for all: they take effect together.
     const ms = this.#nowMs ??= Math.round(this.#options.clock.wallMs());
-    this.#add(cachesStream.name, formatCachesRow(name, key, ms));
+    this.#rows.add(cachesStream.name, formatCachesRow(name, key, ms));
     const run = this.#invalidations.at(-1);
     const kept = toInvalidatedKey(key);
     if (run?.name === name) run.keys.push(kept);
     else this.#invalidations.push({ name, ms, keys: [kept] });
-  }
-
-  #add(stream: string, row: string): void {
-    const { limits } = this.#options;
-    let rows = this.#rows.get(stream);
-    if (rows === undefined || stream !== this.#prefixStream) {
-      this.#measurePrefix(stream);
-    }
-    // Rows and prefixes are ASCII: their length is their size.
-    const lineBytes = this.#prefixBytes + row.length;
-    if (lineBytes > limits.maxLineBytes) {
-      throw new HeadwaterError(
-        "ROW_TOO_LONG",
-        `Cannot write row of stream "${stream}": it takes a line of ${lineBytes} ` +
-          `bytes, and maxLineBytes is ${limits.maxLineBytes}; write smaller rows`,
-      );
-    }
-    if (
-      this.#rowCount + 1 > limits.maxRows ||
-      this.#byteCount + row.length > limits.maxBytes
-    ) {
-      throw new HeadwaterError(
-        "TRANSACTION_TOO_LARGE",
-        `Cannot write more than ${limits.maxRows} rows or ${limits.maxBytes} ` +
-          "bytes of rows in one transaction; split it",
-      );
-    }
-    this.#rowCount += 1;
-    this.#byteCount += row.length;
-    if (rows === undefined) this.#rows.set(stream, rows = []);
-    rows.push(row);
-  }
-
-  #measurePrefix(stream: string): void {
-    const { instance } = this.#options;
-    const prefix = formatRdataPrefix(stream, instance, LONGEST_TOKEN);
-    this.#prefixStream = stream;
-    this.#prefixBytes = prefix.length;
   }
 
   #requireOpen(action: string): void {
@@ -388,12 +343,10 @@ export interface TransactionOutcome {
   readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly appends: readonly AppendedVersions[];
   readonly eventIds: readonly GivenEventId[];
-  /** The token of events that were appended before, and once more; else `undefined`. */
-  readonly repeated: Token | undefined;
+  /** The first time of events that were appended once more; `undefined` if none were. */
+  readonly repeated: RepeatedAppend | undefined;
   /** What the rows of the `caches` stream say, for the writer's own caches. */
   readonly invalidations: readonly InvalidationRun[];
   readonly afterCommit: readonly (() => void)[];
   readonly afterRollback: readonly (() => void)[];
 }
-
-const LONGEST_TOKEN = Number.MAX_SAFE_INTEGER as Token;

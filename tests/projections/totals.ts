@@ -1,7 +1,7 @@
 // A projection that adds amounts up, and what it must have come to.
 
 import type { Test } from "tap";
-import { WriterStore } from "../../mod.ts";
+import { HeadwaterError, WriterStore } from "../../mod.ts";
 import { openDatabase } from "../../src/database/open_database.ts";
 import {
   defineProjection,
@@ -25,9 +25,9 @@ export interface Mood {
   seen: number[];
 }
 
-/** A failure that is not the event's fault. */
+/** A failure that is not the event's fault: the database's own word for it. */
 export const conflict = (): Error =>
-  Object.assign(new Error("a conflict"), { code: "40001" });
+  new HeadwaterError("DATABASE_UNAVAILABLE", "a conflict");
 
 /** Adds up amounts by type; a version adds them up times that version. */
 export function totals(

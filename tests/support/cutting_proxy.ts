@@ -8,6 +8,8 @@ export interface CuttingProxy {
   readonly port: number;
   /** How many of the next answers are cut off at their first byte. */
   cuts: number;
+  /** In the place of the next answer with this text in it comes a reset (RST). */
+  resetAt: string | undefined;
   /** How many were. */
   readonly lost: () => number;
 }
@@ -21,13 +23,16 @@ export async function startCuttingProxy(
   let lost = 0;
   const server = createServer((near) => {
     const far = connect(target, "127.0.0.1");
+    let isReset = false;
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => {});
       socket.on("close", () => {
         sockets.delete(socket);
         near.destroy();
-        far.destroy();
+        // What was sent before a reset is to be read there.
+        if (isReset) far.end();
+        else far.destroy();
       });
     }
     near.on("data", (chunk) => far.write(chunk));
@@ -36,7 +41,12 @@ export async function startCuttingProxy(
         proxy.cuts -= 1;
         lost += 1;
         near.destroy();
-      } else near.write(chunk);
+      } else if (proxy.resetAt && chunk.includes(proxy.resetAt)) {
+        proxy.resetAt = undefined;
+        lost += 1;
+        isReset = true;
+        near.resetAndDestroy();
+      } else if (!isReset) near.write(chunk);
     });
   });
   await new Promise<void>((resolve) =>
@@ -47,6 +57,11 @@ export async function startCuttingProxy(
     server.close();
   });
   const { port } = server.address() as { port: number };
-  const proxy: CuttingProxy = { port, cuts: 0, lost: () => lost };
+  const proxy: CuttingProxy = {
+    port,
+    cuts: 0,
+    resetAt: undefined,
+    lost: () => lost,
+  };
   return proxy;
 }

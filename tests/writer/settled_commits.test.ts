@@ -2,11 +2,15 @@
 // was abandoned, unless retention may have deleted it: then nobody knows.
 
 import t from "tap";
+import { WriterStore } from "../../mod.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { VirtualClock } from "../../src/testing/mod.ts";
 import { Holders } from "../../src/tokens/holders.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { createRecorder } from "../../src/writer/recorder.ts";
+import { startCuttingProxy } from "../support/cutting_proxy.ts";
+import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
+import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 
 function start(floor: number) {
   const session: Session = {
@@ -59,4 +63,51 @@ t.test("what may have been deleted is not taken for abandoned", async (t) => {
   const { settled, calls } = start(6);
   await t.rejects(settled, { code: "COMMIT_UNKNOWN" });
   t.same(calls, ["readers must compare"]);
+});
+
+t.test("a connection that is reset", async (t) => {
+  const { port } = await sharedPostgres();
+  const proxy = await startCuttingProxy(t, port);
+  const url = new URL(await postgresDatabase(t));
+  url.port = `${proxy.port}`;
+  const writer = await WriterStore.open<TestDatabase>({ database: url.href });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const users = writer.attach(Users);
+  /** Adds a user, and loses an answer on the way, the first time. */
+  const add = async (id: string, lose: "before" | "at") => {
+    const told: string[] = [];
+    const commit = await writer.transaction("add", async (txn) => {
+      txn.afterCommit(() => told.push("commit"));
+      txn.afterRollback(() => told.push("rollback"));
+      await txn.db.insertInto("users").values({ id, name: "", version: 1 })
+        .execute();
+      if (txn.attempt === 1 && lose === "before") {
+        proxy.resetAt = "SELECT";
+        // Who goes on after it must not get onto another connection.
+        await txn.db.selectFrom("users").select("id").execute()
+          .catch(() => told.push("caught"));
+      }
+      txn.invalidateAll("countUsers");
+      if (txn.attempt === 1 && lose === "at") proxy.resetAt = "COMMIT";
+    });
+    t.equal(writer.position.get("master"), commit.token, "and is told");
+    return { attempts: commit.attempts, told };
+  };
+
+  await t.test("at COMMIT, may have committed: it is not run again", async (t) => {
+    for (const id of ["a", "b"]) {
+      t.same(await add(id, "at"), { attempts: 1, told: ["commit"] });
+    }
+    t.equal(await users.countUsers(), 2);
+    t.equal(proxy.lost(), 2);
+  });
+
+  await t.test("before it, has not", async (t) => {
+    t.same(await add("c", "before"), {
+      attempts: 2,
+      told: ["caught", "rollback", "commit"],
+    });
+    t.equal(await users.countUsers(), 3);
+  });
 });

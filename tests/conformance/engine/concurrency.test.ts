@@ -201,4 +201,36 @@ conform("many at once", {
       await add(writer, 1);
     },
   },
+  "appends beside each other in a transaction": async (t, { open }) => {
+    const writer = await open();
+    const append = (events: { type: string; id?: string }[]) =>
+      writer.transaction("append", async (txn) =>
+        await Promise.all(
+          events.map((event) => txn.append("a:1", [event])),
+        ));
+    const types = ["one", "two", "three"].map((type) => ({ type }));
+    const { result } = await append(types);
+    t.same(result, [1, 2, 3], "each has a version of its own");
+    const again = await writer.transaction(
+      "append",
+      async (txn) =>
+        await Promise.allSettled(
+          ["x", "y"].map((type) =>
+            txn.append("a:2", [{ type }], { expectedVersion: "none" })
+          ),
+        ),
+    );
+    t.match(again.result[1], { reason: { code: "VERSION_CONFLICT" } });
+    const same = append([{ type: "x", id: "one" }, { type: "x", id: "one" }]);
+    await t.rejects(same, { code: "EVENT_ID_USED" });
+    const events = await collect(writer.readEvents());
+    t.same(
+      events.map(({ aggregate, version, type }) => [aggregate, version, type]),
+      [["a:1", 1, "one"], ["a:1", 2, "two"], ["a:1", 3, "three"], [
+        "a:2",
+        1,
+        "x",
+      ]],
+    );
+  },
 });

@@ -156,4 +156,19 @@ conform("errors", {
     await add(writer, 2);
     t.same(await things(writer), [2]);
   },
+  "an error of the function's own, whatever its code, is no failure of the database's":
+    async (t, { open }) => {
+      const writer = await open();
+      const codes = ["ECONNREFUSED", "ECONNRESET", "ENOENT", "40001", "57P01"];
+      for (const code of [...codes, "DATABASE_UNAVAILABLE", "53100"]) {
+        const error = Object.assign(new RangeError("mine"), { code });
+        let runs = 0;
+        const failing = writer.transaction("fails", () => {
+          runs += 1;
+          return Promise.reject(error);
+        });
+        t.equal(await failing.catch((caught) => caught), error, code);
+        t.equal(runs, 1, "and is not run again");
+      }
+    },
 });

@@ -174,4 +174,22 @@ conform("event ids", {
     t.equal(new Set(commits.map(({ token }) => token)).size, 1);
     t.equal((await collect(writer.readAggregate("a:1"))).length, 1);
   },
+  "repeated by another writer, they are the first one's": {
+    except: ["sqlite memory"],
+    async run(t, { open }) {
+      const [first, second] = [
+        await open({ instance: "first" }),
+        await open({ instance: "second" }),
+      ];
+      await append(first, [event("zero")]);
+      const { instance, token } = await append(first, [event("one")]);
+      t.match(await append(second, [event("one")]), { instance, token });
+      const both = await second.transaction("both", async (txn) => {
+        await txn.append("a:1", [event("one")]);
+        await txn.append("a:1", [event("two")]);
+      });
+      t.equal(both.instance, "second", "what it appended itself is its own");
+      await second.waitFor(both);
+    },
+  },
 });

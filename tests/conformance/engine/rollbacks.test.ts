@@ -180,4 +180,22 @@ conform("rollbacks", {
     );
     t.same(await things(writer), range(1, 60).filter((id) => id % 3 !== 0));
   },
+  "an append that fails halfway leaves nothing of it": async (t, { open }) => {
+    const writer = await open({ maxLineBytes: 2_000 });
+    const { result } = await writer.transaction("append", async (txn) => {
+      const small = { type: "small", id: "small" };
+      const huge = { type: "huge", data: "x".repeat(3_000) };
+      await t.rejects(txn.append("a:1", [small, huge]), {
+        code: "ROW_TOO_LONG",
+      });
+      return await txn.append("a:1", [{ ...small, data: 2 }]);
+    });
+    t.equal(result, 1);
+    await writer.transaction("next", async (txn) => {
+      t.equal(await txn.append("a:1", [{ type: "next" }]), 2);
+    });
+    const events = await collect(writer.readEvents());
+    t.match(events, [{ version: 1, data: 2 }, { version: 2, type: "next" }]);
+    t.equal(events.length, 2);
+  },
 });

@@ -1,7 +1,9 @@
 // Values through Kysely, in and out.
 
 import { sql } from "kysely";
-import { type Case, conform } from "./engines.ts";
+import { z } from "zod";
+import { defineAggregate } from "../../../mod.ts";
+import { type Case, collect, conform } from "./engines.ts";
 
 /** [what, the column's type by engine, the values] */
 const VALUES: readonly (readonly [
@@ -101,5 +103,37 @@ conform("values", {
       ["none", []],
       ["all", null],
     ]);
+  },
+  "what a schema makes of an event is stored, if it lasts": async (
+    t,
+    { open },
+  ) => {
+    const writer = await open();
+    const notes = defineAggregate("note", {
+      written: z.object({
+        text: z.string().trim(),
+        tags: z.array(z.string()).default([]),
+      }),
+      priced: z.object({ cents: z.number().transform((euros) => euros * 100) }),
+    });
+    const append = (event: { type: "written" | "priced"; data: unknown }) =>
+      writer.transaction(
+        "append",
+        (txn) => txn.append(notes.of("1"), [event as never]),
+      );
+    await append({ type: "written", data: { text: " a ", more: 1 } });
+    await append({ type: "written", data: { tags: ["é"], text: "b" } });
+    await t.rejects(append({ type: "priced", data: { cents: 5 } }), {
+      code: "EVENT_INVALID",
+      message: /makes {"cents":500} of it.* {"cents":50000} when it is read/,
+    });
+    await append({ type: "priced", data: { cents: 0 } });
+    const stored = [{ text: "a", tags: [] }, { tags: ["é"], text: "b" }, {
+      cents: 0,
+    }];
+    const events = await collect(writer.readAggregate("note:1"));
+    t.same(events.map(({ data }) => data), stored);
+    const typed = await collect(writer.readAggregate(notes.of("1")));
+    t.same(typed.map(({ data }) => data), stored);
   },
 });

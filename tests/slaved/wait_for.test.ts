@@ -262,6 +262,13 @@ t.test("a log of an older release gets its identity from the first writer of thi
   await engine.transaction("undo", async (session) => {
     await session.run("DROP TABLE headwater_meta", []);
     await session.run("DROP TABLE headwater_calls", []);
+    const added = ["build", "rate", "rebuild_version"];
+    for (const name of [...added, "rebuild_done", "rebuild_rate"]) {
+      await session.run(
+        `ALTER TABLE headwater_projections DROP COLUMN ${name}`,
+        [],
+      );
+    }
     await session.run("DELETE FROM headwater_migrations WHERE version > 3", []);
   });
   await engine.close();

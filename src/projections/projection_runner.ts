@@ -11,7 +11,7 @@ import {
 } from "../database/open_database.ts";
 import { migrate } from "../database/migrator.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { requireBounds } from "../runtime/bounds.ts";
+import { requireBounds, requireTimeout } from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import {
@@ -197,7 +197,8 @@ export class ProjectionRunner<Database> {
    *
    * @param target A commit, or a token; tokens come from one sequence.
    * @param options How long; 10,000 ms by default.
-   * @throws {HeadwaterError} `WAIT_TIMEOUT`, `CLOSED`.
+   * @throws {HeadwaterError} `WAIT_TIMEOUT`, `CLOSED`; `INVALID_ARGUMENT` for what
+   *   is no token, or no length of time.
    * @throws The signal's reason, once it is aborted.
    */
   async whenCaughtUp(
@@ -205,6 +206,7 @@ export class ProjectionRunner<Database> {
     options: WaitOptions = {},
   ): Promise<void> {
     const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
+    requireTimeout("wait", timeoutMs);
     const token = parseToken(
       typeof target === "number" ? target : target?.token,
     );

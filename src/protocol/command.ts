@@ -232,6 +232,16 @@ export interface CommandsCommand {
   readonly names: readonly string[];
 }
 
+/**
+ * `SHARED`: a relay tells its readers, after SERVER, that what it hands on comes
+ * from a channel on which everybody hears everybody. Foreign peers neither send
+ * nor see it.
+ */
+export interface SharedCommand {
+  /** The name on the wire. */
+  readonly kind: "SHARED";
+}
+
 /** Every command, by its name on the wire. */
 export interface CommandMap {
   /** See {@linkcode CancelTaskCommand}. */
@@ -264,6 +274,8 @@ export interface CommandMap {
   readonly REPLICATE: ReplicateCommand;
   /** See {@linkcode ServerCommand}. */
   readonly SERVER: ServerCommand;
+  /** See {@linkcode SharedCommand}. */
+  readonly SHARED: SharedCommand;
   /** See {@linkcode UserIpCommand}. */
   readonly USER_IP: UserIpCommand;
   /** See {@linkcode UserSyncCommand}. */

@@ -159,6 +159,11 @@ export const COMMANDS: {
     format: ({ instanceId, names }) =>
       `${requireField(instanceId, "a process's id")} ${encodeJson(names)}`,
   },
+  SHARED: {
+    senders: "server",
+    parse: () => ({ kind: "SHARED" }),
+    format: () => "",
+  },
 };
 
 /** Whether a name is that of a command in the table. */

@@ -54,6 +54,7 @@ export type {
   RemoteServerUpCommand,
   ReplicateCommand,
   ServerCommand,
+  SharedCommand,
   Side,
   UserIpCommand,
   UserSyncCommand,

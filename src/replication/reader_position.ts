@@ -5,13 +5,13 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
-import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { MAX_WAITERS, WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Holders } from "../tokens/holders.ts";
 import type { Position } from "../tokens/position.ts";
 import { type Token, TOKEN_ZERO } from "../tokens/token.ts";
-import { TokenWaiters } from "./token_waiters.ts";
+import { type TimeoutError, TokenWaiters } from "./token_waiters.ts";
 
 /** A wait that came to its deadline. */
 export class WaitTimeoutError extends HeadwaterError {
@@ -75,6 +75,14 @@ function lostError(instance: string, token: Token): HeadwaterError {
   );
 }
 
+function crowdedError(instance: string, waiting: number): HeadwaterError {
+  return new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot wait for instance ${quote(instance)}: ${waiting} wait ` +
+      "already; wait less",
+  );
+}
+
 /** Reads who has held an instance's name by now. */
 export type ReadHolders = (instance: string) => Promise<Holders>;
 
@@ -113,7 +121,10 @@ export class ReaderPosition {
   readonly #tokens = new Map<string, Token>();
   /** Who has held each name, up to the one whose tokens are applied. */
   readonly #holders = new Map<string, Holders>();
+  /** Of those whom somebody waits for: any name may be asked for, and most are nobody's. */
   readonly #waiters = new Map<string, TokenWaiters>();
+  readonly #maxWaiters: number;
+  #waiting = 0;
   readonly #readHolders: ReadHolders | undefined;
   #closed: HeadwaterError | undefined;
   /** A copy that many share. */
@@ -125,10 +136,16 @@ export class ReaderPosition {
    * @param clock Times waits.
    * @param readHolders Where there is a log to look in, for what is waited for
    *   under a holder that nothing has been applied of.
+   * @param maxWaiters How many may wait at a time, whomever for.
    */
-  constructor(clock: Clock, readHolders?: ReadHolders) {
+  constructor(
+    clock: Clock,
+    readHolders?: ReadHolders,
+    maxWaiters: number = MAX_WAITERS,
+  ) {
     this.#clock = clock;
     this.#readHolders = readHolders;
+    this.#maxWaiters = maxWaiters;
   }
 
   /** A copy, as it is now. */
@@ -154,6 +171,11 @@ export class ReaderPosition {
   /** Who has held an instance's name, up to whom its position was adopted from. */
   holdersOf(instance: string): Holders | undefined {
     return this.#holders.get(instance);
+  }
+
+  /** Of how many instances somebody waits for a token. */
+  get awaited(): number {
+    return this.#waiters.size;
   }
 
   /** How many wait. */
@@ -216,7 +238,8 @@ export class ReaderPosition {
    *   one is any that has the number; if the log is rewound meanwhile, it is taken
    *   to be of the time before.
    * @throws {WaitTimeoutError} `WAIT_TIMEOUT` at the deadline.
-   * @throws {HeadwaterError} `LOG_REWOUND` for a token that the log has lost.
+   * @throws {HeadwaterError} `LOG_REWOUND` for a token that the log has lost;
+   *   `INVALID_ARGUMENT` if too many wait.
    * @throws The signal's reason, if it is aborted.
    */
   async waitFor(
@@ -257,7 +280,8 @@ export class ReaderPosition {
       }
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
       try {
-        await this.#waitersOf(instance).wait(
+        await this.#wait(
+          instance,
           isFollowed ? token : NEVER,
           () => new WaitTimeoutError(instance, token, this.shared, timeoutMs),
           { signal, timeoutMs: leftMs },
@@ -305,12 +329,27 @@ export class ReaderPosition {
     if (this.#closed !== undefined) throw this.#closed;
   }
 
-  #waitersOf(instance: string): TokenWaiters {
-    let waiters = this.#waiters.get(instance);
-    if (waiters === undefined) {
-      waiters = new TokenWaiters(this.#clock);
-      this.#waiters.set(instance, waiters);
+  async #wait(
+    instance: string,
+    token: Token,
+    timeoutError: TimeoutError,
+    options: WaitOptions & { readonly timeoutMs: number },
+  ): Promise<void> {
+    if (this.#waiting >= this.#maxWaiters) {
+      throw crowdedError(instance, this.#waiting);
     }
-    return waiters;
+    const waiters = this.#waiters.get(instance) ??
+      new TokenWaiters(this.#clock);
+    this.#waiters.set(instance, waiters);
+    this.#waiting += 1;
+    try {
+      await waiters.wait(token, timeoutError, options);
+    } finally {
+      this.#waiting -= 1;
+      const isLast = waiters.size === 0;
+      if (isLast && this.#waiters.get(instance) === waiters) {
+        this.#waiters.delete(instance);
+      }
+    }
   }
 }

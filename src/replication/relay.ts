@@ -67,7 +67,8 @@ export interface RelayStats {
  * A reader is let in while the writer is connected, and waits until then. When
  * the writer is lost every reader's connection is closed, so that each notices,
  * connects again, asks for positions, and fetches what it has missed: a relay
- * keeps no rows, and repairs nothing. Whoever can't keep up, or says what nobody
+ * keeps no rows, and repairs nothing. On a channel where everybody hears everybody
+ * it says so, as nothing else shows there that one of many writers is gone. Whoever can't keep up, or says what nobody
  * may, is disconnected, and holds up nobody. It does know whose users are
  * present, to tell the writer when a thread of many is gone.
  */
@@ -186,9 +187,11 @@ export class Relay {
   }
 
   #admit(reader: RelayReader): void {
-    const name = this.#upstream?.serverName;
+    const { serverName: name, isShared } = this.#upstream ?? {};
     if (name === undefined || reader.isAdmitted) return;
-    reader.admit(`${formatCommand({ kind: "SERVER", name })}\n`);
+    const server = `${formatCommand({ kind: "SERVER", name })}\n`;
+    const shared = `${formatCommand({ kind: "SHARED" })}\n`;
+    reader.admit(isShared ? server + shared : server);
   }
 
   #forward(lines: string): void {
@@ -209,8 +212,15 @@ export class Relay {
   }
 
   #isWanted(command: Command | CustomCommand, reader: RelayReader): boolean {
-    return command.kind !== "USER_SYNC" && command.kind !== "CLEAR_USER_SYNC" ||
-      this.#presence.hear(command, reader);
+    switch (command.kind) {
+      case "COMMANDS":
+        // Where everybody hears everybody there is nobody to tell.
+        return !this.#upstream?.isShared;
+      case "USER_SYNC":
+      case "CLEAR_USER_SYNC":
+        return this.#presence.hear(command, reader);
+    }
+    return true;
   }
 
   #tellEnd(command: UserSyncCommand): void {

@@ -35,8 +35,9 @@ export interface RelayUpstreamEvents {
   received(lines: string): void;
 }
 
-/** Lines of a bus that are a writer's; whoever else is on it speaks there, too. */
-const OF_A_WRITER = /^(?:RDATA|POSITION) /;
+/** Lines of a bus that are for readers; whoever else is on it speaks there, too. */
+const FOR_READERS =
+  /^(?:RDATA|POSITION|REMOTE_SERVER_UP|LOCK_RELEASED|NEW_ACTIVE_TASK|CANCEL_TASK|X_\S+) /;
 
 const POSITION = /^POSITION /m;
 
@@ -51,6 +52,7 @@ export class RelayUpstream implements ConnectionHandler {
   readonly #cancelTimer: CancelTimer;
   #end!: () => void;
   #serverName: string | undefined;
+  #isOfChannel = false;
   #hasPinged = false;
   #isOfUse = false;
   #isOver = false;
@@ -104,9 +106,9 @@ export class RelayUpstream implements ConnectionHandler {
     return this.#isOfUse;
   }
 
-  /** Whether everybody on it hears everybody. */
+  /** Whether everybody hears everybody on it, or on the channel that it is a relay's to. */
   get isShared(): boolean {
-    return this.#connection.isShared;
+    return this.#connection.isShared || this.#isOfChannel;
   }
 
   /** Sends a reader's line. A writer that does not read is not sent to: what waits is bounded. */
@@ -150,8 +152,8 @@ export class RelayUpstream implements ConnectionHandler {
   }
 
   #receivedShared(lines: string): void {
-    const own = lines.split("\n").filter((line) => OF_A_WRITER.test(line));
-    if (own.length > 0) this.#handOn(`${own.join("\n")}\n`);
+    const told = lines.split("\n").filter((line) => FOR_READERS.test(line));
+    if (told.length > 0) this.#handOn(`${told.join("\n")}\n`);
   }
 
   #handOn(lines: string): void {
@@ -171,6 +173,7 @@ export class RelayUpstream implements ConnectionHandler {
     if (serverName !== undefined && name !== serverName) {
       return this.#fail("Wrong remote");
     }
+    this.#isOfChannel = /^SHARED\b/m.test(lines);
     this.#serverName = name;
     this.#events.ready();
   }

@@ -86,8 +86,8 @@ export class ReplicaGate {
   }
 
   /** Ends every wait with an error. */
-  close(): void {
-    this.#closing.abort();
+  close(reason: HeadwaterError): void {
+    this.#closing.abort(reason);
   }
 
   /** Asks until it is so, and now and then whether it can still become so. */

@@ -37,6 +37,9 @@ import { CACHES_STREAM } from "./transaction.ts";
 /** What a peer may say before it has said who it is. */
 const UNNAMED: ReadonlySet<string> = new Set(["SERVER", "PING", "ERROR"]);
 
+/** What means nothing on a shared channel, as it is of one connection. */
+const OF_ONE: ReadonlySet<string> = new Set(["SERVER", "SHARED", "PING"]);
+
 /** One connection, from its making to its end. */
 export class ReplicationLink implements ConnectionHandler {
   /** Resolves once it is over, and nothing of it is being applied. */
@@ -57,6 +60,8 @@ export class ReplicationLink implements ConnectionHandler {
   #isUnnamed: boolean;
   /** What the other end calls itself, and who writes there. */
   #peerName = "";
+  /** Whether it is a relay's, on a channel on which everybody hears everybody. */
+  #isOfChannel = false;
   #peerInstance = "";
 
   /**
@@ -103,9 +108,9 @@ export class ReplicationLink implements ConnectionHandler {
     this.say(this.#request);
   }
 
-  /** Whether everybody on it hears everybody. */
+  /** Whether what comes over it is from a channel on which everybody hears everybody. */
   get isShared(): boolean {
-    return this.#connection.isShared;
+    return this.#connection.isShared || this.#isOfChannel;
   }
 
   received(lines: string): void {
@@ -229,13 +234,13 @@ export class ReplicationLink implements ConnectionHandler {
         return this.#options.command?.(command, this.#sender);
     }
     if (!this.#connection.isShared) this.#serve(command);
-    else if (command.kind === "SERVER" || command.kind === "PING") return;
+    else if (OF_ONE.has(command.kind)) return;
     return this.#options.command?.(command, this.#sender);
   }
 
   /** On a shared channel nonsense is passed over: the others have done nothing. */
   #parse(line: string): Command | CustomCommand | undefined {
-    if (!this.#connection.isShared) return parseCommand(line);
+    if (!this.isShared) return parseCommand(line);
     try {
       return parseCommand(line);
     } catch (error) {
@@ -291,13 +296,17 @@ export class ReplicationLink implements ConnectionHandler {
         this.#isUnnamed = false;
         this.#peerName = command.name;
         return;
+      case "SHARED":
+        this.#isOfChannel = true;
+        return;
       case "ERROR":
         logger("warn", "the writer reported an error", {
           text: withoutToken(command.text),
         });
         return;
     }
-    if (!maySend(command.kind, "server")) throw wrongDirection(command.kind);
+    if (this.isShared || maySend(command.kind, "server")) return;
+    throw wrongDirection(command.kind);
   }
 
   get #sender(): CommandSender {

@@ -7,8 +7,6 @@
 import { AbortGroup } from "../runtime/abort_group.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Deadlines } from "../runtime/deadlines.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
-import { MAX_WAITERS } from "../runtime/limits.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 
@@ -51,7 +49,6 @@ export class TokenWaiters {
    * @param token The token that has not been reached yet.
    * @param timeoutError The error of the deadline.
    * @param options How long to wait. A wait never resolves by running out of time.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if too many wait.
    */
   wait(
     token: Token,
@@ -59,12 +56,6 @@ export class TokenWaiters {
     options: WaitOptions & { readonly timeoutMs: number },
   ): Promise<void> {
     const { signal, timeoutMs } = options;
-    if (this.size >= MAX_WAITERS) {
-      throw new HeadwaterError(
-        "INVALID_ARGUMENT",
-        `Cannot wait for token ${token}: ${MAX_WAITERS} wait already; wait less`,
-      );
-    }
     return new Promise((resolve, reject) => {
       const end = () => {
         waiter.isOver = true;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { requireTimeout } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
@@ -64,6 +65,7 @@ export async function waitForPosition(
   options: WaitForOptions,
 ): Promise<WaitOutcome> {
   const { onTimeout = "reject", streams = [] } = options;
+  requireTimeout("wait", options.timeoutMs);
   if (onTimeout !== "reject" && onTimeout !== "return") {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",

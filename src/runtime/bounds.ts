@@ -7,6 +7,28 @@
 import { HeadwaterError } from "./errors.ts";
 
 /**
+ * Refuses a time to wait that can't be: any length is one, `Infinity` included.
+ *
+ * @param action What can't be done with it: `wait`.
+ * @param timeoutMs The time, as users give it.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, with the value.
+ */
+export function requireTimeout(
+  action: string,
+  timeoutMs: number | undefined,
+): void {
+  if (timeoutMs === undefined) return;
+  if (typeof timeoutMs === "number" && timeoutMs >= 0) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot ${action}: timeoutMs is ${
+      String(timeoutMs)
+    }; give a number of ms, ` +
+      "0 or more",
+  );
+}
+
+/**
  * Refuses bounds that can't be: an option named `max…` is a positive integer,
  * one named `…Ms` a length of time.
  *

@@ -10,7 +10,7 @@ import type { CancelTimer, Clock } from "./clock.ts";
 export interface WaitOptions {
   /** Ends the wait; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** The longest wait, in ms. */
+  /** The longest wait, in ms: 0 or more. */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -231,7 +231,7 @@ export async function closeSlaved<Database>(
   parts.position.close(closedError("wait"));
   parts.calls.close(closedError("call the writer"));
   parts.history.close();
-  replica?.gate.close();
+  replica?.gate.close(closedError("wait"));
   for (const { follower } of links) follower.close();
   parts.watched.close();
   parts.voice.presence.close();

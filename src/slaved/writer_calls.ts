@@ -9,6 +9,7 @@ import { HttpClient } from "../http/http_client.ts";
 import type { CallReply } from "../http/call_wire.ts";
 import { sendCall } from "../http/send_call.ts";
 import type { FetchUpdates } from "../replication/ephemeral_follower.ts";
+import { requireTimeout } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { assert, HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
@@ -150,6 +151,7 @@ export class WriterCalls {
     }
     const { clock, random } = this.#options;
     const { signal, timeoutMs = CALL_TIMEOUT_MS } = options;
+    requireTimeout(`call ${quote(name)}`, timeoutMs);
     const client = this.#clientOf(name, options.instance);
     const given = args === undefined ? null : args;
     requireJson(given, `arguments of call "${name}"`);

@@ -110,7 +110,8 @@ export class SimulatedNetwork {
   transport({ host, address }: Place): Transport {
     return {
       listen: (accept) => Promise.resolve(this.#listen(host, address, accept)),
-      connect: (accept) => this.#connect(host, address, accept),
+      connect: (accept, signal) =>
+        this.#connect({ host, address }, accept, signal),
     };
   }
 
@@ -134,7 +135,10 @@ export class SimulatedNetwork {
         const close = () => Promise.resolve(subscriber.close());
         return Promise.resolve({ url: `memory:${address}`, close });
       },
-      connect: (accept) => Promise.resolve(join(accept)),
+      connect(accept, signal) {
+        if (signal?.aborted) return Promise.reject(signal.reason);
+        return Promise.resolve(join(accept));
+      },
     };
   }
 
@@ -237,13 +241,20 @@ export class SimulatedNetwork {
   }
 
   #connect(
-    host: string,
-    address: string,
+    { host, address }: Place,
     accept: AcceptConnection,
+    signal: AbortSignal | undefined,
   ): Promise<SimulatedLink["clientEnd"]> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
       const ms = this.#random.within(this.#around.latencyMs);
-      this.#clock.schedule(() => {
+      const abort = () => {
+        cancelTimer();
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort);
+      const cancelTimer = this.#clock.schedule(() => {
+        signal?.removeEventListener("abort", abort);
         const listening = this.#listeners.get(address);
         const isRefused = listening === undefined ||
           this.#isBlocked(host, listening.host) ||

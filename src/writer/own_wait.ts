@@ -7,6 +7,7 @@
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
+import { requireTimeout } from "../runtime/bounds.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Holders } from "../tokens/holders.ts";
@@ -45,6 +46,7 @@ export function requireReached(
   wanted: Wanted,
   options: WaitForOptions,
 ): WaitReached {
+  requireTimeout("wait", options.timeoutMs);
   for (const stream of options.streams ?? []) {
     streams.get(typeof stream === "string" ? stream : stream.name);
   }

@@ -115,6 +115,7 @@ const EXACT: readonly (readonly [Command, string, string?])[] = [
     { kind: "COMMANDS", instanceId: "abcde", names: ["KICK"] },
     'COMMANDS abcde ["KICK"]',
   ],
+  [{ kind: "SHARED" }, "SHARED "],
 ];
 
 t.test("every command has its bytes, in both dialects", (t) => {
@@ -214,6 +215,7 @@ t.test("what was formatted is parsed again, whatever it says", (t) => {
     make("NEW_ACTIVE_TASK", { taskId: text }),
     make("CANCEL_TASK", { taskId: text }),
     make("COMMANDS", { instanceId: field, names: fc.array(text) }),
+    make("SHARED", {}),
   ) as fc.Arbitrary<Command>;
   const dialect = fc.constantFrom<Dialect>("tcp", "current");
   const wrong: string[] = [];
@@ -413,6 +415,7 @@ t.test("who may send what", (t) => {
     "RDATA",
     "REMOTE_SERVER_UP",
     "SERVER",
+    "SHARED",
   ]);
   t.same(sent("client"), [
     "CLEAR_USER_SYNC",

@@ -336,17 +336,17 @@ t.test("a relay that is full, or closed, lets nobody in", async (t) => {
   await t.rejects(connectOver(t, ours), { message: /nobody serves the port/ });
 });
 
-t.test("on a bus only what writers say is handed on", async (t) => {
+/** A channel on which everybody hears everybody, with one who is connected to it. */
+function sharedChannel(said: (lines: string) => void) {
   const handlers: ConnectionHandler[] = [];
-  let sent = "";
-  const bus: Transport = {
+  const transport: Transport = {
     listen: () => Promise.reject(new TypeError("not asked for")),
     connect(accept) {
       const connection: Connection = {
         isShared: true,
         remote: "bus",
         queuedBytes: 0,
-        send: (lines) => void (sent += lines),
+        send: (lines) => said(String(lines)),
         pause: () => {},
         resume: () => {},
         close: () => handlers.at(-1)?.closed(),
@@ -355,23 +355,90 @@ t.test("on a bus only what writers say is handed on", async (t) => {
       return Promise.resolve(connection);
     },
   };
-  const relay = open(t, { replicate: bus, serverName: "of the bus" });
+  return {
+    transport,
+    say: (lines: string) => handlers.at(-1)?.received(lines),
+    cut: () => handlers.at(-1)?.closed(),
+  };
+}
+
+t.test("on a bus only what is for readers is handed on", async (t) => {
+  let sent = "";
+  const bus = sharedChannel((lines) => void (sent += lines));
+  const relay = open(t, { replicate: bus.transport, serverName: "of the bus" });
   const reader = await connect(t, relay);
-  await reader.has("SERVER of the bus\n");
+  const greeting = "SERVER of the bus\nSHARED \n";
+  await reader.has(greeting);
   t.equal(sent, "", "nobody says there who they are");
-  reader.connection.send("NAME x\nREPLICATE\n");
+  reader.connection.send('COMMANDS x ["KICK"]\nNAME x\nREPLICATE\n');
   await until("it is asked", () => /^REPLICATE ?\n$/.test(sent));
-  handlers[0]?.received(
-    "REPLICATE\nRDATA a w1 7 1\nnonsense\nUSER_SYNC w1 x start 1\n",
+  bus.say(
+    "REPLICATE\nRDATA a w1 7 1\nnonsense\nUSER_SYNC w1 x start 1\n" +
+      "X_KICK w1 * now\nREMOTE_SERVER_UP s\nCOMMANDS x []\nSERVER x\n",
   );
-  handlers[0]?.received("POSITION a w1 7 7\nPING 1\n");
+  const tasks =
+    'LOCK_RELEASED ["w1","a","b"]\nNEW_ACTIVE_TASK 1\nCANCEL_TASK 1\n';
+  bus.say(`${tasks}FEDERATION_ACK w1 7\nPOSITION a w1 7 7\nPING 1\n`);
   await reader.has("POSITION a w1 7 7\n");
   t.equal(
     reader.text,
-    "SERVER of the bus\nRDATA a w1 7 1\nPOSITION a w1 7 7\n",
+    `${greeting}RDATA a w1 7 1\nX_KICK w1 * now\nREMOTE_SERVER_UP s\n` +
+      `${tasks}POSITION a w1 7 7\n`,
   );
-  handlers[0]?.closed();
+
+  // Behind another relay it is a shared one just as well.
+  const { port1, port2 } = new MessageChannel();
+  t.teardown(() => port1.close());
+  await relay.serve(port1);
+  const second = await connect(t, open(t, { replicate: port2 }));
+  await second.has(greeting);
+  bus.cut();
   await reader.closed();
+});
+
+t.test("behind a relay on a shared channel a writer that falls silent is noticed", async (t) => {
+  const database = temporaryDatabase(t);
+  const writer = await WriterStore.open<TestDatabase>({ database });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  const { instance, token } = await saveUser(writer, {
+    id: "bob",
+    name: "Bob",
+    version: 1,
+  });
+  let sent = "";
+  const bus = sharedChannel((lines) => {
+    sent += lines;
+    if (!lines.startsWith("REPLICATE")) return;
+    bus.say(`POSITION caches ${instance} ${token} ${token}\n`);
+  });
+  const relay = open(t, { replicate: bus.transport });
+  const { port1, port2 } = new MessageChannel();
+  t.teardown(() => port1.close());
+  await relay.serve(port1);
+  const slaved = await SlavedStore.connect<TestDatabase>({
+    database,
+    replicate: port2,
+    silenceTimeoutMs: 50,
+    pollIntervalMs: 10,
+  });
+  t.teardown(() => slaved.close());
+  const heard: unknown[] = [];
+  const kick = defineCommand("KICK", z.string());
+  slaved.onCommand(kick, (text) => void heard.push(text));
+  slaved.onCommand("NEW_ACTIVE_TASK", ({ taskId }) => void heard.push(taskId));
+  bus.say('REMOTE_SERVER_UP too many fields\nX_KICK w1 * "out"\n');
+  bus.say("NEW_ACTIVE_TASK 1\n");
+  await until("it has heard", () => heard.length === 2);
+  t.same(heard, ["out", "1"]);
+  slaved.send("FEDERATION_ACK", { instance, token });
+  await until("it has spoken", () => /^FEDERATION_ACK/m.test(sent));
+  t.notMatch(sent, "COMMANDS");
+
+  const commit = await saveUser(writer, { id: "bob", name: "B", version: 2 });
+  await slaved.waitFor(commit);
+  t.equal(relay.stats.connections, 1);
+  t.equal(relay.stats.readers, 1, "nobody was disconnected");
 });
 
 t.test("behind a relay each thread is one of its own: to be sent to, and to leave", async (t) => {

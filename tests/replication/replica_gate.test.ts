@@ -4,6 +4,7 @@ import t from "tap";
 import type { Session } from "../../src/database/engine.ts";
 import { DatabaseLife } from "../../src/replication/database_life.ts";
 import { ReplicaGate } from "../../src/replication/replica_gate.ts";
+import { HeadwaterError } from "../../src/runtime/errors.ts";
 import { MARK_INTERVAL_MS } from "../../src/runtime/limits.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { VirtualClock } from "../../src/testing/mod.ts";
@@ -51,6 +52,7 @@ function start() {
     logger: silentLogger,
   });
   return {
+    gate,
     primary,
     replica,
     clock,
@@ -120,6 +122,16 @@ t.test("what the primary has lost is not waited for", async (t) => {
     "LOG_REWOUND",
     "nor a place that it doesn't have any more",
   );
+});
+
+t.test("closing ends a wait, with the error that is given", async (t) => {
+  const { gate, replica, clock, wait } = start();
+  replica.tokens = [1, 2];
+  const ended = wait(3);
+  await clock.advance(1);
+  gate.close(new HeadwaterError("CLOSED", "enough"));
+  await clock.advance(1);
+  t.equal(ended.how, "CLOSED");
 });
 
 t.test("what retention has deleted there was there before", async (t) => {

@@ -209,6 +209,12 @@ t.test("failures", async (t) => {
       code: "INVALID_ARGUMENT",
       message: /16 to 64/,
     });
+    for (const timeoutMs of [NaN, -1]) {
+      await t.rejects(slaved.call("rename", {}, { timeoutMs }), {
+        code: "INVALID_ARGUMENT",
+        message: /"rename": timeoutMs is (NaN|-1); give a number/,
+      });
+    }
     await t.rejects(
       slaved.call("rename", {}, {
         instance: "elsewhere",

@@ -100,6 +100,10 @@ t.test("a writer store answers for its own commits only", async (t) => {
     { code: "LOG_REWOUND" },
   );
   await t.rejects(
+    writer.waitFor(commit, { timeoutMs: -1 }),
+    { code: "INVALID_ARGUMENT", message: /timeoutMs is -1; give a number/ },
+  );
+  await t.rejects(
     writer.waitFor(commit, { signal: AbortSignal.abort(new Error("enough")) }),
     { message: "enough" },
   );
@@ -142,8 +146,17 @@ t.test("a wait that is to return says which it was", async (t) => {
       slaved.waitFor(far, { onTimeout: "hope" as never }),
       { code: "INVALID_ARGUMENT", message: /onTimeout is hope/ },
     );
+    for (const timeoutMs of [NaN, -1, "5" as never]) {
+      await t.rejects(
+        slaved.waitFor(far, { timeoutMs, onTimeout: "return" }),
+        { code: "INVALID_ARGUMENT", message: /timeoutMs is (NaN|-1|5); give/ },
+      );
+    }
     t.match(
-      await slaved.waitFor(await write("x"), { onTimeout: "return" }),
+      await slaved.waitFor(await write("x"), {
+        timeoutMs: Infinity,
+        onTimeout: "return",
+      }),
       { outcome: "reached" },
     );
     t.equal(slaved.stats.waiters, 0);
@@ -249,26 +262,13 @@ t.test("a log of an older release gets its identity from the first writer of thi
   await engine.transaction("undo", async (session) => {
     await session.run("DROP TABLE headwater_meta", []);
     await session.run("DROP TABLE headwater_calls", []);
-    for (
-      const column of [
-        "build",
-        "rate",
-        "rebuild_version",
-        "rebuild_done",
-        "rebuild_rate",
-      ]
-    ) {
+    const added = ["build", "rate", "rebuild_version"];
+    for (const name of [...added, "rebuild_done", "rebuild_rate"]) {
       await session.run(
-        `ALTER TABLE headwater_projections DROP COLUMN ${column}`,
+        `ALTER TABLE headwater_projections DROP COLUMN ${name}`,
         [],
       );
     }
-    await session.run("DROP TABLE headwater_parked", []);
-    await session.run(
-      `CREATE TABLE headwater_parked (projection TEXT, token INTEGER,
-        ordinal INTEGER, attempts INTEGER, error TEXT, parked_ms INTEGER)`,
-      [],
-    );
     await session.run("DELETE FROM headwater_migrations WHERE version > 3", []);
   });
   await engine.close();

@@ -211,3 +211,36 @@ t.test("a channel: all hear all, but for what is lost or told twice", async (t) 
   await clock.advance(10);
   t.same(heard.map(({ isClosed }) => isClosed), [true, true, false]);
 });
+
+t.test("an attempt to connect can be given up", async (t) => {
+  const { clock, network } = makeNetwork();
+  const place = { host: "a", address: "w" };
+  await network.transport(place).listen(listenTo(nobody()));
+  const reason = new RangeError("enough");
+  const gone = AbortSignal.abort(reason);
+  for (const transport of [network.transport(place), network.channel(place)]) {
+    await t.rejects(
+      transport.connect(() => t.fail("it was not given up") as never, gone),
+      reason,
+    );
+  }
+  const stop = new AbortController();
+  const near = nobody();
+  const connecting = network.transport(place)
+    .connect(listenTo(near), stop.signal);
+  stop.abort(reason);
+  await t.rejects(connecting, reason);
+  await clock.advance(100);
+  t.equal(near.connection, undefined);
+  t.match(network.stats, { connections: 0, refused: 0 });
+
+  // One that is made is not ended by the signal that it was made under.
+  const later = new AbortController();
+  const connected = network.transport(place)
+    .connect(listenTo(near), later.signal);
+  await clock.advance(100);
+  await connected;
+  later.abort(reason);
+  await clock.advance(100);
+  t.notOk(near.isClosed);
+});

@@ -116,7 +116,10 @@ export interface ReadEngine<Database> {
 
 /** A database that can be written. */
 export interface Engine<Database> extends ReadEngine<Database> {
-  /** How many of its connections were lost so far. */
+  /**
+   * How many of its connections were lost so far, or led to a file that another
+   * has taken the place of: what was committed may be gone.
+   */
   readonly disconnections: number;
   /**
    * Runs `work` in a transaction, after those that came before it where one

@@ -21,6 +21,7 @@ import type {
   TransactionOptions,
   WriteSession,
 } from "./engine.ts";
+import { FileIdentity } from "./file_identity.ts";
 import { SqliteCheckpointer } from "./sqlite_checkpointer.ts";
 import type { SqliteConnection } from "./sqlite_connection.ts";
 import { SqliteDurability } from "./sqlite_durability.ts";
@@ -91,13 +92,13 @@ export interface SqliteEngineOptions extends SqliteOptions, TableNameOptions {
  */
 export class SqliteEngine<Database> implements Engine<Database> {
   readonly dialect = "sqlite";
-  readonly disconnections = 0;
   readonly #path: string;
   readonly #clock: Clock;
   readonly #connection: SqliteConnection;
   readonly #durability: SqliteDurability | undefined;
   readonly #checkpointer: SqliteCheckpointer;
   readonly #reads: SqliteReads<Database>;
+  readonly #file: FileIdentity;
   readonly #gate: Gate;
   readonly #transactions: SqliteTransactions<Database>;
   readonly #closed: (() => void) | undefined;
@@ -123,6 +124,7 @@ export class SqliteEngine<Database> implements Engine<Database> {
       busyTimeoutMs,
       rename,
     });
+    this.#file = new FileIdentity(path, clock);
     this.#durability = options.synchronous === "normal"
       ? undefined
       : new SqliteDurability(path);
@@ -158,6 +160,10 @@ export class SqliteEngine<Database> implements Engine<Database> {
       clock,
       queued: () => this.#gate.queued,
     });
+  }
+
+  get disconnections(): number {
+    return this.#file.isReplaced ? 1 : 0;
   }
 
   get db(): ReadonlyKysely<Database> {

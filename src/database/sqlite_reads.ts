@@ -11,7 +11,6 @@ import {
   Kysely,
   type QueryResult,
 } from "kysely";
-import { statSync } from "node:fs";
 import type { ReadonlyKysely } from "kysely/readonly";
 import { systemClock } from "../runtime/clock.ts";
 import { assert, HeadwaterError } from "../runtime/errors.ts";
@@ -23,6 +22,7 @@ import {
   QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import type { ReadEngine, Session } from "./engine.ts";
+import { identifyFile } from "./file_identity.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
 import {
   executeCompiled,
@@ -261,10 +261,7 @@ function readDriver(
 
 /** Which files a database consists of: its own, and the index of its log. */
 function identify(path: string): string {
-  return [path, `${path}-shm`].map((file) => {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    return stat === undefined ? "none" : `${stat.dev}:${stat.ino}`;
-  }).join(" ");
+  return [path, `${path}-shm`].map(identifyFile).join(" ");
 }
 
 function closedError(): HeadwaterError {

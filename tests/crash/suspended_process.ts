@@ -22,7 +22,7 @@ const users = slaved.attach(Users);
 const plain = slaved.attach(PlainUsers);
 
 for await (const line of createInterface({ input: process.stdin })) {
-  await slaved.waitFor(JSON.parse(line));
+  await slaved.waitFor(JSON.parse(line), { timeoutMs: 60_000 });
   const wrong: unknown[] = [];
   for (let key = 0; key < KEYS; key += 1) {
     const id = `user${key}`;

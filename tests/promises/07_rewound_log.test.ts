@@ -243,3 +243,23 @@ for (
     t.match(await slaved.attach(Users).getUserById("1"), { name: "round 3" });
   });
 }
+
+t.test("a writer beneath which its file was restored writes nothing more (SQLite)", async (t) => {
+  const database = await sqliteFile(t);
+  let writer = await openWriter(database.url, await freePort());
+  await createUsers(writer);
+  await writer.close();
+  await database.backUp();
+  writer = await openWriter(database.url, await freePort());
+  t.teardown(() => writer.close());
+  await saveUser(writer, { id: "1", name: "lost", version: 1 });
+  await database.restore();
+  const save = () => saveUser(writer, { id: "1", name: "later", version: 2 });
+  // What it has open is a file that nobody finds any more.
+  await until("it has noticed", () =>
+    save().then(() => false, ({ code }) => {
+      t.equal(code, "LOG_REWOUND");
+      return true;
+    }));
+  await t.rejects(save(), { code: "LOG_REWOUND" });
+});

@@ -54,7 +54,10 @@ export async function runHistory(
 }
 
 /** Leaves out what isn't needed for something to be broken. */
-export async function shrink(outcome: Outcome): Promise<Outcome> {
+export async function shrink(
+  outcome: Outcome,
+  run: typeof runHistory = runHistory,
+): Promise<Outcome> {
   let best = outcome;
   for (
     let size = Math.ceil(best.actions.length / 2);
@@ -63,12 +66,12 @@ export async function shrink(outcome: Outcome): Promise<Outcome> {
   ) {
     for (let start = 0; start < best.actions.length;) {
       const fewer = best.actions.toSpliced(start, size);
-      const tried = await runHistory(outcome.seed, fewer);
+      const tried = await run(outcome.seed, fewer);
       if (tried.broken === undefined) start += size;
       else best = tried;
     }
   }
-  return await runHistory(best.seed, best.actions, true);
+  return await run(best.seed, best.actions, true);
 }
 
 /** A broken history, for people. */

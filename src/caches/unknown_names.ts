@@ -26,7 +26,7 @@ export class UnknownNames {
     if (this.#judged.has(name)) return false;
     if (this.#groups.has(name)) return true;
     // Who sends more than these sends nonsense.
-    if (this.#pending.size < MAX_UNKNOWN_NAMES) {
+    if (this.#pending.size < MAX_UNKNOWN_NAMES && !this.#pending.has(name)) {
       // A slice would keep alive what it was cut from: a line, or a page of rows.
       this.#pending.add(JSON.parse(JSON.stringify(name)));
     }

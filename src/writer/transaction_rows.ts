@@ -20,8 +20,9 @@ export class TransactionRows {
   readonly #byStream = new Map<string, string[]>();
   readonly #instance: string;
   readonly #limits: TransactionLimits;
-  /** The stream of the last row, and the bytes before its rows on the wire. */
-  #prefixStream = "";
+  /** The stream of the last row, its rows, and the bytes before each on the wire. */
+  #lastStream = "";
+  #lastRows: string[] | undefined;
   #prefixBytes = 0;
   #rowCount = 0;
   #byteCount = 0;
@@ -61,15 +62,22 @@ export class TransactionRows {
   #keep(stream: string, row: string): void {
     this.#rowCount += 1;
     this.#byteCount += row.length;
-    const rows = this.#byStream.get(stream);
-    if (rows === undefined) this.#byStream.set(stream, [row]);
-    else rows.push(row);
+    this.#lastRows ??= this.#rowsOf(stream);
+    this.#lastRows.push(row);
+  }
+
+  #rowsOf(stream: string): string[] {
+    const known = this.#byStream.get(stream);
+    if (known !== undefined) return known;
+    const rows: string[] = [];
+    this.#byStream.set(stream, rows);
+    return rows;
   }
 
   /** Refuses a row that doesn't fit behind those that are there, and some more. */
   #requireRoom(stream: string, row: string, rows: number, bytes: number): void {
     const limits = this.#limits;
-    if (stream !== this.#prefixStream) this.#measurePrefix(stream);
+    if (stream !== this.#lastStream) this.#turnTo(stream);
     // Rows and prefixes are ASCII: their length is their size.
     const lineBytes = this.#prefixBytes + row.length;
     if (lineBytes > limits.maxLineBytes) {
@@ -91,9 +99,10 @@ export class TransactionRows {
     }
   }
 
-  #measurePrefix(stream: string): void {
+  #turnTo(stream: string): void {
     const prefix = formatRdataPrefix(stream, this.#instance, LONGEST_TOKEN);
-    this.#prefixStream = stream;
+    this.#lastStream = stream;
+    this.#lastRows = undefined;
     this.#prefixBytes = prefix.length;
   }
 }

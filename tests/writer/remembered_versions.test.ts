@@ -79,7 +79,7 @@ for (const [engine, makeDatabase] of Object.entries(ENGINES)) {
           one.transaction("fail", async (txn) => {
             await txn.append("rolled back", [event, event]);
             if (index % 2 === 0) throw boom;
-          }).catch((error) => error),
+          }, { maxAttempts: 50 }).catch((error) => error),
       );
       const results = await Promise.all(failing);
       t.equal(results.filter((result) => result === boom).length, 10);

@@ -27,6 +27,8 @@ import type {
 } from "./transport.ts";
 
 const USER_IP = "USER_IP ";
+/** Of UTF-8, for a unit of a string. */
+const MAX_BYTES_PER_UNIT = 3;
 
 /** What {@linkcode RedisConnection} works with. */
 export interface RedisConnectionOptions {
@@ -118,7 +120,7 @@ export class RedisConnection implements Connection {
   }
 
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#isOver ? 0 : this.#queuedBytes;
   }
 
   send(lines: string | Uint8Array): void {
@@ -186,7 +188,7 @@ export class RedisConnection implements Connection {
   #receive(text: string): void {
     if (this.#isClosing || this.#isOver) return;
     const { maxLineBytes } = this.#options;
-    if (text.length > maxLineBytes) {
+    if (isLonger(text, maxLineBytes)) {
       // It can't be skipped: it may be a part of a batch.
       this.#lost(tooLong(text, maxLineBytes));
       return;
@@ -259,11 +261,18 @@ function userIpChannel(channel: string): string {
   return `${channel}/USER_IP`;
 }
 
+/** Whether it has more bytes; most texts need not be gone through. */
+function isLonger(text: string, maxBytes: number): boolean {
+  if (text.length > maxBytes) return true;
+  return text.length * MAX_BYTES_PER_UNIT > maxBytes &&
+    Buffer.byteLength(text) > maxBytes;
+}
+
 function tooLong(text: string, maxLineBytes: number): HeadwaterError {
   return new HeadwaterError(
     "LINE_TOO_LONG",
-    `Message length exceeded: ${text.length} characters, more than ` +
-      `${maxLineBytes} bytes; raise maxLineBytes`,
+    `Message length exceeded: ${Buffer.byteLength(text)} bytes, more than ` +
+      `${maxLineBytes}; raise maxLineBytes`,
   );
 }
 

@@ -1,6 +1,7 @@
 // A line that can't be ends what is read, is told once, and harms nobody else.
 
 import { until } from "../../support/conditions.ts";
+import { BAD_LINES_ON_A_CHANNEL } from "./channel_bad_lines.ts";
 import { conform, MAX_LINE_BYTES, turns } from "./transports.ts";
 
 const TOO_LONG = "x".repeat(MAX_LINE_BYTES + 1);
@@ -11,7 +12,7 @@ const NOT_UTF8: Readonly<Record<string, readonly number[]>> = {
   "a longer form than needed": [0xc0, 0x80, 0x0a],
 };
 
-conform("bad lines", {
+conform("bad lines", BAD_LINES_ON_A_CHANNEL, {
   "a line that is too long is told once, and nothing after it": async (
     t,
     { pair },

@@ -1,5 +1,6 @@
 // What a channel of Redis, on which everybody hears everybody, can't be asked
-// for: cases by their names, and why. What it does instead is in
+// for: cases by their names, and why. Each has its likes in channel_*.ts, which
+// are run in its place; more of a channel's own is in
 // tests/transport/redis_*.test.ts and tests/replication/shared_channel.test.ts.
 
 /** Cases of one reason. */

@@ -3,11 +3,12 @@
 
 import { CLOSE_GRACE_MS } from "../../../src/runtime/limits.ts";
 import { until } from "../../support/conditions.ts";
+import { CLOSING_ON_A_CHANNEL } from "./channel_closing.ts";
 import { conform, turns } from "./transports.ts";
 
 const LINES = `${"x".repeat(999)}\n`.repeat(4_000);
 
-conform("closing", {
+conform("closing", CLOSING_ON_A_CHANNEL, {
   "what was sent arrives, from who connected": async (t, { pair }) => {
     const { near, far } = await pair();
     near.connection.send(LINES);

@@ -1,10 +1,11 @@
 // Connections come about, each for itself, and again.
 
 import { until } from "../../support/conditions.ts";
+import { CONNECTING_ON_A_CHANNEL } from "./channel_connecting.ts";
 import { watch } from "./ends.ts";
 import { conform, KINDS, turns } from "./transports.ts";
 
-conform("connecting", {
+conform("connecting", CONNECTING_ON_A_CHANNEL, {
   "both ends hear each other": async (t, { pair }) => {
     const { near, far } = await pair();
     near.connection.send("from near\n");

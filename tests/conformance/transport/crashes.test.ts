@@ -1,7 +1,7 @@
 // The other end dies: a process that is killed, or a thread that is ended.
 
 import { MessageChannel } from "node:worker_threads";
-import t, { type Test } from "tap";
+import type { Test } from "tap";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { openTransport } from "../../../src/transport/open_transport.ts";
 import type { Address, TlsOptions } from "../../../src/transport/transport.ts";
@@ -10,7 +10,14 @@ import { startProcess } from "../../support/processes.ts";
 import { startThread } from "../../support/threads.ts";
 import { type End, watch } from "./ends.ts";
 import type { PeerMessage, PeerTask } from "./peer.ts";
-import { KINDS, MAX_LINE_BYTES } from "./transports.ts";
+import { untilSubscribers } from "./channel_ends.ts";
+import {
+  type ChannelLikes,
+  KINDS,
+  MAX_LINE_BYTES,
+  runCases,
+  type SharedPlace,
+} from "./transports.ts";
 
 const PEER = new URL("./peer.ts", import.meta.url);
 
@@ -23,6 +30,7 @@ interface Killable {
   kill(): Promise<unknown>;
   /** Tries to connect to the place where it was. */
   connectAgain(): Promise<unknown>;
+  readonly shared: SharedPlace | undefined;
 }
 
 type Role = PeerTask["role"];
@@ -63,6 +71,7 @@ async function startInThread(t: Test, role: Role): Promise<Killable> {
     tell: (text) => thread.tell(text),
     kill: () => thread.terminate(),
     connectAgain: () => transport.connect(accept),
+    shared: undefined,
   };
 }
 
@@ -103,11 +112,17 @@ async function startInProcess(
       process.signal("SIGKILL");
       return process.ended;
     },
-    connectAgain: () => transport.connect(watch(() => {})),
+    connectAgain: async () => {
+      const again = await transport.connect(watch(() => {}));
+      t.teardown(() => again.close());
+    },
+    shared: place.shared,
   };
 }
 
-const CASES: Record<string, (t: Test, kind: string) => Promise<void>> = {
+type CrashCase = (t: Test, kind: string) => Promise<void>;
+
+const CASES: Record<string, CrashCase> = {
   "who connected is killed": async (t, kind) => {
     const { end, hear, tell, kill } = await start(t, kind, "connect");
     end.connection.send("from here\n");
@@ -151,10 +166,99 @@ const CASES: Record<string, (t: Test, kind: string) => Promise<void>> = {
   },
 };
 
-for (const [kind, { except, skip = false }] of Object.entries(KINDS)) {
-  t.test(`${kind}: crashes`, { skip }, async (t) => {
-    for (const [name, run] of Object.entries(CASES)) {
-      await t.test(name, { skip: except[name] ?? false }, (t) => run(t, kind));
-    }
-  });
+/** A peer on a channel of Redis, once it hears what goes there. */
+async function startOnChannel(t: Test, kind: string, role: Role) {
+  const { shared, ...peer } = await start(t, kind, role);
+  if (shared === undefined) throw new TypeError(kind);
+  await untilSubscribers({ shared }, 2);
+  return { ...peer, shared };
+}
+
+const ON_A_CHANNEL: ChannelLikes<CrashCase> = {
+  "who connected is killed": {
+    "who connected is killed: Redis forgets it, and the others go on": async (
+      t,
+      kind,
+    ) => {
+      const { end, hear, kill, shared } = await startOnChannel(
+        t,
+        kind,
+        "connect",
+      );
+      end.connection.send("from here\n");
+      await hear("from here\n");
+      await kill();
+      await untilSubscribers({ shared }, 1);
+      end.connection.send("to nobody else\n");
+      await end.has("to nobody else\n");
+      await until("nothing waits", () => end.connection.queuedBytes === 0);
+      t.equal(end.closes, 0);
+    },
+  },
+  "who listens is killed": {
+    "who listens is killed: its channel stays, and another may come": async (
+      t,
+      kind,
+    ) => {
+      const { end, tell, kill, connectAgain, shared } = await startOnChannel(
+        t,
+        kind,
+        "listen",
+      );
+      tell("from there\n");
+      await end.has("from there\n");
+      await kill();
+      await untilSubscribers({ shared }, 1);
+      await connectAgain();
+      await untilSubscribers({ shared }, 2);
+      end.connection.send("still here\n");
+      await end.has("still here\n");
+      t.equal(end.text, "from there\nstill here\n");
+      t.equal(end.closes, 0);
+    },
+  },
+  "it is killed in the middle of a line": {
+    "it is killed while it speaks: each send is heard whole, or not at all":
+      async (t, kind) => {
+        const { end, tell, kill, shared } = await startOnChannel(
+          t,
+          kind,
+          "connect",
+        );
+        const lines = Array.from({ length: 1_000 }, (_, at) => `${at}\n`);
+        const send = `${lines.join("")}whole\n`;
+        for (let round = 0; round < 50; round += 1) tell(send);
+        await until("some has come", () => end.text !== "");
+        await kill();
+        await untilSubscribers({ shared }, 1);
+        end.connection.send("end\n");
+        await end.has("end\n");
+        const heard = end.text.slice(0, -"end\n".length);
+        t.ok(heard === send.repeat(heard.length / send.length | 0));
+        t.ok(heard.length > 0);
+        t.equal(end.closes, 0);
+      },
+  },
+  "it is killed while much is on its way to it": {
+    "it is killed while much is on its way to it: the others have all": async (
+      t,
+      kind,
+    ) => {
+      const { end, kill, shared } = await startOnChannel(t, kind, "connect");
+      const ended = kill();
+      const line = `${"x".repeat(999)}\n`;
+      for (let count = 0; count < 1_000; count += 1) end.connection.send(line);
+      end.connection.send("end\n");
+      await end.has("end\n");
+      await ended;
+      await untilSubscribers({ shared }, 1);
+      t.ok(end.text === `${line.repeat(1_000)}end\n`);
+      t.equal(end.closes, 0);
+    },
+  },
+};
+
+for (const kind of Object.keys(KINDS)) {
+  const run = (t: Test, run: CrashCase) => run(t, kind);
+  runCases(kind, "crashes", ON_A_CHANNEL, CASES, { run, runLike: run });
 }

@@ -2,11 +2,12 @@
 
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../../../src/runtime/limits.ts";
 import { openTransport } from "../../../src/transport/open_transport.ts";
+import { FAILURES_ON_A_CHANNEL } from "./channel_failures.ts";
 import { secretsOf } from "./secrets.ts";
 import { watch } from "./ends.ts";
 import { conform, turns } from "./transports.ts";
 
-conform("failures", {
+conform("failures", FAILURES_ON_A_CHANNEL, {
   "listening where somebody listens": async (t, ground) => {
     const { listener, place, clock, kind } = ground;
     const address = kind === "port" ? place.listen : listener.url;

@@ -3,6 +3,7 @@
 import { until } from "../../support/conditions.ts";
 import { seeded } from "../../support/seeded.ts";
 import { CLOSE_GRACE_MS } from "../../../src/runtime/limits.ts";
+import { FLOW_ON_A_CHANNEL } from "./channel_flow.ts";
 import type { End } from "./ends.ts";
 import { conform, turns } from "./transports.ts";
 
@@ -25,7 +26,7 @@ async function untilFull(end: End): Promise<void> {
   });
 }
 
-conform("flow", {
+conform("flow", FLOW_ON_A_CHANNEL, {
   "pause() holds back all that comes": async (t, { pair }) => {
     const { near, far } = await pair();
     const other = await pair();

@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { until } from "../../support/conditions.ts";
 import { seeded } from "../../support/seeded.ts";
+import { LINES_ON_A_CHANNEL } from "./channel_lines.ts";
 import { type Case, conform, turns } from "./transports.ts";
 
 const BOTH_WAYS = ["to the listener", "to who connected"] as const;
@@ -32,7 +33,7 @@ function bothWays(
   ]));
 }
 
-conform("lines", {
+conform("lines", LINES_ON_A_CHANNEL, {
   ...bothWays("20,000 of them arrive in order", async (send, heard, t) => {
     let sent = "";
     for (let number = 0; number < 20_000; number += 1) {

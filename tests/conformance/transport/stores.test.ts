@@ -1,66 +1,16 @@
 // Writers and readers over each transport: what is written is read, whatever
 // became of the connection meanwhile.
 
-import t, { type Test } from "tap";
-import { SlavedStore, WriterStore } from "../../../mod.ts";
+import type { Test } from "tap";
 import { follow } from "../../../src/slaved/mod.ts";
 import { cachesStream } from "../../../src/streams/builtin_streams.ts";
 import { until } from "../../support/conditions.ts";
-import { temporaryDatabase } from "../../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../../support/stores.ts";
-import { KINDS, type Place } from "./transports.ts";
+import { createUsers, saveUser, Users } from "../../support/stores.ts";
+import { STORES_ON_A_CHANNEL } from "./channel_stores.ts";
+import { openWorld, type StoreCase } from "./store_world.ts";
+import { KINDS, runCases } from "./transports.ts";
 
-/** A database, and a place for its writer. */
-interface World {
-  readonly place: Place;
-  open(): Promise<WriterStore<TestDatabase>>;
-  connect(
-    writer: WriterStore<TestDatabase>,
-    serverName?: string,
-  ): Promise<SlavedStore<TestDatabase>>;
-}
-
-async function openWorld(t: Test, kind: string): Promise<World> {
-  const place = await KINDS[kind]?.place(t);
-  if (place === undefined) throw new TypeError(kind);
-  const database = temporaryDatabase(t);
-  let listen = place.listen;
-  return {
-    place,
-    async open() {
-      const writer = await WriterStore.open<TestDatabase>({
-        database,
-        listen,
-        tls: place.tls,
-      });
-      t.teardown(() => writer.close());
-      // The next one listens where readers look for it.
-      if (kind !== "port") listen = String(writer.url);
-      return writer;
-    },
-    async connect(writer, serverName) {
-      const slaved = await SlavedStore.connect<TestDatabase>({
-        database,
-        replicate: place.connect(String(writer.url)),
-        tls: place.tls,
-        serverName,
-        minBackoffMs: 5,
-        maxBackoffMs: 20,
-        pollIntervalMs: 0,
-        connectTimeoutMs: serverName === "another" ? 300 : 10_000,
-      });
-      t.teardown(() => slaved.close());
-      return slaved;
-    },
-  };
-}
-
-const CASES: Record<string, (t: Test, world: World) => Promise<void>> = {
+const CASES: Record<string, StoreCase> = {
   "a user is renamed": async (t, { open, connect }) => {
     const writer = await open();
     await createUsers(writer);
@@ -201,15 +151,8 @@ const CASES: Record<string, (t: Test, world: World) => Promise<void>> = {
   },
 };
 
-for (const [kind, { except, skip = false }] of Object.entries(KINDS)) {
-  t.test(`${kind}: stores`, { skip }, async (t) => {
-    for (const [name, run] of Object.entries(CASES)) {
-      const inapplicable = except[name] ?? false;
-      await t.test(
-        name,
-        { skip: inapplicable },
-        async (t) => await run(t, await openWorld(t, kind)),
-      );
-    }
-  });
+for (const kind of Object.keys(KINDS)) {
+  const run = async (t: Test, run: StoreCase) =>
+    await run(t, await openWorld(t, kind));
+  runCases(kind, "stores", STORES_ON_A_CHANNEL, CASES, { run, runLike: run });
 }

@@ -15,6 +15,7 @@ import type {
   TlsOptions,
   Transport,
 } from "../../../src/transport/transport.ts";
+import { type FaultProxy, openFaultProxy } from "../../../src/testing/mod.ts";
 import { type Authority, createAuthority } from "../../support/certificates.ts";
 import { until } from "../../support/conditions.ts";
 import { temporaryFolder } from "../../support/folders.ts";
@@ -32,6 +33,18 @@ export interface Place {
   /** Where to connect to, once somebody listens at `url`. */
   connect(url: string): Address;
   readonly tls?: TlsOptions;
+  /** What a channel is made of, where this is one. */
+  readonly shared?: SharedPlace;
+}
+
+/** A channel of Redis, with a proxy before Redis on either side. */
+export interface SharedPlace {
+  readonly redis: RedisServer;
+  readonly channel: string;
+  /** Between Redis and whoever listens. */
+  readonly far: FaultProxy;
+  /** Between Redis and all who connect. */
+  readonly near: FaultProxy;
 }
 
 /** A transport, as the table knows it. */
@@ -68,15 +81,25 @@ function channelPlace(t: Test): Place {
 let redis: Promise<RedisServer> | undefined;
 
 /** A channel that nobody else uses. */
-async function redisPlace(): Promise<Place> {
+async function redisPlace(test: Test): Promise<Place> {
   // One server for all of the file.
-  redis ??= startRedis(t).then(async (server) => {
-    await server.start();
-    return server;
-  });
+  redis ??= startRedis(t);
+  const server = await redis;
+  await server.start();
+  const openProxy = async () => {
+    const proxy = await openFaultProxy({ target: server.url });
+    test.teardown(() => proxy.close());
+    return proxy;
+  };
+  const [near, far] = [await openProxy(), await openProxy()];
   const channel = randomBytes(8).toString("hex");
-  const address = `${(await redis).url}?channel=${channel}`;
-  return { listen: address, connect: () => address };
+  const through = ({ port }: FaultProxy) =>
+    `redis://127.0.0.1:${port}?channel=${channel}`;
+  return {
+    listen: through(far),
+    connect: () => through(near),
+    shared: { redis: server, channel, near, far },
+  };
 }
 
 const ONE_LIFE = "both ends are in one process, which has one life";
@@ -152,18 +175,76 @@ export interface Ground {
 /** What a transport must do. */
 export type Case = (t: Test, ground: Ground) => Promise<void>;
 
-/** Runs cases on every transport. */
-export function conform(title: string, cases: Record<string, Case>): void {
-  for (const [kind, { place, except, skip = false }] of Object.entries(KINDS)) {
-    t.test(`${kind}: ${title}`, { skip }, async (t) => {
-      for (const [name, run] of Object.entries(cases)) {
-        const inapplicable = except[name] ?? false;
-        await t.test(name, { skip: inapplicable }, async (t) => {
-          await run(t, await openGround(t, kind, await place(t)));
-        });
-      }
+/**
+ * What is asked of a channel in the place of a case that does not apply there:
+ * by that case's name, its likes by theirs.
+ */
+export type ChannelLikes<Like = ChannelCase> = Readonly<
+  Record<string, Readonly<Record<string, Like>>>
+>;
+
+/** What a channel must do. */
+export type ChannelCase = (
+  t: Test,
+  ground: Ground & { readonly shared: SharedPlace },
+) => Promise<void>;
+
+/**
+ * Runs cases on every transport.
+ *
+ * @param title What they are about.
+ * @param likes What is asked of a channel in the place of some.
+ * @param cases Those of connections with two ends.
+ */
+export function conform(
+  title: string,
+  likes: ChannelLikes,
+  cases: Record<string, Case>,
+): void {
+  for (const [kind, { place }] of Object.entries(KINDS)) {
+    const open = async (t: Test) => {
+      const made = await place(t);
+      return { ground: await openGround(t, kind, made), ...made };
+    };
+    runCases(kind, title, likes, cases, {
+      run: async (t, run) => await run(t, (await open(t)).ground),
+      runLike: async (t, run) => {
+        const { ground, shared } = await open(t);
+        if (shared === undefined) throw new TypeError(`${kind} is no channel`);
+        await run(t, Object.assign(ground, { shared }));
+      },
     });
   }
+}
+
+/** Runs a kind's cases, or on a channel what there is in their place. */
+export function runCases<Any, Like>(
+  kind: string,
+  title: string,
+  likes: ChannelLikes<Like>,
+  cases: Readonly<Record<string, Any>>,
+  how: {
+    run(t: Test, run: Any): Promise<void>;
+    runLike(t: Test, run: Like): Promise<void>;
+  },
+): void {
+  const { except = {}, skip = false, isShared = false } = KINDS[kind] ?? {};
+  t.test(`${kind}: ${title}`, { skip }, async (t) => {
+    for (const [name, run] of Object.entries(cases)) {
+      const inapplicable = except[name] ?? false;
+      const instead = isShared && inapplicable ? likes[name] ?? {} : {};
+      for (const [like, run] of Object.entries(instead)) {
+        await t.test(like, (t) => how.runLike(t, run));
+      }
+      if (Object.keys(instead).length > 0) continue;
+      await t.test(name, { skip: inapplicable }, (t) => how.run(t, run));
+    }
+    if (!isShared) return;
+    const idle = Object.keys(likes).filter((name) =>
+      !(name in cases && name in except)
+    );
+    t.same(idle, [], "each like stands in the place of a case");
+  });
 }
 
 async function openGround(

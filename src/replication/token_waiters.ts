@@ -20,6 +20,11 @@ interface Waiter {
 /** Makes the error of a wait that has come to its deadline. */
 export type TimeoutError = () => Error;
 
+/** Whether a token is not beyond another one. */
+export type IsUpTo = (token: Token, end: Token) => boolean;
+
+const isUpTo: IsUpTo = (token, end) => token <= end;
+
 /**
  * The waiters of one instance's tokens: a binary heap, the lowest token first.
  *
@@ -31,11 +36,18 @@ export class TokenWaiters {
   readonly #deadlines: Deadlines;
   readonly #signals = new AbortGroup();
   readonly #heap: Waiter[] = [];
+  readonly #isUpTo: IsUpTo;
   #over = 0;
 
-  /** Constructs a set of no waiters. */
-  constructor(clock: Clock) {
+  /**
+   * Constructs a set of no waiters.
+   *
+   * @param clock Times waits.
+   * @param order Compares tokens: all that is ever asked of two waiters.
+   */
+  constructor(clock: Clock, order: IsUpTo = isUpTo) {
     this.#deadlines = new Deadlines(clock);
+    this.#isUpTo = order;
   }
 
   /** How many wait. */
@@ -88,7 +100,9 @@ export class TokenWaiters {
 
   /** Wakes everybody who waits for this token or an earlier one, in token order. */
   reach(token: Token): void {
-    while (this.#heap.length > 0 && (this.#heap[0] as Waiter).token <= token) {
+    while (true) {
+      const next = this.#heap[0];
+      if (next === undefined || !this.#isUpTo(next.token, token)) return;
       const waiter = this.#pop();
       if (waiter.isOver) this.#over -= 1;
       else waiter.resolve();
@@ -118,7 +132,7 @@ export class TokenWaiters {
     let index = heap.push(waiter) - 1;
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if ((heap[parent] as Waiter).token <= waiter.token) break;
+      if (this.#isUpTo((heap[parent] as Waiter).token, waiter.token)) break;
       heap[index] = heap[parent] as Waiter;
       index = parent;
     }
@@ -134,12 +148,14 @@ export class TokenWaiters {
     while (true) {
       let child = 2 * index + 1;
       if (child >= heap.length) break;
+      const left = heap[child] as Waiter;
       const right = heap[child + 1];
-      if (right !== undefined && right.token < (heap[child] as Waiter).token) {
-        child += 1;
-      }
-      if ((heap[child] as Waiter).token >= last.token) break;
-      heap[index] = heap[child] as Waiter;
+      const isLeft = right === undefined ||
+        this.#isUpTo(left.token, right.token);
+      if (!isLeft) child += 1;
+      const lowest = isLeft ? left : right;
+      if (this.#isUpTo(last.token, lowest.token)) break;
+      heap[index] = lowest;
       index = child;
     }
     heap[index] = last;

@@ -6,9 +6,11 @@ import { ReaderPosition } from "../../src/replication/reader_position.ts";
 import { TokenWaiters } from "../../src/replication/token_waiters.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { Token } from "../../src/tokens/token.ts";
+import { manualClock } from "../support/manual_clock.ts";
 import { freshlySeeded } from "../support/seeded.ts";
 
 const timeout = () => new Error("timeout");
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 t.test("TokenWaiters.reach() wakes those it reaches, lowest first", async (t) => {
   const { below } = freshlySeeded(t);
@@ -62,6 +64,68 @@ t.test("TokenWaiters.wait() rejects at its deadline only", async (t) => {
     { message: "timeout" },
   );
   t.equal(waiters.size, 0);
+});
+
+t.test("TokenWaiters goes through no waiters: thousands cost a logarithm", async (t) => {
+  const COUNT = 16_384;
+  const DEPTH = Math.log2(COUNT);
+  const { below } = freshlySeeded(t);
+  const clock = manualClock();
+  let compared = 0;
+  const waiters = new TokenWaiters(clock, (token, end) => {
+    compared += 1;
+    return token <= end;
+  });
+  const costOf = (work: () => void) => {
+    const before = compared;
+    work();
+    return compared - before;
+  };
+  const stop = new AbortController();
+  const leave = new AbortController();
+  let woken = 0;
+  let left = 0;
+  const wait = (token: number, { signal } = stop) =>
+    void waiters.wait(token as Token, timeout, { signal, timeoutMs: 60_000 })
+      .then(() => void (woken += 1), () => void (left += 1));
+  const tokens = Array.from({ length: COUNT }, (_, at) => 10 * (at + 1));
+  for (let last = COUNT - 1; last > 0; last -= 1) {
+    const other = below(last + 1);
+    [tokens[last], tokens[other]] = [
+      tokens[other] as number,
+      tokens[last] as number,
+    ];
+  }
+  const dearest = Math.max(
+    ...tokens.map((token) => costOf(() => wait(token))),
+  );
+  t.ok(dearest <= DEPTH, `one more waits at ${dearest} comparisons`);
+  t.equal(clock.timers, 1, "and all share one timer");
+
+  t.equal(costOf(() => waiters.reach(9 as Token)), 1, "nobody waits for it");
+  const each: number[] = [];
+  for (let token = 10; token <= 10 * COUNT / 2; token += 10) {
+    each.push(costOf(() => waiters.reach(token as Token)));
+  }
+  await turn();
+  t.equal(woken, COUNT / 2);
+  const most = Math.max(...each);
+  t.ok(most <= 2 * DEPTH + 2, `one is woken at ${most} comparisons`);
+  t.equal(waiters.size, COUNT / 2);
+
+  // Each gives up by itself: nobody else is asked.
+  for (let count = 0; count < COUNT / 4; count += 1) {
+    wait(20 * COUNT + count, leave);
+  }
+  t.equal(costOf(() => leave.abort(new Error("enough"))), 0);
+  await turn();
+  t.equal(left, COUNT / 4);
+  const all = costOf(() => waiters.reach((30 * COUNT) as Token));
+  t.ok(all <= COUNT * (2 * DEPTH + 2), `all are woken at ${all} comparisons`);
+  await turn();
+  t.equal(woken, COUNT);
+  t.match(waiters, { size: 0 });
+  t.equal(clock.timers, 0);
 });
 
 t.test("ReaderPosition keeps nothing of those whom nobody waits for", async (t) => {

@@ -26,6 +26,8 @@ export interface SocketSource {
   readonly url: string;
   /** Makes a server that gives each socket that is ready. */
   createServer(take: (socket: Socket) => void): Server;
+  /** Ends what is no connection yet, as the server closes. */
+  closing?(server: Server): void;
   /** Where the server listens. */
   readonly listenOptions: ListenOptions;
   /** What it says of an address that is in use. */
@@ -101,6 +103,7 @@ function toListener(server: Server, source: SocketSource): Listener {
         server.close(() => resolve());
         // close() waits for connections, too; those end in their own time.
         resolve();
+        source.closing?.(server);
       }),
   };
 }

@@ -7,7 +7,8 @@
 import type { Server } from "node:net";
 import { connect, createServer } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
-import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../runtime/limits.ts";
+import { MAX_CONNECTIONS } from "../runtime/limits.ts";
+import { silentLogger } from "../runtime/logger.ts";
 import { socketTransport } from "./socket_transport.ts";
 import {
   formatHostUrl,
@@ -15,6 +16,7 @@ import {
   portOf,
   type TcpAddress,
 } from "./tcp_transport.ts";
+import { TlsHandshakes } from "./tls_handshakes.ts";
 import { readKeys, requireListeningKeys } from "./tls_keys.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 
@@ -32,7 +34,11 @@ export function tlsTransport(
   clock: Clock,
   options: TransportOptions,
 ): Transport {
-  const { logger, tls = {} } = options;
+  const {
+    logger = silentLogger,
+    maxConnections = MAX_CONNECTIONS,
+    tls = {},
+  } = options;
   const url = formatHostUrl("tls", address);
   const { passphrase, servername, requestCert = false } = tls;
   const keys = {
@@ -40,6 +46,7 @@ export function tlsTransport(
     passphrase,
     minVersion: "TLSv1.2",
   } as const;
+  const handshakes = new WeakMap<Server, TlsHandshakes>();
   return socketTransport(
     {
       url,
@@ -49,17 +56,14 @@ export function tlsTransport(
           ...keys,
           requestCert,
           rejectUnauthorized: requestCert,
-          handshakeTimeout: CONNECT_ATTEMPT_TIMEOUT_MS,
           noDelay: true,
         }, take);
-        // OpenSSL's words name what is wrong, and nothing of the key.
-        server.on("tlsClientError", (error, socket) => {
-          const remote = socket.remoteAddress ?? "unknown";
-          const fields = { remote, error: error.message.trim() };
-          logger?.("warn", "a connection was refused by TLS", fields);
-        });
+        const remoteOf = formatRemote;
+        const bounds = { maxConnections, remoteOf, clock, logger };
+        handshakes.set(server, new TlsHandshakes(server, bounds));
         return server;
       },
+      closing: (server) => handshakes.get(server)?.close(),
       listenOptions: { host: address.host, port: address.port },
       inUse: "the port is in use",
       remedy: "give another address, or port 0",

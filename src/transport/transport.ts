@@ -111,6 +111,11 @@ export interface TransportOptions {
   readonly maxLineBytes: number;
   /** Keys and certificates, for `tls:` and `rediss:`. */
   readonly tls?: TlsOptions | undefined;
+  /**
+   * Connections that a listener of `tls:` has at a time, handshakes that are
+   * under way among them; 10,000 by default.
+   */
+  readonly maxConnections?: number | undefined;
   /** What the server calls itself: the name of what several servers share. */
   readonly serverName?: string | undefined;
   /** How often Redis is asked whether it is there, in ms; 30,000 by default. */

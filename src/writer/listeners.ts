@@ -69,6 +69,7 @@ export class Listeners {
     const listener = await openTransport(address, clock, {
       maxLineBytes: lineLimit(this.#options),
       serverName: this.#options.serverName,
+      maxConnections: this.#options.maxConnections,
       tls,
       redisPingIntervalMs,
       logger,

@@ -112,7 +112,8 @@ export interface WriterStoreOptions
   readonly maxOutboxBytes?: number | undefined;
 
   /**
-   * Readers connected at a time.
+   * Readers connected at a time. Over TLS those count, too, whose handshake is
+   * under way; each has 5 s for it.
    *
    * @default {10000}
    */

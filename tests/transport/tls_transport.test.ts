@@ -2,7 +2,7 @@
 
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../../src/runtime/limits.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
 import { tlsTransport } from "../../src/transport/tls_transport.ts";
@@ -16,14 +16,20 @@ const stranger = createAuthority();
 const { ca } = authority;
 
 /** A listener, and what has become of those who tried. */
-async function serve(t: Test, tls: TlsOptions) {
+async function serve(
+  t: Test,
+  tls: TlsOptions,
+  clock: Clock = systemClock,
+  maxConnections?: number,
+) {
   const accepted: string[] = [];
   const messages: string[] = [];
   const listener = await tlsTransport(
     { host: "127.0.0.1", port: 0 },
-    systemClock,
+    clock,
     {
       maxLineBytes: 1_000,
+      maxConnections,
       tls,
       logger: (level, message, fields) =>
         void messages.push(`${level} ${message} ${JSON.stringify(fields)}`),
@@ -38,7 +44,22 @@ async function serve(t: Test, tls: TlsOptions) {
   });
   t.teardown(() => listener.close());
   const port = Number(new URL(listener.url).port);
-  return { accepted, messages, port };
+  return { accepted, messages, port, listener };
+}
+
+/** Opens sockets, and says nothing over them. */
+function openSilent(t: Test, port: number, count: number) {
+  return Array.from({ length: count }, () => {
+    const socket = connectTcp({ host: "127.0.0.1", port });
+    t.teardown(() => void socket.destroy());
+    socket.on("error", () => {});
+    const silent = { isOpen: false, isClosed: false };
+    socket.on("connect", () => silent.isOpen = true);
+    socket.on("close", () => silent.isClosed = true);
+    // Or the end of it would not be seen.
+    socket.resume();
+    return silent;
+  });
 }
 
 /** Connects, says something and hears something; resolves to what it heard. */
@@ -165,6 +186,65 @@ t.test("who speaks plainly, or not at all, is not accepted", async (t) => {
   await until("it is logged", () => messages.length > 0);
   t.same(accepted, []);
   t.notMatch(heard, /hello/);
+});
+
+t.test("a handshake that is never finished is ended in time", async (t) => {
+  const clock = manualClock();
+  const { port, accepted, messages } = await serve(
+    t,
+    authority.issue(),
+    clock,
+  );
+  const silent = openSilent(t, port, 3);
+  await until("all are there", () => clock.timers === 3);
+  // Whoever is quick has no deadline any more.
+  t.equal(await greet(t, port, { ca }), "hello\n");
+  await until("it is heard", () => accepted.length === 1);
+  t.equal(clock.timers, 3);
+  clock.advance(CONNECT_ATTEMPT_TIMEOUT_MS - 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.notOk(silent.some(({ isClosed }) => isClosed));
+  clock.advance(1);
+  await until("all are gone", () => silent.every(({ isClosed }) => isClosed));
+  t.equal(clock.timers, 0);
+  t.match(
+    messages[0],
+    /^warn a connection was refused by TLS .*no handshake within 5000 ms/,
+  );
+  t.equal(messages.length, 3, "each once");
+  t.equal(accepted.length, 1);
+});
+
+t.test("handshakes under way are connections, and bounded with them", async (t) => {
+  const clock = manualClock();
+  const { port, messages, listener } = await serve(
+    t,
+    authority.issue(),
+    clock,
+    4,
+  );
+  t.equal(await greet(t, port, { ca }), "hello\n");
+  await until("its handshake is over", () => clock.timers === 0);
+  const silent = openSilent(t, port, 10);
+  const gone = () => silent.filter(({ isClosed }) => isClosed).length;
+  await until("those beyond are gone", () => gone() === 7);
+  t.equal(clock.timers, 3, "there is room for three");
+  t.match(messages[0], /^warn a connection was refused by TLS .*4 are /);
+  await t.rejects(greet(t, port, { ca }), "there is no room");
+  clock.advance(CONNECT_ATTEMPT_TIMEOUT_MS);
+  await until("the others are gone", () => gone() === 10);
+  t.equal(await greet(t, port, { ca }), "hello\n", "there is room again");
+  const last = openSilent(t, port, 2);
+  await until("both are there", () => clock.timers === 2);
+  await listener.close();
+  await until("both are gone", () => last.every(({ isClosed }) => isClosed));
+  t.equal(clock.timers, 0, "closing waits for no handshake");
+});
+
+t.test("one that has no room is told so, where nobody else shakes hands", async (t) => {
+  const { port } = await serve(t, authority.issue(), systemClock, 1);
+  t.equal(await greet(t, port, { ca }), "hello\n");
+  t.equal(await greet(t, port, { ca }), "hello\n", "by whoever accepts it");
 });
 
 t.test("a server that does not answer is given up", async (t) => {

@@ -25,6 +25,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { remedyFor, remedyForAnswer } from "./long_lines.ts";
 
 /**
  * Why a reader is gone: it couldn't keep up, it pinged and then fell silent,
@@ -193,7 +194,11 @@ export class ConnectedReader implements ConnectionHandler {
       this.isShared
         ? "nonsense on a shared channel: passed over"
         : "reader sent nonsense: disconnected",
-      { reader: this.name, error: withoutToken(text) },
+      {
+        reader: this.name,
+        error: withoutToken(text),
+        ...remedyFor(error, "writer"),
+      },
     );
     // Who said it can't be told, and the others have done nothing.
     if (!this.isShared) this.fail("invalid", text);
@@ -303,6 +308,7 @@ export class ConnectedReader implements ConnectionHandler {
         this.#options.logger("warn", "a reader reported an error", {
           reader: this.name,
           text: withoutToken(command.text),
+          ...remedyForAnswer(command.text, "writer"),
         });
         return;
       case "USER_SYNC":

@@ -17,6 +17,7 @@ import type {
   Transport,
 } from "../transport/transport.ts";
 import { KeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { remedyFor } from "./long_lines.ts";
 
 /** Options of {@linkcode RelayUpstream}. */
 export interface RelayUpstreamOptions extends KeepAliveOptions {
@@ -133,7 +134,7 @@ export class RelayUpstream implements ConnectionHandler {
   }
 
   failed(error: Error): void {
-    this.#fail(messageOf(error));
+    this.#fail(messageOf(error), remedyFor(error, "reader"));
   }
 
   closed(): void {
@@ -200,9 +201,9 @@ export class RelayUpstream implements ConnectionHandler {
     if (!this.#connection.isShared) this.send(`${formatCommand(command)}\n`);
   }
 
-  #fail(text: string): void {
-    const error = withoutToken(text);
-    this.#options.logger("warn", "connection given up", { error });
+  #fail(text: string, more: { readonly remedy?: string } = {}): void {
+    const fields = { error: withoutToken(text), ...more };
+    this.#options.logger("warn", "connection given up", fields);
     this.#say({ kind: "ERROR", text: text.replaceAll("\n", " ") });
     this.close();
   }

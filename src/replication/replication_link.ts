@@ -32,6 +32,7 @@ import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { ReplicationClientOptions } from "./client_options.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
 import { KeepAlive } from "./keep_alive.ts";
+import { remedyFor, remedyForAnswer } from "./long_lines.ts";
 import { CACHES_STREAM } from "./transaction.ts";
 
 /** What a peer may say before it has said who it is. */
@@ -302,6 +303,7 @@ export class ReplicationLink implements ConnectionHandler {
       case "ERROR":
         logger("warn", "the writer reported an error", {
           text: withoutToken(command.text),
+          ...remedyForAnswer(command.text, "reader"),
         });
         return;
     }
@@ -358,8 +360,10 @@ export class ReplicationLink implements ConnectionHandler {
   }
 
   #warn(problem: string, error: unknown): void {
-    const fields = { error: withoutToken(messageOf(error)) };
-    this.#options.logger("warn", problem, fields);
+    this.#options.logger("warn", problem, {
+      error: withoutToken(messageOf(error)),
+      ...remedyFor(error, "reader"),
+    });
   }
 }
 

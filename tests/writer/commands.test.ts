@@ -8,6 +8,7 @@ import {
   type WriterStoreOptions,
 } from "../../mod.ts";
 import { defineCommand } from "../../src/protocol/mod.ts";
+import type { Logger } from "../../src/runtime/logger.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { netcat } from "../support/netcat.ts";
@@ -235,4 +236,61 @@ t.test("rule 1: LOCK_RELEASED is for our own workers only, where Synapse's may l
   await person.line("the next", (line) => line === "REMOTE_SERVER_UP a.org");
   t.notMatch(person.text(), "LOCK_RELEASED");
   await until("it has come", () => heard.length === 1);
+});
+
+t.test("a line that is too long for one end: both say which option it is", async (t) => {
+  const database = temporaryDatabase(t);
+  const logs: Record<"reader" | "writer", unknown[]> = {
+    reader: [],
+    writer: [],
+  };
+  const logTo = (end: "reader" | "writer"): Logger => (level, _, fields) => {
+    if (level === "warn") logs[end].push(fields?.remedy);
+  };
+  const open = async (writerBytes: number, readerBytes: number) => {
+    const writer = await WriterStore.open<TestDatabase>({
+      database,
+      listen: "tcp://127.0.0.1:0",
+      maxLineBytes: writerBytes,
+      logger: logTo("writer"),
+    });
+    t.teardown(() => writer.close());
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database,
+      replicate: String(writer.url),
+      maxLineBytes: readerBytes,
+      logger: logTo("reader"),
+      minBackoffMs: 5,
+      maxBackoffMs: 20,
+    });
+    t.teardown(() => slaved.close());
+    return { writer, slaved };
+  };
+  const both = () => logs.reader.length > 0 && logs.writer.length > 0;
+  const long = "x".repeat(3_000);
+
+  await t.test("the reader's is less: it fetches what it can't be sent", async (t) => {
+    const { writer, slaved } = await open(100_000, 2_000);
+    const commit = await writer.transaction("long", (txn) => {
+      txn.invalidate("getUserById", [long]);
+      return Promise.resolve();
+    });
+    await slaved.waitFor(commit);
+    await until("both have said so", both);
+    t.match(logs.reader[0], /^give this process .* not less than its writer's/);
+    t.match(logs.writer[0], /^give that reader .* not less than this writer's/);
+    await slaved.close();
+    await writer.close();
+  });
+
+  await t.test("the writer's is less: it hears nothing of the command", async (t) => {
+    logs.reader = [];
+    logs.writer = [];
+    const { slaved } = await open(2_000, 100_000);
+    slaved.send(kick, { userId: long });
+    await until("both have said so", both);
+    t.match(logs.reader[0], /^give this process .* not more than its writer's/);
+    t.match(logs.writer[0], /^give readers and relays .* or raise this one$/);
+    await until("it comes again", () => slaved.stats.state === "live");
+  });
 });

@@ -105,7 +105,7 @@ export class PostgresEngine<Database> implements Engine<Database> {
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
     if (this.#closing !== undefined) throw this.#closedError(name);
-    const connection = await this.#take(name);
+    const connection = this.#clients.takeIdle(name) ?? await this.#take(name);
     try {
       return await this.#run(name, work, options, connection);
     } catch (error) {

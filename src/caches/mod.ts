@@ -31,7 +31,12 @@ export type {
   KeyPrefix,
   NamingArguments,
 } from "./cached_method.ts";
-export type { CacheGroup, Invalidation } from "./cache_groups.ts";
+export type {
+  CacheGroup,
+  CheckedInvalidation,
+  Invalidation,
+  InvalidationKey,
+} from "./cache_groups.ts";
 export type {
   CacheBound,
   CacheLimits,

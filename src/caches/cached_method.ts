@@ -42,7 +42,8 @@ export type NamingArguments<Args extends readonly unknown[]> =
     ? never
     : Args);
 
-type IsHalfKey<Arg> = [Arg] extends [KeyArgument] ? false
+/** Whether some of what an argument may be can be part of a key, and some can't. */
+export type IsHalfKey<Arg> = [Arg] extends [KeyArgument] ? false
   : [Extract<Arg, KeyArgument>] extends [never] ? false
   : true;
 

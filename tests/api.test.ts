@@ -120,7 +120,7 @@ export type Named = [
   caches.LeavingDecorator<[0]>,
   caches.ListMethod<caches.CachesOwner, [string[]], string, string>,
   caches.Misfits<[string], "0">,
-  events.EventsRow,
+  writer.EventsRow & slaved.EventsRow,
   admin.Retained,
   writer.DatabaseOptions & slaved.DatabaseOptions,
   writer.DeclarationOptions & slaved.DeclarationOptions,

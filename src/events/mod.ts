@@ -19,7 +19,6 @@ export type {
   StoredEvent,
   StoredEventOf,
 } from "./event.ts";
-export type { EventsRow } from "../streams/builtin_streams.ts";
 export type {
   AggregateReads,
   Folded,

@@ -37,7 +37,7 @@ export type {
 } from "../replication/row_search.ts";
 export type { LoadRecord } from "../caches/load_log.ts";
 export type { ReachedKey } from "../caches/invalidation_reach.ts";
-export type { CachesRow } from "../streams/builtin_streams.ts";
+export type { CachesRow, EventsRow } from "../streams/builtin_streams.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedState, SlavedStats } from "./slaved_stats.ts";
 export type {

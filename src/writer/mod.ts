@@ -13,7 +13,7 @@ export type {
 } from "../replication/row_search.ts";
 export type { LoadRecord } from "../caches/load_log.ts";
 export type { ReachedKey } from "../caches/invalidation_reach.ts";
-export type { CachesRow } from "../streams/builtin_streams.ts";
+export type { CachesRow, EventsRow } from "../streams/builtin_streams.ts";
 export type { StreamerStats } from "../replication/streamer_options.ts";
 export type { WriterStats } from "./writer_stats.ts";
 export type { EndpointOptions } from "./endpoint_options.ts";

@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import t, { type Test } from "tap";
 import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
 import { onEachEngine } from "../support/databases.ts";
-import { postgresDatabase } from "../support/postgres.ts";
+import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
 
 interface Database {
   my_appends: { aggregate: string };
@@ -67,6 +67,35 @@ onEachEngine(
     t.equal(writer.stats.retries, 0);
   },
 );
+
+t.test("PostgreSQL: whatever the server refuses a connection for is told of", async (t) => {
+  const database = await postgresDatabase(t);
+  const { run, terminateBackends } = await sharedPostgres();
+  const name = new URL(database).pathname.slice(1);
+  const allow = (yes: boolean) =>
+    run(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS ${yes}`);
+  await allow(false);
+  await t.rejects(WriterStore.open({ database }), {
+    code: "DATABASE_UNAVAILABLE",
+    message:
+      /not currently accepting connections; the server ended the connection; /,
+    cause: { code: "55000", severity: "FATAL" },
+  });
+  await allow(true);
+  const writer = await openWriter(t, database);
+  await allow(false);
+  await terminateBackends(database);
+  const append = (maxAttempts: number) =>
+    writer.transaction(
+      "append",
+      (txn) => txn.append("a:1", [{ type: "x" }]),
+      { maxAttempts },
+    );
+  await t.rejects(append(2), { code: "DATABASE_UNAVAILABLE" });
+  t.equal(writer.stats.retries, 1, "it may pass");
+  await allow(true);
+  t.equal((await append(2)).result, 1);
+});
 
 t.test("PostgreSQL: appends that meet are run again, whatever the tables are called", async (t) => {
   const database = await postgresDatabase(t);

@@ -10,7 +10,6 @@ import { type Random, systemRandom } from "../runtime/random.ts";
 import { type CacheFactorOptions, CacheFactors } from "./cache_factors.ts";
 import { budgetOf, CacheMemory } from "./cache_memory.ts";
 import type { ResizableLimits } from "./cache_options.ts";
-import type { KeyedCache } from "./keyed_cache.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 
 /** How much all caches of a store may hold. */
@@ -35,6 +34,12 @@ export interface ResizeCachesOptions extends CacheFactorOptions {
 
   /** New bounds of single caches, by name, in the place of those written. */
   readonly caches?: Readonly<Record<string, ResizableLimits>> | undefined;
+}
+
+/** A cache whose size can be changed. */
+interface ResizableCache {
+  readonly name: string;
+  prepareResize(bounds: ResizableLimits): (factor?: number) => void;
 }
 
 /** What sizes the caches of one store. */
@@ -71,7 +76,7 @@ export class CacheSizes {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
    *   has changed.
    */
-  resize(changes: ResizeCachesOptions, known: readonly KeyedCache[]): void {
+  resize(changes: ResizeCachesOptions, known: readonly ResizableCache[]): void {
     const { cacheMemory, caches = {} } = changes;
     for (const name of Object.keys(caches)) {
       if (known.some((cache) => cache.name === name)) continue;

@@ -1,0 +1,128 @@
+/**
+ * What a cache that no stream invalidates has of a store: a name, a factor, a
+ * part of its memory, and a place among its figures.
+ *
+ * @module
+ */
+
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { ResizableLimits } from "./cache_options.ts";
+import type { CacheStats } from "./cache_stats.ts";
+import { CACHES } from "./cached.ts";
+import type { MemoryBudget } from "./memory_budget.ts";
+
+/** Who may have caches that no stream invalidates: a store. */
+export interface PlainCacheOwner {
+  /** Gives them their places. */
+  readonly [CACHES]: {
+    /** The place of a cache of that name. */
+    place(name: string): Place;
+  };
+}
+
+/** Whose a cache is, that can be used by itself as well. */
+export interface PlainCacheOptions {
+  /**
+   * The store that it belongs to: `this` in a `Store`, or a writer or slaved
+   * store. Then it is listed and measured among the store's caches, tells its
+   * events, has the store's factors, and takes part in its `cacheMemory`; with
+   * the store it is emptied, and keeps nothing more. The store knows it until
+   * then: make it once, not for each request.
+   *
+   * @default {none: it stands alone}
+   */
+  readonly store?: PlainCacheOwner | undefined;
+
+  /** What it is called among the store's caches. */
+  readonly name?: string | undefined;
+
+  /**
+   * Whether its bounds are meant as they are written: no factor of the store
+   * changes them.
+   *
+   * @default {false}
+   */
+  readonly fixedSize?: boolean | undefined;
+}
+
+/** What a store asks of such a cache. */
+export interface PlainCache {
+  /** What it is called. */
+  readonly name: string;
+  /** What it has done so far. */
+  stats(): CacheStats;
+  /**
+   * Changes how much it may hold, in two steps: the second can't fail any more,
+   * and drops what there is no room for.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a bound is none.
+   */
+  prepareResize(bounds: ResizableLimits): (factor?: number) => void;
+  /** Every cache is cleared. One that isn't told of writes keeps what it has. */
+  cleared(): void;
+  /** Gives its memory back, and keeps nothing more. */
+  close(): void;
+}
+
+/** What such a cache is given by a store. */
+export interface Place {
+  /** What the cache is called. */
+  readonly name: string;
+  /** What its bounds are multiplied with. */
+  readonly factor: number;
+  /** What it shares with other caches. */
+  readonly memory: MemoryBudget | undefined;
+  /** Lists it among the store's. */
+  readonly takeIn: (cache: PlainCache) => void;
+}
+
+/**
+ * The place that options ask for; `undefined` if the cache is to stand alone.
+ *
+ * @param action What can't be done without: `create a TTL cache`.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a store without a name, or a
+ *   name without a store; or a name that the store has for something else.
+ */
+export function placeOf(
+  action: string,
+  { store, name }: PlainCacheOptions,
+): Place | undefined {
+  if (store === undefined && name === undefined) return undefined;
+  if (store === undefined) {
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot ${action} named ${
+        quote(String(name))
+      }: it belongs to no store; ` +
+        'give the option "store", too',
+    );
+  }
+  if (typeof name === "string" && name !== "") return store[CACHES].place(name);
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot ${action} of a store without a name; give the option "name"`,
+  );
+}
+
+/** What any cache counts, and what not all do. */
+type PlainCounts =
+  & Pick<CacheStats, "name" | "entries" | "maxEntries" | "bytes">
+  & Pick<CacheStats, "hits" | "misses" | "evictions" | "invalidations">
+  & Partial<CacheStats>;
+
+/** A cache's figures, where those that it doesn't have are 0. */
+export function plainStats(counts: PlainCounts): CacheStats {
+  return {
+    maxBytes: undefined,
+    expirations: 0,
+    fenced: 0,
+    failures: 0,
+    loading: 0,
+    queued: 0,
+    stale: 0,
+    staleHits: 0,
+    loadMsP50: undefined,
+    loadMsP99: undefined,
+    ...counts,
+  };
+}

@@ -15,7 +15,7 @@ import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, namedKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
-import type { Place, PlainCache } from "./plain_cache.ts";
+import type { Place, PlainCache } from "./place.ts";
 import type { FlushCause, RegistryStats } from "./registry_stats.ts";
 import type { StaleEntries } from "./stale_entries.ts";
 import { UnknownNames } from "./unknown_names.ts";

@@ -13,13 +13,14 @@ import {
 import { ChangeMemory } from "./change_memory.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 import { PlainBounds } from "./plain_bounds.ts";
-import { type Place, placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import type { Place } from "./place.ts";
+import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
 import { bytesOfPlain } from "./size_of.ts";
 
 /** What a change takes besides the entity's name. */
-const CHANGE_BYTES = 120;
+const CHANGE_BYTES = 95;
 
 /** How much a {@linkcode ChangeCache} remembers. */
 export interface ChangeCacheLimits {

@@ -7,16 +7,19 @@
 import { requireBounds } from "../runtime/bounds.ts";
 import { MAX_DICTIONARY_ENTRIES } from "../runtime/limits.ts";
 import { ChangeCache } from "./change_cache.ts";
+import {
+  bytesOf,
+  type Dictionary,
+  type Entry,
+  isEmpty,
+  weightOf,
+} from "./dictionary_entry.ts";
 import { EntryOrder, NOWHERE } from "./entry_order.ts";
 import { PlainBounds } from "./plain_bounds.ts";
 import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
-import { bytesOfPlain } from "./size_of.ts";
-
-/** What an entry takes besides its key, its sub-keys and its values. */
-const ENTRY_BYTES = 400;
 
 /** Options of {@linkcode DictionaryCache}. */
 export interface DictionaryCacheOptions extends PlainCacheOptions {
@@ -66,23 +69,6 @@ export interface DictionaryCacheStats {
   readonly misses: number;
   /** Updates that were not stored, as their key was invalidated meanwhile. */
   readonly fenced: number;
-}
-
-/** All that is known of one key. */
-interface Dictionary<Key, SubKey, Value> {
-  readonly key: Key;
-  full: Entry<Key, SubKey, Value> | undefined;
-  readonly parts: Map<SubKey, Entry<Key, SubKey, Value>>;
-}
-
-/** What goes by itself. */
-interface Entry<Key, SubKey, Value> {
-  readonly owner: Dictionary<Key, SubKey, Value>;
-  /** Of one sub-key: its value, or none; of a full dictionary: all of them. */
-  readonly values: ReadonlyMap<SubKey, Value>;
-  /** `undefined` for a full dictionary. */
-  readonly subKey: { readonly is: SubKey } | undefined;
-  slot: number;
 }
 
 /**
@@ -305,10 +291,7 @@ export class DictionaryCache<
     if (owner.full !== undefined) this.#drop(owner.full);
     const entry = { owner, values, subKey: undefined, slot: NOWHERE };
     owner.full = entry;
-    const bytes = this.#countsBytes
-      ? bytesOfPlain(ENTRY_BYTES, owner.key, values)
-      : 0;
-    this.#keep(entry, bytes);
+    this.#keep(entry, this.#countsBytes ? bytesOf(entry) : 0);
   }
 
   #keepPart(
@@ -319,14 +302,10 @@ export class DictionaryCache<
     const before = owner.parts.get(subKey);
     if (before !== undefined) this.#drop(before);
     const values = new Map<SubKey, Value>();
-    const value = loaded.get(subKey);
-    if (loaded.has(subKey)) values.set(subKey, value as Value);
+    if (loaded.has(subKey)) values.set(subKey, loaded.get(subKey) as Value);
     const entry = { owner, values, subKey: { is: subKey }, slot: NOWHERE };
     owner.parts.set(subKey, entry);
-    const bytes = this.#countsBytes
-      ? bytesOfPlain(ENTRY_BYTES, subKey, value)
-      : 0;
-    this.#keep(entry, bytes);
+    this.#keep(entry, this.#countsBytes ? bytesOf(entry) : 0);
   }
 
   /** Takes in what its dictionary has already; it may go at once. */
@@ -375,17 +354,6 @@ export class DictionaryCache<
     if (isEmpty(owner)) this.#dictionaries.delete(owner.key);
     else this.#dictionaries.set(owner.key, owner);
   }
-}
-
-/** How much of `maxEntries` an entry is. */
-function weightOf({ values }: Entry<unknown, unknown, unknown>): number {
-  return Math.max(1, values.size);
-}
-
-function isEmpty<Key, SubKey, Value>(
-  { full, parts }: Dictionary<Key, SubKey, Value>,
-): boolean {
-  return full === undefined && parts.size === 0;
 }
 
 /** Puts what is known of a sub-key where it belongs. */

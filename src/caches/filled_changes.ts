@@ -11,13 +11,8 @@ import { CACHES } from "./cached.ts";
 import { ChangeCache } from "./change_cache.ts";
 import type { DefinedChangeCache } from "./change_definition.ts";
 import { PlainBounds } from "./plain_bounds.ts";
-import {
-  type Place,
-  placeOf,
-  type PlainCache,
-  type PlainCacheOwner,
-  plainStats,
-} from "./plain_cache.ts";
+import type { Place, PlainCache } from "./place.ts";
+import { placeOf, type PlainCacheOwner, plainStats } from "./plain_cache.ts";
 
 type Entity = string | number;
 

@@ -5,7 +5,7 @@
  */
 
 import type { PlainBounds } from "./plain_bounds.ts";
-import type { Place } from "./plain_cache.ts";
+import type { Place } from "./place.ts";
 import type { PlainTally } from "./plain_tally.ts";
 
 /** What a plain cache is made of. */

@@ -18,7 +18,7 @@ import { PlainTally } from "./plain_tally.ts";
 import { bytesOfPlain } from "./size_of.ts";
 
 /** What a kept result takes besides its key and its value. */
-const RESULT_BYTES = 120;
+const RESULT_BYTES = 150;
 
 /** Options of {@linkcode ResponseCache}. */
 export interface ResponseCacheOptions<Key extends PlainKey, Value>

@@ -116,8 +116,11 @@ export class ChangeCache<Entity extends string | number = string> {
   readonly #bounds: PlainBounds<"maxEntries" | "maxPositions">;
   readonly #tally: PlainTally;
   #memory: ChangeMemory | undefined;
-  /** The lowest token asked about since an epoch of its memory began. */
-  #askedFrom = Infinity;
+  /** The lowest token asked about since an epoch of its memory began; 0 without one. */
+  #askedFrom = 0;
+  #isPlaced = false;
+  #hits = 0;
+  #misses = 0;
 
   /**
    * Constructs a cache.
@@ -153,8 +156,8 @@ export class ChangeCache<Entity extends string | number = string> {
     return {
       entities: this.#changes.size,
       positions: this.#positions,
-      hits: this.#tally.hits,
-      misses: this.#tally.misses,
+      hits: this.#hits,
+      misses: this.#misses,
     };
   }
 
@@ -263,6 +266,7 @@ export class ChangeCache<Entity extends string | number = string> {
 
   #join(place: Place): void {
     const { memory } = place;
+    this.#isPlaced = true;
     if (memory !== undefined) this.#memory = this.#takeMemory(memory);
     takePart(place, {
       bounds: this.#bounds,
@@ -292,11 +296,20 @@ export class ChangeCache<Entity extends string | number = string> {
   /** Written so that what is no number at all is not known either. */
   #isKnown(token: number, entity?: Entity): boolean {
     const isKnown = token >= this.#earliestKnown;
-    if (isKnown) {
-      if (token < this.#askedFrom) this.#askedFrom = token;
-      this.#tally.hit(entity);
-    } else this.#tally.miss(entity);
+    if (isKnown) this.#hits += 1;
+    else this.#misses += 1;
+    if (this.#isPlaced) this.#noteAsked(token, isKnown, entity);
     return isKnown;
+  }
+
+  /** Notes a question for the store. */
+  #noteAsked(token: number, isKnown: boolean, entity?: Entity): void {
+    if (!isKnown) {
+      this.#tally.miss(entity);
+      return;
+    }
+    if (token < this.#askedFrom) this.#askedFrom = token;
+    this.#tally.hit(entity);
   }
 
   /**

@@ -57,6 +57,30 @@ for (const hot of NAMES) {
   });
 }
 
+for (const other of ["ttl", "responses", "dictionaries"] as const) {
+  t.test(`cacheMemory: changes and ${other} go by age, whichever is older`, async (t) => {
+    const cacheMemory = new CacheMemory("512KiB", { minShare: 0 });
+    const all = openAll({ cacheMemory });
+    for (
+      const [index, name] of [other, "changes", other, "changes"].entries()
+    ) {
+      const fill = fillers[name as typeof other | "changes"];
+      for (const key of range(80, 1 + 100 * index)) await fill(all, key);
+    }
+    const has = (name: string) => Number(all.stats(name)?.bytes) / KIB;
+    const [half, changed] = [has(other) / 2, has("changes") / 2];
+    const isAbout = (bytes: number, wanted: number) =>
+      t.ok(Math.abs(bytes - wanted) < 20, `${bytes} KiB, of ${wanted}`);
+    // The first of the others go, then the first changes, then half of the rest.
+    const wanted = 512 - (half / 2 + changed);
+    for (let key = 0; has("method") < wanted; key += 1) {
+      await all.method(key);
+    }
+    isAbout(has(other), half / 2);
+    isAbout(has("changes"), changed);
+  });
+}
+
 t.test("cacheMemory is resized while all of them are in use", async (t) => {
   const cacheMemory = new CacheMemory("1MiB");
   const all = openAll({ cacheMemory });

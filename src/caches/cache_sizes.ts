@@ -17,7 +17,8 @@ export interface CacheSizeOptions extends CacheFactorOptions {
   /**
    * Memory that the caches share, beside bounds of their own: bytes, a text such
    * as `"256MiB"`, or a `CacheMemory` of `headwater/caches` that other stores
-   * of the process are given, too. What was used least recently of all goes first.
+   * of the process are given, too. What was used least recently of all goes first,
+   * be it of a method's cache, a change cache, or one that was given the store.
    *
    * @default {each cache has its own bounds only}
    */
@@ -32,7 +33,10 @@ export interface ResizeCachesOptions extends CacheFactorOptions {
    */
   readonly cacheMemory?: ByteSize | undefined;
 
-  /** New bounds of single caches, by name, in the place of those written. */
+  /**
+   * New bounds of single caches, by name, in the place of those written. Those
+   * that are no method's have `maxEntries` only; a change cache's are its entities.
+   */
   readonly caches?: Readonly<Record<string, ResizableLimits>> | undefined;
 }
 

@@ -79,6 +79,9 @@ export interface DictionaryCacheStats {
  * begins, and gives it to {@linkcode update}, which stores nothing if the key
  * has been invalidated since.
  *
+ * One that belongs to a store is cleared when every cache of the store is, as
+ * rows were missed: whoever invalidates it hears of writes by them.
+ *
  * A full dictionary and single sub-keys go separately: those that are asked for
  * by themselves stay when the full dictionary has to go.
  *

@@ -91,7 +91,8 @@ export class PlainBounds<Name extends string> {
     const factor = this.#isFixed ? 1 : this.#factor;
     const scaled: Record<Name, number> = { ...this.#written };
     for (const name in scaled) {
-      const bound = Math.max(1, Math.floor(scaled[name] * factor));
+      const wanted = Math.max(1, Math.floor(scaled[name] * factor));
+      const bound = Math.min(Number.MAX_SAFE_INTEGER, wanted);
       scaled[name] = this.#isClosed ? 0 : bound;
     }
     return scaled;

@@ -24,15 +24,19 @@ export interface PlainCacheOptions {
   /**
    * The store that it belongs to: `this` in a `Store`, or a writer or slaved
    * store. Then it is listed and measured among the store's caches, tells its
-   * events, has the store's factors, and takes part in its `cacheMemory`; with
-   * the store it is emptied, and keeps nothing more. The store knows it until
-   * then: make it once, not for each request.
+   * events, has the store's factors, and takes part in its `cacheMemory`, where
+   * what was used least recently of all goes first; with the store it is emptied,
+   * and keeps nothing more. The store knows it until then: make it once, not for
+   * each request.
    *
    * @default {none: it stands alone}
    */
   readonly store?: PlainCacheOwner | undefined;
 
-  /** What it is called among the store's caches. */
+  /**
+   * What it is called among the store's caches: not as one of its methods' caches,
+   * or a cache group. Several may share a name, and are measured as one.
+   */
   readonly name?: string | undefined;
 
   /**

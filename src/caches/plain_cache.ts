@@ -12,7 +12,11 @@ import type { Place } from "./place.ts";
 
 /** Who may have caches that no stream invalidates: a store. */
 export interface PlainCacheOwner {
-  /** Gives them their places. */
+  /**
+   * Gives them their places.
+   *
+   * @internal
+   */
   readonly [CACHES]: {
     /** The place of a cache of that name. */
     place(name: string): Place;

@@ -45,7 +45,11 @@ export class SlavedCaches<Database> extends SlavedCommands
     this.#of = of;
   }
 
-  /** The registry that its caches belong to. */
+  /**
+   * The registry that its caches belong to.
+   *
+   * @internal
+   */
   get [CACHES](): CacheRegistry {
     return this.#of.parts.caches;
   }

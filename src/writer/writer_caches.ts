@@ -30,7 +30,11 @@ export class WriterCaches extends WriterCommands implements CachesOwner {
     this.#parts = parts;
   }
 
-  /** The registry that its caches belong to. */
+  /**
+   * The registry that its caches belong to.
+   *
+   * @internal
+   */
   get [CACHES](): CacheRegistry {
     return this.#parts.caches;
   }

@@ -282,7 +282,11 @@ export class WriterTransaction<Database> {
     }
   }
 
-  /** For the writer store: what is to be recorded, once the function is done. */
+  /**
+   * For the writer store: what is to be recorded, once the function is done.
+   *
+   * @internal
+   */
   end(): TransactionOutcome {
     this.#hasEnded = true;
     return {

@@ -13,6 +13,7 @@ import {
   type Database,
   expected,
   type Mood,
+  openFailing,
   openRunner,
   openWriter,
   read,
@@ -116,9 +117,7 @@ onEachEngine(
   t,
   "a poison event is parked, seen, and tried again",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 13 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 3 });
+    const { writer, mood, runner } = await openFailing(t, database, 13, 3);
     await runner.whenCaughtUp(await append(writer, 1, 30));
     const without = expected(30);
     without.odd = [(without.odd?.[0] ?? 0) - 13, (without.odd?.[1] ?? 0) - 1];
@@ -150,9 +149,7 @@ onEachEngine(
   t,
   "several events of a token: one is parked, the others stay",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 2 });
+    const { writer, runner } = await openFailing(t, database, 2, 2);
     const commit = await writer.transaction("append", (txn) =>
       txn.append(
         "account:1",
@@ -174,9 +171,7 @@ onEachEngine(
   t,
   "a parked event that is not in the log any more is parked again",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    const { writer, runner } = await openFailing(t, database, 2, 1);
     await runner.whenCaughtUp(await append(writer, 1, 3));
     const [parked] = await runner.parked("totals");
     const token = Number(parked?.token);
@@ -204,9 +199,7 @@ onEachEngine(
   t,
   "one that is to be tried again waits for none that isn't",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    const { writer, mood, runner } = await openFailing(t, database, 2, 1);
     await runner.whenCaughtUp(await append(writer, 1, 3));
     const [parked] = await runner.parked("totals");
     mood.failAt = undefined;

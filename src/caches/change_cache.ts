@@ -274,7 +274,8 @@ export class ChangeCache<Entity extends string | number = string> {
       memory: this.#memory,
       entries: () => this.#changes.size,
       makeRoom: () => this.#makeRoom(),
-      clear: () => this.allChanged(this.#newest?.token ?? 0),
+      // Nobody tells it anything then.
+      clear: () => this.allChanged(Number.MAX_SAFE_INTEGER),
       // Whoever tells it of changes tells it of those that are not known, too.
       isTold: false,
     });

@@ -168,9 +168,8 @@ export class FilledChanges {
   }
 
   #close(): void {
-    for (const instance of this.#parts.keys()) this.#replace(instance);
-    this.#parts.clear();
-    this.caches.clear();
+    // They say of everything that it may have changed.
+    for (const part of this.#parts.values()) part.close();
     this.#isClosed = true;
   }
 }

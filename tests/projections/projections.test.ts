@@ -4,8 +4,11 @@
 import t from "tap";
 import { WriterStore } from "../../mod.ts";
 import { openAdmin } from "../../src/admin/mod.ts";
+import { Attempts } from "../../src/projections/attempts.ts";
+import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../../src/runtime/limits.ts";
 import { until } from "../support/conditions.ts";
 import { onEachEngine } from "../support/databases.ts";
+import { manualClock } from "../support/manual_clock.ts";
 import {
   append,
   change,
@@ -144,6 +147,36 @@ onEachEngine(
     t.same(await read(writer), expected(30));
   },
 );
+
+t.test("what fails is left out for a while, longer each time, until it doesn't", async (t) => {
+  const clock = manualClock();
+  const attempts = new Attempts({ clock, failed: () => {} });
+  let calls = 0;
+  const make = async (fails: boolean) => {
+    await attempts.make(() => {
+      calls += 1;
+      return fails
+        ? Promise.reject(new RangeError("no"))
+        : Promise.resolve(false);
+    });
+    return attempts.pauseMs;
+  };
+  let before = 0;
+  for (let failure = 1; failure <= 6; failure += 1) {
+    const pauseMs = await make(true);
+    t.ok(pauseMs > 2 * before || pauseMs === MAX_BACKOFF_MS, `${pauseMs} ms`);
+    before = pauseMs;
+    clock.advance(pauseMs - 1);
+    await make(true);
+    t.equal(calls, failure, "not before it is due");
+    clock.advance(1);
+  }
+  t.equal(before, MAX_BACKOFF_MS);
+  t.equal(attempts.error, "no");
+  t.equal(await make(false), 0);
+  t.equal(attempts.error, undefined);
+  t.equal(await make(true), MIN_BACKOFF_MS, "and begins anew");
+});
 
 onEachEngine(
   t,

@@ -24,6 +24,11 @@ export function isHitHeard(): boolean {
   return cacheHits.isHeard;
 }
 
+/** Whether anybody listens to misses. */
+export function isMissHeard(): boolean {
+  return cacheMisses.isHeard;
+}
+
 /** An entry was found. */
 export function tellHit(cache: string, key: readonly KeyArgument[]): void {
   if (cacheHits.isHeard) cacheHits.publish({ cache, key });
@@ -56,10 +61,15 @@ export function tellEviction(cache: string, key: EntryKey): void {
   }
 }
 
+/** {@linkcode tellEviction}, of an entry that no table holds. */
+export function tellEvicted(cache: string, key: readonly KeyArgument[]): void {
+  if (cacheEvictions.isHeard) cacheEvictions.publish({ cache, key });
+}
+
 /** Entries have gone as wrong: those of a key, or of the whole cache. */
 export function tellInvalidation(
   cache: string,
-  key: readonly KeyPart[] | NonNullable<KeyPart> | null,
+  key: readonly KeyArgument[] | NonNullable<KeyPart> | null,
   entries: number,
 ): void {
   if (!cacheInvalidations.isHeard || entries === 0) return;

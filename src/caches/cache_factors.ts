@@ -12,8 +12,10 @@ export const FACTOR_VARIABLE = "HEADWATER_CACHE_FACTOR";
 /** By how much caches are larger or smaller than was written. */
 export interface CacheFactorOptions {
   /**
-   * What `maxEntries` and `maxBytes` of every cache are multiplied with. The
-   * environment variable `HEADWATER_CACHE_FACTOR` takes precedence.
+   * What the bounds of every cache are multiplied with: `maxEntries` and
+   * `maxBytes`, a TTL cache's `maxSize`, a change cache's `maxEntities` and
+   * `maxPositions`. The environment variable `HEADWATER_CACHE_FACTOR` takes
+   * precedence.
    *
    * @default {1: as they are written}
    */

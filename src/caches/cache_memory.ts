@@ -26,7 +26,7 @@ export interface CacheMemoryStats {
   readonly bytes: number;
   /** What they may take. */
   readonly maxBytes: number;
-  /** How many caches share it. */
+  /** How many caches share it; a change cache is one for each instance. */
   readonly caches: number;
 }
 

@@ -8,7 +8,6 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import type { Token } from "../tokens/token.ts";
 import { type CacheGroup, expandGroup } from "./cache_groups.ts";
 import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
@@ -16,38 +15,13 @@ import type { CachedOptions } from "./cached_options.ts";
 import { cacheNameOf, namedKeyOf } from "./cached_method.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
+import type { Place, PlainCache } from "./place.ts";
+import type { FlushCause, RegistryStats } from "./registry_stats.ts";
 import type { StaleEntries } from "./stale_entries.ts";
 import { UnknownNames } from "./unknown_names.ts";
 
-/** What became of the invalidations that a registry was given. */
-export interface RegistryStats {
-  /** Rows applied, those of groups and unknown names included. */
-  readonly applied: number;
-  /** Rows, and invalidations of groups, whose name no cache here has. */
-  readonly unknown: number;
-  /** Rows whose group is not known here, or could not be expanded, so that every cache was cleared. */
-  readonly unexpandable: number;
-  /** Times that every cache was cleared. */
-  readonly flushes: number;
-}
-
 /** What depends on an entry, or on a whole cache. */
 export type Dependents = NonNullable<CachedOptions["onInvalidate"]>;
-
-/** Why every cache is cleared. */
-export interface FlushCause {
-  /** Why, for people. */
-  readonly reason: string;
-  /** Whose log it was about. */
-  readonly instance?: string | undefined;
-  /** Where it goes on in that log. */
-  readonly token?: Token | undefined;
-  /**
-   * Whether what was there was right so far, and is only not known to be so any
-   * more: caches that may serve what is old serve it then. Not by default.
-   */
-  readonly mayServeOld?: boolean | undefined;
-}
 
 /** Finds the caches that an invalidation means. */
 export class CacheRegistry {
@@ -64,6 +38,8 @@ export class CacheRegistry {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #sizes: CacheSizes;
+  /** Those that no invalidation means. */
+  readonly #plain: PlainCache[] = [];
   /** Those that may serve what is old. */
   readonly #stale: StaleEntries[] = [];
   /** Invalidations that are being cascaded, against those that come back to themselves. */
@@ -114,7 +90,8 @@ export class CacheRegistry {
 
   /** Every cache's own figures. */
   cacheStats(): CacheStats[] {
-    return this.all.map((cache) => cache.stats);
+    const plain = this.#plain.map((cache) => cache.stats());
+    return [...this.all.map((cache) => cache.stats), ...plain];
   }
 
   /**
@@ -140,17 +117,30 @@ export class CacheRegistry {
   }
 
   /**
+   * A place for a cache that no invalidation means. Several may share a name.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a group or a method's cache
+   *   has the name.
+   */
+  place(name: string): Place {
+    if (this.#caches.has(name)) refuseName(name, "a cached method");
+    if (this.#groups.has(name)) refuseName(name, "a cache group");
+    const { memory, factors } = this.#sizes;
+    const takeIn = (cache: PlainCache) => void this.#plain.push(cache);
+    return { name, factor: factors.of(name), memory, takeIn };
+  }
+
+  /**
    * Takes a cache in. Several may share a name: each store that is attached
    * twice has its own, and an invalidation means them all.
    *
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a group has that name.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if a group has that name, or a
+   *   cache that no invalidation means.
    */
   register(cache: KeyedCache): void {
-    if (this.#groups.has(cache.name)) {
-      throw new HeadwaterError(
-        "INVALID_ARGUMENT",
-        `Cannot attach cache "${cache.name}": a cache group has that name; rename one`,
-      );
+    if (this.#groups.has(cache.name)) refuseName(cache.name, "a cache group");
+    if (this.#plain.some(({ name }) => name === cache.name)) {
+      refuseName(cache.name, "a cache that is no method's");
     }
     const known = this.#caches.get(cache.name);
     if (known === undefined) this.#caches.set(cache.name, [cache]);
@@ -167,7 +157,7 @@ export class CacheRegistry {
    *   has changed.
    */
   resize(changes: ResizeCachesOptions): void {
-    this.#sizes.resize(changes, [...this.#caches.values()].flat());
+    this.#sizes.resize(changes, [...this.all, ...this.#plain]);
   }
 
   /** Serves nothing old any more: somebody has waited for something newer. */
@@ -179,7 +169,7 @@ export class CacheRegistry {
 
   /** Drops every entry; memory that is shared with others is theirs. */
   close(): void {
-    for (const cache of [...this.#caches.values()].flat()) cache.close();
+    for (const cache of [...this.all, ...this.#plain]) cache.close();
   }
 
   /**
@@ -318,6 +308,7 @@ export class CacheRegistry {
     for (const caches of this.#caches.values()) {
       for (const cache of caches) cache.flush(cause.mayServeOld === true);
     }
+    for (const cache of this.#plain) cache.cleared();
   }
 
   /** Invalidates what depends on an entry, or on a whole cache. */
@@ -396,4 +387,11 @@ export class CacheRegistry {
       `Cannot ${action}: "${name}" is a cache group; name caches only`,
     );
   }
+}
+
+function refuseName(name: string, taken: string): never {
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot attach cache "${name}": ${taken} has that name; rename one`,
+  );
 }

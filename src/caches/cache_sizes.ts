@@ -10,7 +10,6 @@ import { type Random, systemRandom } from "../runtime/random.ts";
 import { type CacheFactorOptions, CacheFactors } from "./cache_factors.ts";
 import { budgetOf, CacheMemory } from "./cache_memory.ts";
 import type { ResizableLimits } from "./cache_options.ts";
-import type { KeyedCache } from "./keyed_cache.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 
 /** How much all caches of a store may hold. */
@@ -18,7 +17,8 @@ export interface CacheSizeOptions extends CacheFactorOptions {
   /**
    * Memory that the caches share, beside bounds of their own: bytes, a text such
    * as `"256MiB"`, or a `CacheMemory` of `headwater/caches` that other stores
-   * of the process are given, too. What was used least recently of all goes first.
+   * of the process are given, too. What was used least recently of all goes first,
+   * be it of a method's cache, a change cache, or one that was given the store.
    *
    * @default {each cache has its own bounds only}
    */
@@ -33,8 +33,17 @@ export interface ResizeCachesOptions extends CacheFactorOptions {
    */
   readonly cacheMemory?: ByteSize | undefined;
 
-  /** New bounds of single caches, by name, in the place of those written. */
+  /**
+   * New bounds of single caches, by name, in the place of those written. Those
+   * that are no method's have `maxEntries` only; a change cache's are its entities.
+   */
   readonly caches?: Readonly<Record<string, ResizableLimits>> | undefined;
+}
+
+/** A cache whose size can be changed. */
+interface ResizableCache {
+  readonly name: string;
+  prepareResize(bounds: ResizableLimits): (factor?: number) => void;
 }
 
 /** What sizes the caches of one store. */
@@ -71,7 +80,7 @@ export class CacheSizes {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing
    *   has changed.
    */
-  resize(changes: ResizeCachesOptions, known: readonly KeyedCache[]): void {
+  resize(changes: ResizeCachesOptions, known: readonly ResizableCache[]): void {
     const { cacheMemory, caches = {} } = changes;
     for (const name of Object.keys(caches)) {
       if (known.some((cache) => cache.name === name)) continue;

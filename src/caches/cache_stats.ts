@@ -4,19 +4,29 @@
  * @module
  */
 
-/** What a cache has done so far. */
+/**
+ * What a cache has done so far. What a kind of cache doesn't do is 0: a TTL cache
+ * loads nothing.
+ */
 export interface CacheStats {
-  /** The cache's name on the wire. */
+  /** The cache's name: of a method's, its name on the wire. */
   readonly name: string;
-  /** Entries it holds now, those still loading included. */
+  /**
+   * Entries it holds now, those still loading included. Of a dictionary cache as
+   * its `maxEntries` counts; of a change cache its entities, of all instances.
+   */
   readonly entries: number;
   /** Entries it may hold; `undefined` if only bytes bound it. */
   readonly maxEntries: number | undefined;
-  /** Bytes it takes, where they are counted: with `maxBytes`, or `cacheMemory`. */
+  /**
+   * Bytes it takes, where they are counted: with `maxBytes`, or with the store's
+   * `cacheMemory`. Where no `sizeOf` says so they are estimated, as an estimate of
+   * each entry costs more than to keep it: `undefined` where nobody asked for it.
+   */
   readonly bytes: number | undefined;
   /** Bytes it may take. */
   readonly maxBytes: number | undefined;
-  /** Calls that found their entry. */
+  /** Calls that found their entry; of a change cache, questions it could answer. */
   readonly hits: number;
   /** Calls that did not, and loaded. */
   readonly misses: number;

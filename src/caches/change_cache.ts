@@ -10,6 +10,17 @@ import {
   MAX_CHANGE_POSITIONS,
   MAX_CHANGED_ENTITIES,
 } from "../runtime/limits.ts";
+import { ChangeMemory } from "./change_memory.ts";
+import type { MemoryBudget } from "./memory_budget.ts";
+import { PlainBounds } from "./plain_bounds.ts";
+import type { Place } from "./place.ts";
+import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import { takePart } from "./plain_member.ts";
+import { PlainTally } from "./plain_tally.ts";
+import { bytesOfPlain } from "./size_of.ts";
+
+/** What a change takes besides the entity's name. */
+const CHANGE_BYTES = 95;
 
 /** How much a {@linkcode ChangeCache} remembers. */
 export interface ChangeCacheLimits {
@@ -31,7 +42,8 @@ export interface ChangeCacheLimits {
 }
 
 /** Options of {@linkcode ChangeCache}. */
-export interface ChangeCacheOptions<Entity> extends ChangeCacheLimits {
+export interface ChangeCacheOptions<Entity>
+  extends ChangeCacheLimits, PlainCacheOptions {
   /**
    * The token after which every change will be told: nothing is known of those
    * at it, or before it.
@@ -101,8 +113,12 @@ export class ChangeCache<Entity extends string | number = string> {
   #newest: Change<Entity> | undefined;
   #positions = 0;
   #earliestKnown: number;
-  #maxPositions: number;
-  #maxEntities: number;
+  readonly #bounds: PlainBounds<"maxEntries" | "maxPositions">;
+  readonly #tally: PlainTally;
+  #memory: ChangeMemory | undefined;
+  /** The lowest token asked about since an epoch of its memory began; 0 without one. */
+  #askedFrom = 0;
+  #isPlaced = false;
   #hits = 0;
   #misses = 0;
 
@@ -120,8 +136,11 @@ export class ChangeCache<Entity extends string | number = string> {
     requireBounds("create a change cache", options);
     requireToken(options.earliestKnown);
     this.#earliestKnown = options.earliestKnown;
-    this.#maxPositions = maxPositions;
-    this.#maxEntities = maxEntities;
+    const place = placeOf("create a change cache", options);
+    const bounds = { maxPositions, maxEntries: maxEntities };
+    this.#bounds = new PlainBounds(bounds, place?.factor, options.fixedSize);
+    this.#tally = new PlainTally(place?.name);
+    if (place !== undefined) this.#join(place);
     for (const [entity, token] of options.prefill ?? []) {
       this.changed(entity, token);
     }
@@ -144,7 +163,7 @@ export class ChangeCache<Entity extends string | number = string> {
 
   /** Whether an entity may have changed after a token. */
   hasChanged(entity: Entity, token: number): boolean {
-    if (!this.#isKnown(token)) return true;
+    if (!this.#isKnown(token, entity)) return true;
     const change = this.#changes.get(entity);
     return change !== undefined && change.token > token;
   }
@@ -204,6 +223,7 @@ export class ChangeCache<Entity extends string | number = string> {
     requireToken(token);
     if (token <= this.#earliestKnown) return;
     let change = this.#changes.get(entity);
+    const isNew = change === undefined;
     if (change === undefined) {
       change = { entity, token, older: undefined, newer: undefined };
       this.#changes.set(entity, change);
@@ -213,7 +233,8 @@ export class ChangeCache<Entity extends string | number = string> {
       change.token = token;
     }
     this.#link(change);
-    this.#evict();
+    if (isNew) this.#memory?.add(bytesOf(entity));
+    this.#makeRoom();
   }
 
   /**
@@ -225,10 +246,9 @@ export class ChangeCache<Entity extends string | number = string> {
   allChanged(token: number): void {
     requireToken(token);
     if (token <= this.#earliestKnown) return;
-    while (this.#oldest !== undefined && this.#oldest.token <= token) {
-      this.#forgetOldest();
-    }
-    this.#earliestKnown = token;
+    const { size } = this.#changes;
+    this.#forget(token);
+    this.#tally.invalidated(null, size - this.#changes.size);
   }
 
   /**
@@ -239,17 +259,58 @@ export class ChangeCache<Entity extends string | number = string> {
    */
   resize(limits: ChangeCacheLimits): void {
     requireBounds("resize a change cache", limits);
-    this.#maxPositions = limits.maxPositions ?? this.#maxPositions;
-    this.#maxEntities = limits.maxEntities ?? this.#maxEntities;
-    this.#evict();
+    const { maxPositions, maxEntities: maxEntries } = limits;
+    this.#bounds.write({ maxPositions, maxEntries });
+    this.#makeRoom();
+  }
+
+  #join(place: Place): void {
+    const { memory } = place;
+    this.#isPlaced = true;
+    if (memory !== undefined) this.#memory = this.#takeMemory(memory);
+    takePart(place, {
+      bounds: this.#bounds,
+      tally: this.#tally,
+      memory: this.#memory,
+      entries: () => this.#changes.size,
+      makeRoom: () => this.#makeRoom(),
+      // Nobody tells it anything then.
+      clear: () => this.allChanged(Number.MAX_SAFE_INTEGER),
+      // Whoever tells it of changes tells it of those that are not known, too.
+      isTold: false,
+    });
+  }
+
+  #takeMemory(memory: MemoryBudget): ChangeMemory {
+    const holder = {
+      oldest: () => this.#oldest?.token,
+      askedFrom: () => this.#askedFrom,
+      beginAsking: () => {
+        this.#askedFrom = this.#newest?.token ?? this.#earliestKnown;
+      },
+      forgetOldest: () => this.#evict(),
+    };
+    holder.beginAsking();
+    return new ChangeMemory(memory, holder);
   }
 
   /** Written so that what is no number at all is not known either. */
-  #isKnown(token: number): boolean {
+  #isKnown(token: number, entity?: Entity): boolean {
     const isKnown = token >= this.#earliestKnown;
     if (isKnown) this.#hits += 1;
     else this.#misses += 1;
+    if (this.#isPlaced) this.#noteAsked(token, isKnown, entity);
     return isKnown;
+  }
+
+  /** Notes a question for the store. */
+  #noteAsked(token: number, isKnown: boolean, entity?: Entity): void {
+    if (!isKnown) {
+      this.#tally.miss(entity);
+      return;
+    }
+    if (token < this.#askedFrom) this.#askedFrom = token;
+    this.#tally.hit(entity);
   }
 
   /**
@@ -295,19 +356,35 @@ export class ChangeCache<Entity extends string | number = string> {
     if (older?.token !== token && newer?.token !== token) this.#positions -= 1;
   }
 
-  #evict(): void {
-    while (
-      this.#oldest !== undefined &&
-      (this.#positions > this.#maxPositions ||
-        this.#changes.size > this.#maxEntities)
-    ) this.allChanged(this.#oldest.token);
+  #makeRoom(): void {
+    const { maxPositions, maxEntries } = this.#bounds.now;
+    while (this.#positions > maxPositions || this.#changes.size > maxEntries) {
+      this.#evict();
+    }
   }
 
-  #forgetOldest(): void {
-    const oldest = this.#oldest as Change<Entity>;
-    this.#changes.delete(oldest.entity);
-    this.#unlink(oldest);
+  /** Forgets the lowest token, with all that changed at it. */
+  #evict(): void {
+    if (this.#oldest !== undefined) this.#forget(this.#oldest.token, true);
   }
+
+  /** Forgets all up to a token. */
+  #forget(token: number, isEvicted = false): void {
+    let oldest = this.#oldest;
+    while (oldest !== undefined && oldest.token <= token) {
+      const { entity, newer } = oldest;
+      this.#changes.delete(entity);
+      this.#unlink(oldest);
+      this.#memory?.remove(bytesOf(entity));
+      if (isEvicted) this.#tally.evicted(entity);
+      oldest = newer;
+    }
+    this.#earliestKnown = token;
+  }
+}
+
+function bytesOf(entity: string | number): number {
+  return bytesOfPlain(CHANGE_BYTES, entity, undefined);
 }
 
 function requireToken(token: number): void {

@@ -33,6 +33,14 @@ export interface ChangeCacheDeclaration<Row, Entity> extends ChangeCacheLimits {
    * @default {100000}
    */
   readonly prefillTokens?: number | undefined;
+
+  /**
+   * Whether its bounds are meant as they are written: no factor of a store
+   * changes them.
+   *
+   * @default {false}
+   */
+  readonly fixedSize?: boolean | undefined;
 }
 
 /** A change cache that was declared: for the option `changeCaches`. */
@@ -40,7 +48,7 @@ export interface DefinedChangeCache<
   Row = unknown,
   Entity extends string | number = string | number,
 > {
-  /** What it is called, in logs and errors. */
+  /** What it is called: in logs and errors, and among a store's caches. */
   readonly name: string;
   /** The stream that fills it. */
   readonly stream: Stream<Row>;
@@ -50,6 +58,8 @@ export interface DefinedChangeCache<
   readonly maxEntities: number;
   /** How far back the log is read. */
   readonly prefillTokens: number;
+  /** Whether no factor changes how much it remembers. */
+  readonly fixedSize: boolean;
   /** The entities that a row tells a change of. */
   entities(row: Row): Iterable<Entity>;
 }
@@ -96,6 +106,7 @@ export function defineChangeCache<Row, Entity extends string | number>(
     maxPositions = MAX_CHANGE_POSITIONS,
     maxEntities = MAX_CHANGED_ENTITIES,
     prefillTokens = MAX_PREFILL_TOKENS,
+    fixedSize = false,
   } = declaration;
   if (typeof name !== "string" || name === "") {
     throw new HeadwaterError(
@@ -112,6 +123,6 @@ export function defineChangeCache<Row, Entity extends string | number>(
         "give an integer, 0 or more",
     );
   }
-  const bounds = { maxPositions, maxEntities, prefillTokens };
+  const bounds = { maxPositions, maxEntities, prefillTokens, fixedSize };
   return Object.freeze({ name, stream, entities, ...bounds });
 }

@@ -4,81 +4,21 @@
  * @module
  */
 
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
-import { ChangeCache } from "./change_cache.ts";
+import type { ChangeCache } from "./change_cache.ts";
 import type { DefinedChangeCache } from "./change_definition.ts";
 import {
   type Changes,
   InstanceChanges,
   type ParsePosition,
 } from "./changes.ts";
+import { FilledChanges } from "./filled_changes.ts";
+import type { PlainCacheOwner } from "./plain_cache.ts";
 
 type Entity = string | number;
 type CachesOf<E extends Entity> = ReadonlyMap<string, ChangeCache<E>>;
-
-/** One declared cache, by instance. */
-export class FilledChanges {
-  /** What was declared. */
-  readonly definition: DefinedChangeCache;
-  /** What is known of each instance. */
-  readonly caches: Map<string, ChangeCache<Entity>> = new Map();
-  readonly #logger: Logger;
-
-  /** Constructs one that knows of no instance. */
-  constructor(definition: DefinedChangeCache, logger: Logger) {
-    this.definition = definition;
-    this.#logger = logger;
-  }
-
-  /** The entities that rows tell a change of; `undefined` if that can't be known. */
-  entitiesOf(rows: readonly unknown[]): Set<Entity> | undefined {
-    const found = new Set<Entity>();
-    try {
-      for (const row of rows) {
-        for (const entity of this.definition.entities(row)) found.add(entity);
-      }
-      return found;
-    } catch (error) {
-      const { name } = this.definition;
-      this.#logger(
-        "error",
-        "a row's entities not found: all may have changed",
-        {
-          cache: name,
-          error: messageOf(error),
-        },
-      );
-      return undefined;
-    }
-  }
-
-  /** Begins anew with an instance, whose every change after a token will be told. */
-  begin(
-    instance: string,
-    earliestKnown: number,
-    prefill: Iterable<readonly [Entity, number]> = [],
-  ): void {
-    const { maxPositions, maxEntities } = this.definition;
-    this.caches.set(
-      instance,
-      new ChangeCache({ earliestKnown, prefill, maxPositions, maxEntities }),
-    );
-  }
-
-  /** Notes what a transaction's rows tell. */
-  mark(instance: string, token: number, rows: readonly unknown[]): void {
-    const cache = this.caches.get(instance);
-    if (cache === undefined) {
-      this.begin(instance, token);
-      return;
-    }
-    const entities = this.entitiesOf(rows);
-    if (entities === undefined) cache.allChanged(token);
-    else for (const entity of entities) cache.changed(entity, token);
-  }
-}
 
 /** Finds the change caches that a stream fills. */
 export class ChangeRegistry {
@@ -90,9 +30,15 @@ export class ChangeRegistry {
    *
    * @param definitions What was declared.
    * @param logger Hears of rows whose entities can't be found.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` if two have one name.
+   * @param store Whose they are.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` if two have one name, or one that
+   *   the store has for something else.
    */
-  constructor(definitions: readonly DefinedChangeCache[], logger: Logger) {
+  constructor(
+    definitions: readonly DefinedChangeCache[],
+    logger: Logger,
+    store?: PlainCacheOwner,
+  ) {
     for (const definition of definitions) {
       const { name, stream } = definition;
       if (this.#filled.has(name)) {
@@ -101,7 +47,7 @@ export class ChangeRegistry {
           `Cannot declare change cache "${name}" twice; give it another name`,
         );
       }
-      const filled = new FilledChanges(definition, logger);
+      const filled = new FilledChanges(definition, logger, store);
       this.#filled.set(name, filled);
       const others = this.#byStream.get(stream.name) ?? [];
       this.#byStream.set(stream.name, [...others, filled]);

@@ -4,14 +4,25 @@
  * @module
  */
 
-import { LRUCache } from "lru-cache";
 import { requireBounds } from "../runtime/bounds.ts";
 import { MAX_DICTIONARY_ENTRIES } from "../runtime/limits.ts";
 import { ChangeCache } from "./change_cache.ts";
+import {
+  bytesOf,
+  type Dictionary,
+  type Entry,
+  isEmpty,
+  weightOf,
+} from "./dictionary_entry.ts";
+import { EntryOrder, NOWHERE } from "./entry_order.ts";
+import { PlainBounds } from "./plain_bounds.ts";
+import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
+import { takePart } from "./plain_member.ts";
+import { PlainTally } from "./plain_tally.ts";
 
 /** Options of {@linkcode DictionaryCache}. */
-export interface DictionaryCacheOptions {
+export interface DictionaryCacheOptions extends PlainCacheOptions {
   /**
    * How much it may hold: each sub-key that is known by itself counts 1, known
    * to be absent too, and each full dictionary as many as it has sub-keys, 1 at
@@ -60,22 +71,6 @@ export interface DictionaryCacheStats {
   readonly fenced: number;
 }
 
-/** All that is known of one key. */
-interface Dictionary<Key, SubKey, Value> {
-  readonly key: Key;
-  full: Entry<Key, SubKey, Value> | undefined;
-  readonly parts: Map<SubKey, Entry<Key, SubKey, Value>>;
-}
-
-/** What the LRU holds; itself its key there. */
-interface Entry<Key, SubKey, Value> {
-  readonly owner: Dictionary<Key, SubKey, Value>;
-  /** Of one sub-key: its value, or none; of a full dictionary: all of them. */
-  readonly values: ReadonlyMap<SubKey, Value>;
-  /** `undefined` for a full dictionary. */
-  readonly subKey: { readonly is: SubKey } | undefined;
-}
-
 /**
  * Keeps dictionaries by key, in full or some sub-keys of them: the state of a
  * room, of which one caller wants everything, and another the name only.
@@ -83,6 +78,9 @@ interface Entry<Key, SubKey, Value> {
  * Promise 4, no stale fill: a load notes {@linkcode generation} before it
  * begins, and gives it to {@linkcode update}, which stores nothing if the key
  * has been invalidated since.
+ *
+ * One that belongs to a store is cleared when every cache of the store is, as
+ * rows were missed: whoever invalidates it hears of writes by them.
  *
  * A full dictionary and single sub-keys go separately: those that are asked for
  * by themselves stay when the full dictionary has to go.
@@ -108,19 +106,21 @@ export class DictionaryCache<
   Value,
 > {
   readonly #dictionaries = new Map<Key, Dictionary<Key, SubKey, Value>>();
-  readonly #entries: LRUCache<Entry<Key, SubKey, Value>, true>;
+  readonly #order: EntryOrder<Entry<Key, SubKey, Value>>;
+  readonly #bounds: PlainBounds<"maxEntries">;
+  readonly #tally: PlainTally;
+  readonly #countsBytes: boolean;
   /** Key → the generation that it was last invalidated in. */
   readonly #invalidated: ChangeCache<Key>;
   #generation = 0;
-  #hits = 0;
-  #misses = 0;
-  #fenced = 0;
+  /** How much there is, as `maxEntries` counts. */
+  #held = 0;
 
   /**
    * Constructs an empty cache.
    *
    * @param options How much it holds.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound that can't be.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: DictionaryCacheOptions = {}) {
     requireBounds("create a dictionary cache", options);
@@ -130,12 +130,22 @@ export class DictionaryCache<
       maxPositions: maxInvalidations,
       maxEntities: maxInvalidations,
     });
-    this.#entries = new LRUCache({
-      maxSize: maxEntries,
-      sizeCalculation: (_true, { values }) => Math.max(1, values.size),
-      dispose: (_true, entry, reason) => {
-        if (reason !== "set") this.#forget(entry);
-      },
+    const place = placeOf("create a dictionary cache", options);
+    const bounds = { maxEntries };
+    this.#bounds = new PlainBounds(bounds, place?.factor, options.fixedSize);
+    this.#tally = new PlainTally(place?.name);
+    this.#order = new EntryOrder(place?.memory, (entry) => this.#evict(entry));
+    this.#countsBytes = place?.memory !== undefined;
+    if (place === undefined) return;
+    takePart(place, {
+      bounds: this.#bounds,
+      tally: this.#tally,
+      memory: this.#countsBytes ? this.#order : undefined,
+      entries: () => this.#held,
+      makeRoom: () => this.#makeRoom(),
+      clear: () => this.clear(),
+      // Whoever invalidates it hears of writes by the store.
+      isTold: true,
     });
   }
 
@@ -149,12 +159,8 @@ export class DictionaryCache<
 
   /** What it has done so far. */
   get stats(): DictionaryCacheStats {
-    return {
-      entries: this.#entries.calculatedSize,
-      hits: this.#hits,
-      misses: this.#misses,
-      fenced: this.#fenced,
-    };
+    const { hits, misses, fenced } = this.#tally;
+    return { entries: this.#held, hits, misses, fenced };
   }
 
   /** All that is known of a key. */
@@ -167,8 +173,8 @@ export class DictionaryCache<
   ): KnownDictionary<SubKey, Value> {
     const dictionary = this.#dictionaries.get(key);
     return subKeys === undefined
-      ? this.#getAll(dictionary)
-      : this.#getSome(dictionary, subKeys);
+      ? this.#getAll(key, dictionary)
+      : this.#getSome(key, dictionary, subKeys);
   }
 
   /**
@@ -189,7 +195,7 @@ export class DictionaryCache<
     fetched?: Iterable<SubKey>,
   ): boolean {
     if (this.#invalidated.hasChanged(key, generation)) {
-      this.#fenced += 1;
+      this.#tally.notKept(key);
       return false;
     }
     const loaded = new Map(values);
@@ -215,8 +221,10 @@ export class DictionaryCache<
     const dictionary = this.#dictionaries.get(key);
     if (dictionary === undefined) return;
     this.#dictionaries.delete(key);
-    for (const entry of dictionary.parts.values()) this.#entries.delete(entry);
-    if (dictionary.full !== undefined) this.#entries.delete(dictionary.full);
+    const before = this.#held;
+    for (const entry of dictionary.parts.values()) this.#drop(entry);
+    if (dictionary.full !== undefined) this.#drop(dictionary.full);
+    this.#tally.invalidated([key], before - this.#held);
   }
 
   /** Drops everything. */
@@ -224,29 +232,34 @@ export class DictionaryCache<
     this.#generation += 1;
     this.#invalidated.allChanged(this.#generation);
     this.#dictionaries.clear();
-    this.#entries.clear();
+    this.#order.clear();
+    const held = this.#held;
+    this.#held = 0;
+    this.#tally.invalidated(null, held);
   }
 
   #getAll(
+    key: Key,
     dictionary: Dictionary<Key, SubKey, Value> | undefined,
   ): KnownDictionary<SubKey, Value> {
     if (dictionary?.full !== undefined) {
-      this.#hits += 1;
-      this.#entries.get(dictionary.full);
+      this.#tally.hit(key);
+      this.#order.use(dictionary.full);
       const { values } = dictionary.full;
       return { isFull: true, values, absent: new Set() };
     }
-    this.#misses += 1;
+    this.#tally.miss(key);
     const values = new Map<SubKey, Value>();
     const absent = new Set<SubKey>();
     for (const [subKey, entry] of dictionary?.parts ?? []) {
-      this.#entries.get(entry);
+      this.#order.use(entry);
       tell(subKey, entry.values, values, absent);
     }
     return { isFull: false, values, absent };
   }
 
   #getSome(
+    key: Key,
     dictionary: Dictionary<Key, SubKey, Value> | undefined,
     subKeys: Iterable<SubKey>,
   ): KnownSubKeys<SubKey, Value> {
@@ -259,7 +272,7 @@ export class DictionaryCache<
     for (const subKey of new Set(subKeys)) {
       const part = dictionary?.parts.get(subKey);
       if (part !== undefined) {
-        this.#entries.get(part);
+        this.#order.use(part);
         tell(subKey, part.values, values, absent);
       } else if (dictionary !== undefined && full !== undefined) {
         isFull = true;
@@ -267,8 +280,10 @@ export class DictionaryCache<
         this.#keepPart(dictionary, subKey, full);
       } else missing.push(subKey);
     }
-    if (missing.length === 0) this.#hits += 1;
-    else this.#misses += 1;
+    // What was kept by itself may have pushed out all else that was known of it.
+    if (dictionary !== undefined && isFull) this.#settle(dictionary);
+    if (missing.length === 0) this.#tally.hit(key);
+    else this.#tally.miss(key);
     return { isFull, values, absent, missing };
   }
 
@@ -276,11 +291,10 @@ export class DictionaryCache<
     owner: Dictionary<Key, SubKey, Value>,
     values: ReadonlyMap<SubKey, Value>,
   ): void {
-    if (owner.full !== undefined) this.#entries.delete(owner.full);
-    owner.full = { owner, values, subKey: undefined };
-    this.#entries.set(owner.full, true);
-    // One that is larger than the whole cache is not taken, and nobody is told.
-    if (!this.#entries.has(owner.full)) owner.full = undefined;
+    if (owner.full !== undefined) this.#drop(owner.full);
+    const entry = { owner, values, subKey: undefined, slot: NOWHERE };
+    owner.full = entry;
+    this.#keep(entry, this.#countsBytes ? bytesOf(entry) : 0);
   }
 
   #keepPart(
@@ -289,16 +303,44 @@ export class DictionaryCache<
     loaded: ReadonlyMap<SubKey, Value>,
   ): void {
     const before = owner.parts.get(subKey);
-    if (before !== undefined) this.#entries.delete(before);
+    if (before !== undefined) this.#drop(before);
     const values = new Map<SubKey, Value>();
     if (loaded.has(subKey)) values.set(subKey, loaded.get(subKey) as Value);
-    const entry = { owner, values, subKey: { is: subKey } };
+    const entry = { owner, values, subKey: { is: subKey }, slot: NOWHERE };
     owner.parts.set(subKey, entry);
-    this.#entries.set(entry, true);
+    this.#keep(entry, this.#countsBytes ? bytesOf(entry) : 0);
   }
 
-  /** An entry has left the LRU. */
-  #forget(entry: Entry<Key, SubKey, Value>): void {
+  /** Takes in what its dictionary has already; it may go at once. */
+  #keep(entry: Entry<Key, SubKey, Value>, bytes: number): void {
+    this.#held += weightOf(entry);
+    if (
+      weightOf(entry) > this.#bounds.now.maxEntries ||
+      !this.#order.canHold(bytes)
+    ) {
+      // All others would go first, in vain.
+      this.#evict(entry);
+      return;
+    }
+    this.#order.add(entry, bytes);
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    while (this.#held > this.#bounds.now.maxEntries) this.#order.dropOldest();
+  }
+
+  #evict(entry: Entry<Key, SubKey, Value>): void {
+    this.#drop(entry);
+    const { owner: { key }, subKey } = entry;
+    if (subKey === undefined) this.#tally.evicted(key);
+    else this.#tally.evicted(key, subKey.is);
+  }
+
+  /** Takes an entry out of all that it is in. */
+  #drop(entry: Entry<Key, SubKey, Value>): void {
+    this.#order.remove(entry);
+    this.#held -= weightOf(entry);
     const { owner, subKey } = entry;
     if (subKey === undefined) {
       if (owner.full === entry) owner.full = undefined;
@@ -315,12 +357,6 @@ export class DictionaryCache<
     if (isEmpty(owner)) this.#dictionaries.delete(owner.key);
     else this.#dictionaries.set(owner.key, owner);
   }
-}
-
-function isEmpty<Key, SubKey, Value>(
-  { full, parts }: Dictionary<Key, SubKey, Value>,
-): boolean {
-  return full === undefined && parts.size === 0;
 }
 
 /** Puts what is known of a sub-key where it belongs. */

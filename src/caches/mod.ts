@@ -77,6 +77,7 @@ export type {
 export type { ByteSize } from "../runtime/bytes.ts";
 export type { KeyArgument } from "./key_parts.ts";
 export type { KeyPart } from "../streams/builtin_streams.ts";
+export type { PlainCacheOptions, PlainCacheOwner } from "./plain_cache.ts";
 export type { PlainKey } from "./plain_key.ts";
 export type {
   ResponseCacheOptions,

@@ -9,10 +9,20 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
 import { MAX_RESPONSES } from "../runtime/limits.ts";
 import { deferred } from "../runtime/waiting.ts";
+import { EntryOrder, NOWHERE } from "./entry_order.ts";
+import { PlainBounds } from "./plain_bounds.ts";
+import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
+import { takePart } from "./plain_member.ts";
+import { PlainTally } from "./plain_tally.ts";
+import { bytesOfPlain } from "./size_of.ts";
+
+/** What a kept result takes besides its key and its value. */
+const RESULT_BYTES = 150;
 
 /** Options of {@linkcode ResponseCache}. */
-export interface ResponseCacheOptions<Key extends PlainKey, Value> {
+export interface ResponseCacheOptions<Key extends PlainKey, Value>
+  extends PlainCacheOptions {
   /**
    * How long a result is kept after its call has ended, in ms; 0 to share calls
    * that run and keep nothing.
@@ -72,14 +82,17 @@ export interface ResponseCacheStats {
 interface RunningCall<Value> {
   readonly promise: Promise<Value>;
   readonly controller: AbortController;
+  readonly beganMs: number;
   waiters: number;
   isOver: boolean;
   cancelAbort: CancelTimer | undefined;
 }
 
-interface KeptResult<Value> {
+interface KeptResult<Key, Value> {
+  readonly key: Key;
   readonly value: Value;
   readonly untilMs: number;
+  slot: number;
 }
 
 /**
@@ -113,31 +126,50 @@ interface KeptResult<Value> {
 export class ResponseCache<Key extends PlainKey, Value> {
   readonly #keepMs: number;
   readonly #abortAfterMs: number | undefined;
-  readonly #maxEntries: number;
+  readonly #bounds: PlainBounds<"maxEntries">;
+  readonly #tally: PlainTally;
+  /** Who was used when, of a cache that shares memory. */
+  readonly #order: EntryOrder<KeptResult<Key, Value>> | undefined;
   readonly #shouldKeep: (value: Value, key: Key) => boolean;
   readonly #clock: Clock;
   readonly #aborts = new AbortGroup();
   readonly #running = new Map<Key, RunningCall<Value>>();
   /** In the order that they end in: all are kept for as long. */
-  readonly #kept = new Map<Key, KeptResult<Value>>();
-  #hits = 0;
-  #misses = 0;
+  readonly #kept = new Map<Key, KeptResult<Key, Value>>();
   #aborted = 0;
+  #loading = 0;
 
   /**
    * Constructs an empty cache.
    *
    * @param options How long results are kept, and how many.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound that can't be.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: ResponseCacheOptions<Key, Value> = {}) {
     requireBounds("create a response cache", options);
+    const place = placeOf("create a response cache", options);
     const { keepMs = 0, maxEntries = MAX_RESPONSES } = options;
     this.#keepMs = keepMs;
-    this.#maxEntries = maxEntries;
+    const bounds = { maxEntries };
+    this.#bounds = new PlainBounds(bounds, place?.factor, options.fixedSize);
     this.#abortAfterMs = options.abortAfterMs;
     this.#shouldKeep = options.shouldKeep ?? (() => true);
     this.#clock = options.clock ?? systemClock;
+    this.#tally = new PlainTally(place?.name);
+    if (place === undefined) return;
+    if (place.memory !== undefined) {
+      this.#order = new EntryOrder(place.memory, (kept) => this.#evict(kept));
+    }
+    takePart(place, {
+      bounds: this.#bounds,
+      tally: this.#tally,
+      memory: this.#order,
+      entries: () => this.stats.entries,
+      loading: () => this.#loading,
+      makeRoom: () => this.#makeRoom(),
+      clear: () => this.clear(),
+      isTold: false,
+    });
   }
 
   /** What it has done so far. */
@@ -146,8 +178,8 @@ export class ResponseCache<Key extends PlainKey, Value> {
     return {
       entries: this.#running.size + this.#kept.size,
       running: this.#running.size,
-      hits: this.#hits,
-      misses: this.#misses,
+      hits: this.#tally.hits,
+      misses: this.#tally.misses,
       aborted: this.#aborted,
     };
   }
@@ -172,25 +204,31 @@ export class ResponseCache<Key extends PlainKey, Value> {
     this.#expire();
     const kept = this.#kept.get(key);
     if (kept !== undefined) {
-      this.#hits += 1;
+      this.#order?.use(kept);
+      this.#tally.hit(key);
       return kept.value;
     }
     const running = this.#running.get(key);
-    if (running === undefined) this.#misses += 1;
-    else this.#hits += 1;
+    if (running === undefined) this.#tally.miss(key);
+    else this.#tally.hit(key);
     return await this.#wait(key, running ?? this.#start(key, call), signal);
   }
 
   /** Forgets what is known of a key. A call that runs goes on for those who wait for it. */
   invalidate(key: Key): void {
-    this.#kept.delete(key);
-    this.#running.delete(key);
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) this.#drop(kept);
+    const isRunning = this.#running.delete(key);
+    if (kept !== undefined || isRunning) this.#tally.invalidated([key], 1);
   }
 
   /** Forgets everything, as {@linkcode invalidate} does. */
   clear(): void {
+    const entries = this.#kept.size + this.#running.size;
     this.#kept.clear();
     this.#running.clear();
+    this.#order?.clear();
+    this.#tally.invalidated(null, entries);
   }
 
   #start(
@@ -198,6 +236,7 @@ export class ResponseCache<Key extends PlainKey, Value> {
     call: (signal: AbortSignal) => Value | Promise<Value>,
   ): RunningCall<Value> {
     const controller = new AbortController();
+    const beganMs = this.#clock.monotonicMs();
     const run = async () => {
       const value = await call(controller.signal);
       const isKept = this.#keepMs > 0 && this.#shouldKeep(value, key);
@@ -207,12 +246,14 @@ export class ResponseCache<Key extends PlainKey, Value> {
     const running: RunningCall<Value> = {
       promise: run(),
       controller,
+      beganMs,
       waiters: 0,
       isOver: false,
       cancelAbort: undefined,
     };
     // Those who wait are told; that nobody does any more is no reason to crash.
-    running.promise.catch(() => this.#end(key, running, undefined));
+    running.promise.catch(() => this.#end(key, running, undefined, false));
+    this.#loading += 1;
     this.#running.set(key, running);
     this.#makeRoom();
     return running;
@@ -222,15 +263,30 @@ export class ResponseCache<Key extends PlainKey, Value> {
     key: Key,
     running: RunningCall<Value>,
     result: { readonly value: Value } | undefined,
+    isLoaded = true,
   ): void {
     running.isOver = true;
     running.cancelAbort?.();
+    const nowMs = this.#clock.monotonicMs();
+    this.#loading -= 1;
+    this.#tally.loaded(key, nowMs - running.beganMs, isLoaded);
     // It has been invalidated, or given up: what it says is not kept.
-    if (this.#running.get(key) !== running) return;
+    if (this.#running.get(key) !== running) {
+      if (isLoaded) this.#tally.notKept(key);
+      return;
+    }
     this.#running.delete(key);
     if (result === undefined) return;
-    const untilMs = this.#clock.monotonicMs() + this.#keepMs;
-    this.#kept.set(key, { value: result.value, untilMs });
+    const { value } = result;
+    const untilMs = nowMs + this.#keepMs;
+    const bytes = this.#order && bytesOfPlain(RESULT_BYTES, key, value);
+    const kept = { key, value, untilMs, slot: NOWHERE };
+    if (bytes !== undefined && this.#order?.canHold(bytes) === false) {
+      this.#tally.evicted(key);
+      return;
+    }
+    this.#kept.set(key, kept);
+    if (bytes !== undefined) this.#order?.add(kept, bytes);
   }
 
   async #wait(
@@ -281,18 +337,33 @@ export class ResponseCache<Key extends PlainKey, Value> {
   #expire(): void {
     if (this.#kept.size === 0) return;
     const nowMs = this.#clock.monotonicMs();
-    for (const [key, { untilMs }] of this.#kept) {
-      if (untilMs > nowMs) return;
-      this.#kept.delete(key);
+    for (const kept of this.#kept.values()) {
+      if (kept.untilMs > nowMs) return;
+      this.#drop(kept);
+      this.#tally.expirations += 1;
     }
   }
 
   #makeRoom(): void {
-    if (this.#running.size + this.#kept.size <= this.#maxEntries) return;
-    const from = this.#kept.size > 0 ? this.#kept : this.#running;
-    for (const key of from.keys()) {
-      from.delete(key);
-      return;
+    const { maxEntries } = this.#bounds.now;
+    for (const kept of this.#kept.values()) {
+      if (this.#running.size + this.#kept.size <= maxEntries) return;
+      this.#evict(kept);
     }
+    for (const key of this.#running.keys()) {
+      if (this.#running.size <= maxEntries) return;
+      this.#running.delete(key);
+      this.#tally.evicted(key);
+    }
+  }
+
+  #drop(kept: KeptResult<Key, Value>): void {
+    this.#kept.delete(kept.key);
+    this.#order?.remove(kept);
+  }
+
+  #evict(kept: KeptResult<Key, Value>): void {
+    this.#drop(kept);
+    this.#tally.evicted(kept.key);
   }
 }

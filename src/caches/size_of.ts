@@ -32,6 +32,25 @@ export function estimateBytes(value: unknown): number {
   return estimate(value, budget, 0);
 }
 
+/**
+ * What an entry of a plain cache takes of the memory that it shares.
+ *
+ * @param entryBytes What it takes besides its key and its value.
+ * @returns Bytes; more than there can be if they can't be known.
+ */
+export function bytesOfPlain(
+  entryBytes: number,
+  key: unknown,
+  value: unknown,
+): number {
+  try {
+    return entryBytes + estimateBytes(key) + estimateBytes(value);
+  } catch {
+    // A getter of the value's throws: it is not kept.
+    return Infinity;
+  }
+}
+
 /** How an entry of a cache is measured. */
 interface Measure {
   readonly sizeOf: CacheLimits["sizeOf"];

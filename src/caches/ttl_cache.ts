@@ -8,11 +8,21 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_EXPIRING_ENTRIES } from "../runtime/limits.ts";
+import { EntryOrder, NOWHERE } from "./entry_order.ts";
 import { ExpiryHeap } from "./expiry_heap.ts";
+import { PlainBounds } from "./plain_bounds.ts";
+import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
+import { takePart } from "./plain_member.ts";
+import { PlainTally } from "./plain_tally.ts";
+import { bytesOfPlain } from "./size_of.ts";
+
+/** What an entry takes besides its key and its value; measured, as the others. */
+const ENTRY_BYTES = 230;
 
 /** Options of {@linkcode TtlCache}. */
-export interface TtlCacheOptions<Key extends PlainKey, Value> {
+export interface TtlCacheOptions<Key extends PlainKey, Value>
+  extends PlainCacheOptions {
   /** How long an entry lives unless it is set with a time of its own, in ms. */
   readonly ttlMs: number;
 
@@ -86,6 +96,7 @@ interface Entry<Key, Value> {
   readonly size: number;
   readonly ttlMs: number;
   expiresMs: number;
+  slot: number;
 }
 
 /**
@@ -117,27 +128,43 @@ export class TtlCache<Key extends PlainKey, Value> {
   readonly #expiries = new ExpiryHeap<Entry<Key, Value>>(
     (entry) => this.#entries.get(entry.key) === entry,
   );
-  #maxEntries: number;
-  #maxSize: number;
+  readonly #bounds: PlainBounds<"maxEntries" | "maxSize">;
+  readonly #tally: PlainTally;
+  /** Who was used when, of a cache that shares memory. */
+  readonly #order: EntryOrder<Entry<Key, Value>> | undefined;
   #size = 0;
-  #hits = 0;
-  #misses = 0;
-  #expirations = 0;
-  #evictions = 0;
 
   /**
    * Constructs an empty cache.
    *
    * @param options How long entries live, and how many.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound that can't be.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: TtlCacheOptions<Key, Value>) {
     requireBounds("create a TTL cache", options);
     requireTtl(options.ttlMs);
+    const place = placeOf("create a TTL cache", options);
+    const { maxEntries = MAX_EXPIRING_ENTRIES, maxSize = Infinity } = options;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#maxEntries = options.maxEntries ?? MAX_EXPIRING_ENTRIES;
-    this.#maxSize = options.maxSize ?? Infinity;
+    const bounds = { maxEntries, maxSize };
+    this.#bounds = new PlainBounds(bounds, place?.factor, options.fixedSize);
+    this.#tally = new PlainTally(place?.name);
+    if (place === undefined) return;
+    if (place.memory !== undefined) {
+      this.#order = new EntryOrder(place.memory, (entry) => {
+        this.#evict(entry);
+      });
+    }
+    takePart(place, {
+      bounds: this.#bounds,
+      tally: this.#tally,
+      memory: this.#order,
+      entries: () => this.size,
+      makeRoom: () => this.#makeRoom(),
+      clear: () => this.clear(),
+      isTold: false,
+    });
   }
 
   /** Entries it holds now. */
@@ -149,14 +176,10 @@ export class TtlCache<Key extends PlainKey, Value> {
   /** What it has done so far. */
   get stats(): TtlCacheStats {
     this.#expire();
-    return {
-      entries: this.#entries.size,
-      size: this.#size,
-      hits: this.#hits,
-      misses: this.#misses,
-      expirations: this.#expirations,
-      evictions: this.#evictions,
-    };
+    const { hits, misses, expirations, evictions } = this.#tally;
+    const entries = this.#entries.size;
+    const size = this.#size;
+    return { entries, size, hits, misses, expirations, evictions };
   }
 
   /** An entry's value; `undefined` if there is none. */
@@ -193,33 +216,41 @@ export class TtlCache<Key extends PlainKey, Value> {
     const nowMs = this.#expire();
     const expiresMs = nowMs + ttlMs;
     const before = this.#entries.get(key);
-    if (size > this.#maxSize) {
+    const bytes = this.#order && bytesOfPlain(ENTRY_BYTES, key, value);
+    const entry = { key, value, size, expiresMs, ttlMs, slot: NOWHERE };
+    if (!this.#canHold(size, bytes)) {
       // All others would go first, in vain.
       if (before !== undefined) this.#drop(before);
-      this.#evictions += 1;
+      this.#tally.evicted(key);
       return;
     }
+    if (before !== undefined) this.#order?.remove(before);
     this.#size += size - (before?.size ?? 0);
-    const entry = { key, value, size, expiresMs, ttlMs };
     // In a Map, a key that is set again keeps its place.
     this.#entries.set(key, entry);
     this.#expiries.push(entry, expiresMs, this.#entries.size);
-    this.#evict();
+    if (bytes !== undefined) this.#order?.add(entry, bytes);
+    this.#makeRoom();
   }
 
   /** Takes an entry out; `undefined` if there was none. */
   delete(key: Key): Value | undefined {
     this.#expire();
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#drop(entry);
-    return entry?.value;
+    if (entry === undefined) return undefined;
+    this.#drop(entry);
+    this.#tally.invalidated([key], 1);
+    return entry.value;
   }
 
   /** Takes every entry out. */
   clear(): void {
+    const { size } = this.#entries;
     this.#entries.clear();
     this.#expiries.clear();
+    this.#order?.clear();
     this.#size = 0;
+    this.#tally.invalidated(null, size);
   }
 
   /**
@@ -232,18 +263,19 @@ export class TtlCache<Key extends PlainKey, Value> {
     limits: Pick<TtlCacheOptions<Key, Value>, "maxEntries" | "maxSize">,
   ): void {
     requireBounds("resize a TTL cache", limits);
-    this.#maxEntries = limits.maxEntries ?? this.#maxEntries;
-    this.#maxSize = limits.maxSize ?? this.#maxSize;
+    const { maxEntries, maxSize } = limits;
+    this.#bounds.write({ maxEntries, maxSize });
     this.#expire();
-    this.#evict();
+    this.#makeRoom();
   }
 
   #find(key: Key): Entry<Key, Value> | undefined {
     const nowMs = this.#expire();
     const entry = this.#entries.get(key);
-    if (entry === undefined) this.#misses += 1;
+    if (entry === undefined) this.#tally.miss(key);
     else {
-      this.#hits += 1;
+      this.#order?.use(entry);
+      this.#tally.hit(key);
       // The heap learns of it when the earlier time has come.
       if (this.#options.refreshOnGet) entry.expiresMs = nowMs + entry.ttlMs;
     }
@@ -258,24 +290,33 @@ export class TtlCache<Key extends PlainKey, Value> {
       entry = this.#expiries.due(nowMs)
     ) {
       this.#drop(entry);
-      this.#expirations += 1;
+      this.#tally.expirations += 1;
     }
     return nowMs;
   }
 
-  #evict(): void {
+  #canHold(size: number, bytes: number | undefined): boolean {
+    return size <= this.#bounds.now.maxSize &&
+      (bytes === undefined || this.#order?.canHold(bytes) === true);
+  }
+
+  #makeRoom(): void {
+    const { maxEntries, maxSize } = this.#bounds.now;
     for (const entry of this.#entries.values()) {
-      if (
-        this.#entries.size <= this.#maxEntries && this.#size <= this.#maxSize
-      ) return;
-      this.#drop(entry);
-      this.#evictions += 1;
+      if (this.#entries.size <= maxEntries && this.#size <= maxSize) return;
+      this.#evict(entry);
     }
+  }
+
+  #evict(entry: Entry<Key, Value>): void {
+    this.#drop(entry);
+    this.#tally.evicted(entry.key);
   }
 
   #drop(entry: Entry<Key, Value>): void {
     this.#entries.delete(entry.key);
     this.#size -= entry.size;
+    this.#order?.remove(entry);
   }
 }
 

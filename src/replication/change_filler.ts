@@ -5,10 +5,8 @@
  * @module
  */
 
-import type {
-  ChangeRegistry,
-  FilledChanges,
-} from "../caches/change_registry.ts";
+import type { ChangeRegistry } from "../caches/change_registry.ts";
+import type { FilledChanges } from "../caches/filled_changes.ts";
 import type { Session } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { readNewestRecords, type StreamRecord } from "../log/newest.ts";
@@ -140,7 +138,7 @@ async function collect(
   beginning: Token,
   records: AsyncIterable<StreamRecord>,
 ): Promise<{ earliestKnown: Token; changes: [string | number, Token][] }> {
-  const { maxPositions, maxEntities } = filled.definition;
+  const { maxPositions, maxEntities } = filled.limits;
   const changes = new Map<string | number, Token>();
   let positions = 0;
   for await (const { token, rows } of records) {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { CacheRegistry, FlushCause } from "../caches/cache_registry.ts";
+import type { CacheRegistry } from "../caches/cache_registry.ts";
+import type { FlushCause } from "../caches/registry_stats.ts";
 import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
 import { toCachesKey } from "../protocol/invalidations.ts";

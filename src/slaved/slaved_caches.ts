@@ -4,6 +4,8 @@
  * @module
  */
 
+import { CACHES, type CachesOwner } from "../caches/cached.ts";
+import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CachedMethod, NamingArguments } from "../caches/cached_method.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
 import type { KeyArgument } from "../caches/key_parts.ts";
@@ -30,7 +32,8 @@ export interface SlavedCachesParts<Database> {
 }
 
 /** Attached stores, and what can be said of their caches. */
-export class SlavedCaches<Database> extends SlavedCommands {
+export class SlavedCaches<Database> extends SlavedCommands
+  implements CachesOwner {
   readonly #of: SlavedCachesParts<Database>;
   readonly #attached = new Map<object, StoreClass<Database, Store<Database>>>();
   #audit: Auditor | undefined;
@@ -42,7 +45,19 @@ export class SlavedCaches<Database> extends SlavedCommands {
     this.#of = of;
   }
 
-  /** What the caches of the attached stores have done so far. */
+  /**
+   * The registry that its caches belong to.
+   *
+   * @internal
+   */
+  get [CACHES](): CacheRegistry {
+    return this.#of.parts.caches;
+  }
+
+  /**
+   * What its caches have done so far: those of attached stores, those that were
+   * made with it as their `store`, and its change caches.
+   */
   caches(): CacheStats[] {
     return this.#of.parts.caches.cacheStats();
   }

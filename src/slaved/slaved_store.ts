@@ -167,8 +167,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   }
 
   /**
-   * Changes how much the caches of the attached stores may hold, at once: what
-   * there is no room for goes.
+   * Changes how much its caches may hold, at once: what there is no room for goes.
    *
    * @param changes What changes.
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for what can't be; then nothing

@@ -13,6 +13,7 @@ import {
 } from "../runtime/environment.ts";
 import { environmentVariables } from "../runtime/environment_variables.ts";
 import { FACTOR_VARIABLE } from "../caches/cache_factors.ts";
+import { CACHES } from "../caches/cached.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Changes, ParsePosition } from "../caches/changes.ts";
@@ -78,13 +79,14 @@ export function declare(
   const names = new Set(streams.map(({ name }) => name));
   const registry = new StreamRegistry(streams);
   for (const { stream } of changeCaches) registry.requireDurable(stream.name);
+  const caches = new CacheRegistry(groups, logger, clock, sizes);
   return {
     streams: registry,
     wireNames: createWireNames(options.streamPrefix ?? "", names),
-    caches: new CacheRegistry(groups, logger, clock, sizes),
+    caches,
     changes: changeCaches.length === 0
       ? undefined
-      : new ChangeRegistry(changeCaches, logger),
+      : new ChangeRegistry(changeCaches, logger, { [CACHES]: caches }),
   };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CACHES, type CachesOwner } from "../caches/cached.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheStats } from "../caches/cache_stats.ts";
 import type { CachedMethod, NamingArguments } from "../caches/cached_method.ts";
@@ -20,7 +21,7 @@ export interface WriterCachesParts {
 }
 
 /** What can be said of the caches of attached stores. */
-export class WriterCaches extends WriterCommands {
+export class WriterCaches extends WriterCommands implements CachesOwner {
   readonly #parts: WriterCachesParts;
 
   /** Constructs the part of a writer store that has caches. */
@@ -29,7 +30,19 @@ export class WriterCaches extends WriterCommands {
     this.#parts = parts;
   }
 
-  /** What the caches of the attached stores have done so far. */
+  /**
+   * The registry that its caches belong to.
+   *
+   * @internal
+   */
+  get [CACHES](): CacheRegistry {
+    return this.#parts.caches;
+  }
+
+  /**
+   * What its caches have done so far: those of attached stores, those that were
+   * made with it as their `store`, and its change caches.
+   */
   caches(): CacheStats[] {
     return this.#parts.caches.cacheStats();
   }

@@ -10,10 +10,15 @@ import {
   WriterStore,
 } from "../../mod.ts";
 import { ChangeRegistry } from "../../src/caches/change_registry.ts";
-import { defineChangeCache } from "../../src/caches/mod.ts";
+import {
+  CacheMemory,
+  defineChangeCache,
+  type PlainCacheOwner,
+} from "../../src/caches/mod.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { toPosition } from "../../src/tokens/position.ts";
 import { temporaryDatabase } from "../support/folders.ts";
+import { openStore } from "../support/plain_caches.ts";
 
 const edits = defineStream("edits", z.object({ pages: z.array(z.string()) }));
 const pages = defineChangeCache("pages", {
@@ -21,9 +26,10 @@ const pages = defineChangeCache("pages", {
   entities: ({ pages }) => pages,
 });
 
-function start() {
+function start(store?: PlainCacheOwner) {
   const heard: string[] = [];
-  const registry = new ChangeRegistry([pages], (level) => heard.push(level));
+  const logger = (level: string) => void heard.push(level);
+  const registry = new ChangeRegistry([pages], logger, store);
   const changes = registry.changes(pages, (since) => toPosition(since));
   const mark = (instance: string, token: number, ...names: string[]) =>
     registry.mark("edits", instance, token, [{ pages: names }]);
@@ -156,4 +162,34 @@ t.test("what can't be declared", async (t) => {
   t.throws(() => registry.changes(other, (since) => toPosition(since)), {
     code: "INVALID_ARGUMENT",
   });
+});
+
+t.test("A store counts the changes of all instances as one, those that begin anew as well", (t) => {
+  const cacheMemory = new CacheMemory("1MiB");
+  const opened = openStore({ cacheMemory });
+  const { registry, changes, mark, at } = start(opened.store);
+  const stats = () => opened.stats("pages");
+  t.match(stats(), { entries: 0, maxEntries: 100_000, bytes: 0 });
+  registry.restart("one", 10);
+  registry.restart("two", 100);
+  mark("one", 12, "a", "b");
+  mark("two", 105, "b");
+  changes.hasChanged("a", at({ one: 11, two: 105 }));
+  t.match(stats(), { entries: 3, maxEntries: 200_000, hits: 1, misses: 0 });
+  t.match(cacheMemory.stats, { caches: 2, bytes: stats()?.bytes as number });
+  registry.restart("one", 20);
+  t.match(stats(), { entries: 1, hits: 1, invalidations: 2 });
+  t.match(cacheMemory.stats, { caches: 2, bytes: stats()?.bytes as number });
+  changes.hasChanged("a", at({ one: 11, two: 105 }));
+  t.match(stats(), { hits: 1, misses: 1 });
+  opened.registry.close();
+  mark("one", 21, "c");
+  mark("three", 1, "c");
+  t.match(stats(), { entries: 0, hits: 1, misses: 1, invalidations: 3 });
+  t.match(cacheMemory.stats, { caches: 0, bytes: 0 });
+  for (const since of [{ one: 21, two: 105 }, { three: 1 }, {}]) {
+    t.equal(changes.hasChanged("z", at(since)), true, "nobody knows");
+  }
+  t.equal(changes.allChangedSince(at({ one: 21, two: 105 })), undefined);
+  t.end();
 });

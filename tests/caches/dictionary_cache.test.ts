@@ -213,7 +213,7 @@ t.test("it never tells what isn't so, whatever is loaded meanwhile", (t) => {
     ),
     { numRuns: 300 },
   );
-  t.ok(told > 1_000, `${told} values were told`);
+  t.ok(told > 300, `${told} values were told`);
   t.end();
 });
 

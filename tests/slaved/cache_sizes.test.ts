@@ -7,6 +7,11 @@ import { cached, SlavedStore, Store, WriterStore } from "../../mod.ts";
 import type { WriterStoreOptions } from "../../mod.ts";
 import { CacheMemory } from "../../src/caches/mod.ts";
 import { defineStream } from "../../mod.ts";
+import {
+  defineChangeCache,
+  DictionaryCache,
+  TtlCache,
+} from "../../src/caches/mod.ts";
 import { z } from "zod";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -18,6 +23,22 @@ import {
 } from "../support/stores.ts";
 
 const notes = defineStream("notes", z.string());
+
+const noted = defineChangeCache("noted", {
+  stream: notes,
+  entities: (note) => [note],
+  maxEntities: 40,
+});
+
+/** A store with a cache of its own. */
+class Titles extends Store<TestDatabase> {
+  readonly titles = new TtlCache<string, string>({
+    store: this,
+    name: "titles",
+    ttlMs: 1e9,
+    maxEntries: 10,
+  });
+}
 
 /** Reads that may be old for long, and are never loaded anew by themselves. */
 class OldUsers extends Store<TestDatabase> {
@@ -151,6 +172,63 @@ t.test("cacheMemory is one store's, or several stores'", async (t) => {
   t.equal(cacheMemory.stats.caches, 3, "who closes gives its memory back");
   await writer.close();
   t.match(cacheMemory.stats, { caches: 0, bytes: 0 });
+});
+
+t.test("Change caches and plain ones are a store's, under its memory and its factors", async (t) => {
+  const { writer, slaved } = await open(t, {
+    cacheMemory: "64KiB",
+    cacheFactor: 0.5,
+    changeCaches: [noted],
+  });
+  const note = (from: number, count: number) =>
+    writer.transaction("note", (txn) => {
+      for (let each = 0; each < count; each += 1) {
+        txn.write(notes, `${from + each}`);
+      }
+      return Promise.resolve();
+    });
+  for (let from = 0; from < 30; from += 1) await note(from, 1);
+  const before = writer.position;
+  await slaved.waitFor(await note(30, 1));
+  for (const store of [writer, slaved]) {
+    const { titles } = store.attach(Titles);
+    const dictionaries = new DictionaryCache<string, string, string>({
+      store,
+      name: "dictionaries",
+    });
+    const listed = (name: string) =>
+      store.caches().find((each) => each.name === name);
+    t.match(listed("noted"), { entries: 20, maxEntries: 20, evictions: 11 });
+    const { bytes = 0 } = listed("noted") ?? {};
+    t.ok(bytes > 20 * 50 && bytes < 20 * 300, `${bytes} bytes`);
+    t.equal(store.changes(noted).hasChanged("30", before), true);
+    t.equal(store.changes(noted).hasChanged("1", before), false);
+    t.match(listed("noted"), { hits: 2, misses: 0 });
+    for (let key = 0; key < 9; key += 1) titles.set(`${key}`, `title ${key}`);
+    t.match(listed("titles"), { entries: 5, maxEntries: 5, evictions: 4 });
+    dictionaries.update(0, "a", [["b", "x".repeat(50 * 1024)]]);
+    t.match(listed("dictionaries"), { entries: 1 });
+    const { titles: twins } = store.attach(Titles);
+    twins.set("a", "x".repeat(10 * 1024));
+    twins.set("b", "x".repeat(10 * 1024));
+    t.match(listed("dictionaries"), { entries: 0, evictions: 1 });
+    store.resizeCaches({
+      cacheFactor: 1,
+      caches: { noted: { maxEntries: 3 } },
+    });
+    t.match(listed("noted"), { entries: 3, maxEntries: 3, evictions: 28 });
+    t.equal(store.changes(noted).hasChanged("1", before), false);
+    t.throws(
+      () => store.resizeCaches({ caches: { noted: { maxBytes: 1 } } }),
+      { code: "INVALID_ARGUMENT" },
+    );
+  }
+  await slaved.waitFor(await note(40, 10));
+  t.match(
+    slaved.caches().find(({ name }) => name === "noted"),
+    { entries: 0, maxEntries: 3 },
+    "one token has changed more than there is room for",
+  );
 });
 
 t.test("Factors from the environment take precedence", async (t) => {

@@ -2,6 +2,7 @@
 
 import t, { type Test } from "tap";
 import { cached, SlavedStore, Store, WriterStore } from "../../mod.ts";
+import { ResponseCache } from "../../src/caches/mod.ts";
 import {
   onTelemetry,
   type TelemetryEventName,
@@ -103,6 +104,40 @@ t.test("A270 a cache's size and bound are measured with its name, 0 -> 1 of 777"
     const twin = store.attach(Names);
     await twin.getName("a");
     t.equal(read("entries"), 2, "those of one name are counted as one");
+  }
+});
+
+t.test("Caches that are no method's are measured with the others", async (t) => {
+  const meter = installMeter(t);
+  const { writer, connect } = await openBoth(t);
+  const slaved = await connect();
+  const stores = [
+    [writer, { store: "master", side: "writer" }],
+    [slaved, { store: "slaved", side: "reader" }],
+  ] as const;
+  for (const [store, common] of stores) {
+    const answers = new ResponseCache<string, string>({
+      store,
+      name: "answers",
+      keepMs: 1e9,
+      maxEntries: 7,
+    });
+    const read = (name: string, more = {}) =>
+      meter.value(`headwater.cache.${name}`, {
+        ...common,
+        cache: "answers",
+        ...more,
+      });
+    await answers.get("a", () => "b");
+    await answers.get("a", () => "b");
+    await t.rejects(answers.get("c", () => Promise.reject(new TypeError())));
+    t.equal(read("entries"), 1);
+    t.equal(read("entries.max"), 7);
+    t.equal(read("hits"), 1);
+    t.equal(read("misses"), 2);
+    t.equal(read("failures"), 1);
+    t.equal(read("size"), undefined, "its bytes are not counted");
+    t.type(read("load.time", { quantile: "0.99" }), "number");
   }
 });
 

@@ -10,34 +10,39 @@ import {
 
 /** The same for states that are alike, which go on alike. */
 export function fingerprintOf(spec: Spec): string {
-  const { rules, left, versions } = spec;
+  const { rules, left, versions, entries, old } = spec;
   const running = spec.loads.map((load, number) =>
     load === undefined ? "" : showLoad(spec, load, number)
   );
-  const order = spec.queued === 0
-    ? running.filter((load) => load !== "").sort()
-    : running.filter((load) => load !== "");
-  const signs = rules.keepsNegative ? "" : `${versions.a % 2}${versions.b % 2}`;
-  const callers = spec.callers.filter((loads) => loads.length > 0)
-    .map((loads) => loads.map((load) => running[load])).sort();
-  const putOff = spec.old.flatMap(({ claim = 0 }) => claim < 0 ? [claim] : [])
+  // Those that wait begin in order.
+  const loads = spec.queued === 0 ? [...running].sort() : running;
+  let text = `${left.calls}${left.invalidations}${left.evictions}` +
+    `${left.flushes}${left.elapses}${left.reaches}${left.leaves}`;
+  for (const entry of entries) {
+    text += showEntry(entry);
+    if (rules.isMortal && entry.load === undefined) text += entry.age;
+  }
+  for (const load of loads) if (load !== "") text += ` ${load}`;
+  if (!rules.keepsNegative) text += ` ${versions.a % 2}${versions.b % 2}`;
+  if (rules.hasSignals) text += showCallers(spec, running);
+  if (old.length > 0) text += showOld(spec);
+  return text;
+}
+
+function showCallers({ callers }: Spec, running: readonly string[]): string {
+  const waiting = callers.filter((loads) => loads.length > 0)
+    .map((loads) => loads.map((load) => running[load]).join());
+  return `/${waiting.sort().join("/")}`;
+}
+
+function showOld({ old, oldAge }: Spec): string {
+  const putOff = old.flatMap(({ claim = 0 }) => claim < 0 ? [claim] : [])
     .sort((one, other) => other - one);
-  const old = spec.old.map((entry) => {
+  const shown = old.map((entry) => {
     const { claim = 0 } = entry;
     return `${showEntry(entry)}${claim < 0 ? putOff.indexOf(claim) : ""}`;
   });
-  return [
-    Object.values(left).join(""),
-    spec.entries.map((entry) =>
-      rules.isMortal && entry.load === undefined
-        ? `${showEntry(entry)}${entry.age}`
-        : showEntry(entry)
-    ),
-    order,
-    signs,
-    callers.join("/"),
-    old.length === 0 ? "" : `${old}${spec.oldAge}`,
-  ].join(" ");
+  return ` old ${shown.join()} ${oldAge}`;
 }
 
 function showEntry({ key, load }: SpecEntry): string {
@@ -46,21 +51,18 @@ function showEntry({ key, load }: SpecEntry): string {
 
 function showLoad(spec: Spec, load: SpecLoad, number: number): string {
   const { rules, entries, old } = spec;
-  const held = entries.flatMap((entry, place) =>
-    entry.load === number ? [place] : []
-  );
-  const heldOld = old.flatMap((entry, place) =>
-    entry.load === number
-      ? [`o${place}`]
-      : entry.claim === number
-      ? [`c${place}`]
-      : []
-  );
-  const read = load.keys.map((key) => ageOf(spec, load, key));
-  const age = rules.isMortal && load.place !== undefined ? load.age : "";
-  const whose = rules.hasSignals && load.isCallers ? "!" : "";
-  return `${load.keys.join("")}${read.join("")}${age}${whose}@` +
-    `${held.join("")}${heldOld.join("")}`;
+  let text = "";
+  for (const key of load.keys) text += `${key}${ageOf(spec, load, key)}`;
+  if (rules.isMortal && load.place !== undefined) text += load.age;
+  if (rules.hasSignals && load.isCallers) text += "!";
+  for (const [place, entry] of entries.entries()) {
+    if (entry.load === number) text += `@${place}`;
+  }
+  for (const [place, entry] of old.entries()) {
+    if (entry.load === number) text += `o${place}`;
+    if (entry.claim === number) text += `c${place}`;
+  }
+  return text;
 }
 
 function ageOf(

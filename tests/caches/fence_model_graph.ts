@@ -33,7 +33,7 @@ export interface Graph {
 
 /** Finds them all. */
 export function exploreAll(rules: Rules, budget: Budget): Graph {
-  const first = { spec: new Spec(rules, budget), before: undefined };
+  const first = { spec: new Spec(rules, { left: budget }), before: undefined };
   const states: State[] = [{ ...first, step: undefined }];
   const places = new Map([[fingerprintOf(first.spec), 0]]);
   const nexts: number[][] = [];

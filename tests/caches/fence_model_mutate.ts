@@ -1,7 +1,8 @@
 // node dist/tests/caches/fence_model_mutate.js [part of a name …]
 //
-// Makes each mistake of fence_model_mutations.ts in a copy of dist/, runs the
-// small model on it, and says whether it was found. Exits with 1 if one was not.
+// Makes each mistake of fence_model_mutations.ts and of fence_model_gate_mutations.ts
+// in a copy of dist/, runs the small model on it, and says whether it was found.
+// Exits with 1 if one was not.
 
 import { execFile } from "node:child_process";
 import {
@@ -16,10 +17,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { GATE_MUTATIONS } from "./fence_model_gate_mutations.ts";
 import { type Mutation, MUTATIONS } from "./fence_model_mutations.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const ARGUMENTS = ["--small", "--stride", "67", "--chance", "3000"];
+const ARGUMENTS = ["--small", "--stride", "101", "--chance", "3000"];
 
 const parts = process.argv.slice(2);
 const copy = mkdtempSync(join(tmpdir(), "headwater-mutations-"));
@@ -31,7 +33,7 @@ try {
   }
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
   writeFileSync(join(copy, "package.json"), '{"type":"module"}');
-  for (const mutation of MUTATIONS) {
+  for (const mutation of [...MUTATIONS, ...GATE_MUTATIONS]) {
     const isWanted = parts.length === 0 ||
       parts.some((part) => mutation.name.includes(part));
     if (isWanted) await tryOut(mutation);

@@ -81,7 +81,7 @@ export async function runByChance(
   for (let run = 1; run <= count; run += 1) {
     const shape = random.pick(SHAPES);
     const most = budgetOf(shape, FULL);
-    let spec = new Spec(shape.rules, most);
+    let spec = new Spec(shape.rules, { left: most });
     const steps: Step[] = [];
     for (let next = spec.steps(); next.length > 0; next = spec.steps()) {
       const step = random.pick(next);
@@ -149,7 +149,7 @@ async function attempt(
   isSwapped = false,
 ): Promise<string | undefined> {
   const world = new World(shape);
-  let spec = new Spec(shape.rules, budget);
+  let spec = new Spec(shape.rules, { left: budget });
   const specs = [spec, ...steps.map((step) => spec = spec.after(step))];
   try {
     for (const [index, step] of steps.entries()) {

@@ -10,71 +10,47 @@ import {
   type KeyName,
   keysOf,
   LIFE,
+  NOTHING,
   type OldEntry,
   type Rules,
   type SpecEntry,
-  type SpecLoad,
+  type StateParts,
   type Step,
 } from "./fence_model_steps.ts";
 
-/** All that a state consists of, but for its rules. */
-interface Parts {
-  readonly left: Budget;
-  readonly versions: Readonly<Record<KeyName, number>>;
-  readonly entries: readonly SpecEntry[];
-  /** What may be served of before a clearing. */
-  readonly old: readonly OldEntry[];
-  /** Elapses since that clearing. */
-  readonly oldAge: number;
-  /** By number, as they were asked for; `undefined` are those that are over. */
-  readonly loads: readonly (SpecLoad | undefined)[];
-  /** How many loads have begun. */
-  readonly begun: number;
-  /** How many times a load was put off. */
-  readonly putOff: number;
-  /** By caller, the loads that they wait for. */
-  readonly callers: readonly (readonly number[])[];
-}
-
-const NOTHING: Omit<Parts, "left"> = {
-  versions: { a: 0, b: 0 },
-  entries: [],
-  old: [],
-  oldAge: 0,
-  loads: [],
-  begun: 0,
-  putOff: 0,
-  callers: [],
-};
-
 /** The state after some steps. Immutable: each step gives another. */
-export class Spec implements Parts {
+export class Spec implements StateParts {
   readonly rules: Rules;
-  readonly left: Budget;
-  readonly versions: Readonly<Record<KeyName, number>>;
-  readonly entries: readonly SpecEntry[];
-  readonly old: readonly OldEntry[];
+  readonly left: StateParts["left"];
+  readonly versions: StateParts["versions"];
+  readonly entries: StateParts["entries"];
+  readonly old: StateParts["old"];
   readonly oldAge: number;
-  readonly loads: readonly (SpecLoad | undefined)[];
+  readonly loads: StateParts["loads"];
   readonly begun: number;
   readonly putOff: number;
-  readonly callers: readonly (readonly number[])[];
+  readonly callers: StateParts["callers"];
 
+  /**
+   * Constructs a state.
+   *
+   * @param changes In what it differs from another; from nothing by default.
+   */
   constructor(
     rules: Rules,
-    left: Budget,
-    parts: Omit<Parts, "left"> = NOTHING,
+    changes: Partial<StateParts> & Pick<StateParts, "left">,
+    from: Omit<StateParts, "left"> = NOTHING,
   ) {
     this.rules = rules;
-    this.left = left;
-    this.versions = parts.versions;
-    this.entries = parts.entries;
-    this.old = parts.old;
-    this.oldAge = parts.oldAge;
-    this.loads = parts.loads;
-    this.begun = parts.begun;
-    this.putOff = parts.putOff;
-    this.callers = parts.callers;
+    this.left = changes.left;
+    this.versions = changes.versions ?? from.versions;
+    this.entries = changes.entries ?? from.entries;
+    this.old = changes.old ?? from.old;
+    this.oldAge = changes.oldAge ?? from.oldAge;
+    this.loads = changes.loads ?? from.loads;
+    this.begun = changes.begun ?? from.begun;
+    this.putOff = changes.putOff ?? from.putOff;
+    this.callers = changes.callers ?? from.callers;
   }
 
   /** Every step that may come next. */
@@ -153,7 +129,7 @@ export class Spec implements Parts {
     const missing: KeyName[] = [];
     const stale: KeyName[] = [];
     const awaited: number[] = [];
-    let spec: Spec = this;
+    let spec = this.#with({});
     for (const key of keysOf(what)) {
       // The list's first key may have pushed out its second.
       const known = spec.entries.find((entry) => entry.key === key);
@@ -287,7 +263,7 @@ export class Spec implements Parts {
   }
 
   #ended(number: number, fails: boolean): Spec {
-    let spec: Spec = this;
+    let spec = this.#with({});
     const { keys = [], read, age = 0 } = this.loads[number] ?? {};
     for (const key of keys) {
       const isKept = !fails && read !== undefined && age < LIFE &&
@@ -403,8 +379,8 @@ export class Spec implements Parts {
     return this.#with({ left: { ...left, [what]: left[what] - 1 } });
   }
 
-  #with(changes: Partial<Parts>): Spec {
-    const parts = { ...this, ...changes };
-    return new Spec(this.rules, parts.left, parts);
+  #with(changes: Partial<StateParts>): Spec {
+    const { left = this.left } = changes;
+    return new Spec(this.rules, { ...changes, left }, this);
   }
 }

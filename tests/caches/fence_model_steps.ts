@@ -97,3 +97,34 @@ export function isNegative(version: number): boolean {
 export function keysOf(call: Call | "all"): readonly KeyName[] {
   return call === "a" ? ["a"] : call === "b" ? ["b"] : ["a", "b"];
 }
+
+/** All that a state consists of, but for its rules. */
+export interface StateParts {
+  readonly left: Budget;
+  readonly versions: Readonly<Record<KeyName, number>>;
+  readonly entries: readonly SpecEntry[];
+  /** What may be served of before a clearing. */
+  readonly old: readonly OldEntry[];
+  /** Elapses since that clearing. */
+  readonly oldAge: number;
+  /** By number, as they were asked for; `undefined` are those that are over. */
+  readonly loads: readonly (SpecLoad | undefined)[];
+  /** How many loads have begun. */
+  readonly begun: number;
+  /** How many times a load was put off. */
+  readonly putOff: number;
+  /** By caller, the loads that they wait for. */
+  readonly callers: readonly (readonly number[])[];
+}
+
+/** An empty cache, of which nothing was asked. */
+export const NOTHING: Omit<StateParts, "left"> = {
+  versions: { a: 0, b: 0 },
+  entries: [],
+  old: [],
+  oldAge: 0,
+  loads: [],
+  begun: 0,
+  putOff: 0,
+  callers: [],
+};

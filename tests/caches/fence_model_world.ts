@@ -24,15 +24,19 @@ import {
 } from "./fence_model_shapes.ts";
 import type { Spec } from "./fence_model_spec.ts";
 import {
+  CallerLeft,
+  LoadFailed,
+  valueOf,
+  versionOf,
+  Violation,
+} from "./fence_model_values.ts";
+import {
   type Call,
   type KeyName,
   keysOf,
   LIFE,
   type Step,
 } from "./fence_model_steps.ts";
-
-/** What a schedule must not lead to. */
-export class Violation extends Error {}
 
 /** A load of the real classes. */
 interface RealLoad {
@@ -47,28 +51,8 @@ const TICKS = 16;
 /** A load of another cache is a few more, and so is the next one's turn. */
 const MORE_TICKS = 24;
 
-/** Whoever is told this asked for a load that was to fail. */
-class LoadFailed extends Error {}
-
-/** Whoever is told this has given up. */
-class CallerLeft extends Error {}
-
 /** Values of some keys. */
 type Values = readonly unknown[];
-
-/** What the database has at a version: no two of the first four are alike. */
-function valueOf(key: KeyName, version: number): unknown {
-  return version === 1 ? undefined : version === 3 ? null : `${key}${version}`;
-}
-
-/** The latest version at which it had a value. */
-function versionOf(key: KeyName, value: unknown): number {
-  if (value === undefined) return 1;
-  if (value === null) return 3;
-  const text = String(value);
-  if (!text.startsWith(key)) throw new Violation(`${key} has ${text}`);
-  return Number(text.slice(1));
-}
 
 /** One cache, its loads and its callers. */
 export class World {

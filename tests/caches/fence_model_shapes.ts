@@ -260,7 +260,7 @@ export const SHAPES: readonly Shape[] = [
     maxEntries: 3,
     kinds: fewKinds,
     most: { calls: 2, invalidations: 2, evictions: 1, elapses: 2 },
-    fewest: { invalidations: 1, evictions: 0, flushes: 0 },
+    fewest: { invalidations: 1, evictions: 0, reaches: 0 },
   }),
   makeShape("old entries are loaded anew one by one", ["a"], ["b"], apart, {
     options: { ...stale, maxConcurrentLoads: 1 },

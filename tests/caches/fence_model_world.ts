@@ -187,6 +187,10 @@ export class World {
         await take({ does: "end", load, fails: false });
       }
     };
+    if (spec.rules.servesOld) {
+      const what = spec.loads.length % 2 === 0 ? "a" : "b";
+      await take({ does: "call", what, isInLoad: true });
+    }
     await end();
     this.#requireQuiet(spec);
     for (const what of ["a", "b"] as const) {

@@ -12,6 +12,7 @@ import process from "node:process";
 import fc from "fast-check";
 import t, { type Test } from "tap";
 import { temporaryDatabase } from "../support/folders.ts";
+import { startHeldProxy } from "../support/held_proxy.ts";
 import { postgresDatabase } from "../support/postgres.ts";
 import { startProcess, type TestProcess } from "../support/processes.ts";
 import {
@@ -40,6 +41,9 @@ interface Round {
   readonly stirred: readonly number[];
   readonly checked: readonly number[];
 }
+
+/** Tokens that one step of a catch-up doesn't take, at first. */
+const PADDING = 260;
 
 const number = fc.nat({ max: MAX_NUMBER });
 
@@ -97,7 +101,9 @@ async function check(t: Test, database: string, size: Size): Promise<void> {
   t.setTimeout(0);
   const writer = startProcess(t, FILE, [database]);
   const { url } = await hear(writer, "url");
-  const reader = startProcess(t, FILE, [database, String(url)]);
+  const proxy = await startHeldProxy(t, Number(new URL(String(url)).port));
+  const replicate = `tcp://127.0.0.1:${proxy.port}`;
+  const reader = startProcess(t, FILE, [database, replicate]);
   await hear(reader, "url");
   const tell = (process: TestProcess, told: Told) => process.tell(told);
   const runs = Number(process.env.RANDOM_RUNS ?? size.runs);
@@ -110,7 +116,8 @@ async function check(t: Test, database: string, size: Size): Promise<void> {
   const property = fc.asyncProperty(
     fc.array(plan, { minLength: 1, maxLength: 4 }),
     rounds(size.reads),
-    async (drafts, rounds) => {
+    fc.nat({ max: 4 }),
+    async (drafts, rounds, behind) => {
       if (performance.now() > shrinkUntil) return;
       run += 1;
       const plans = complete(drafts, run);
@@ -118,11 +125,16 @@ async function check(t: Test, database: string, size: Size): Promise<void> {
         tell(each, { does: "set up", plans });
         await hear(each, "isSetUp");
       }
-      for (const { transactions, stirred, checked } of rounds) {
-        tell(reader, { does: "stir", reads: stirred });
-        tell(writer, { does: "stir", reads: stirred });
-        tell(writer, { does: "write", transactions });
+      for (const [round, each] of rounds.entries()) {
+        const { transactions, stirred, checked } = each;
+        const padding = round === behind ? PADDING : 0;
+        // It connects again, but hears nothing until all is written.
+        if (padding > 0) proxy.hold();
+        tell(reader, { does: "stir", reads: stirred, amid: checked });
+        tell(writer, { does: "stir", reads: stirred, amid: [] });
+        tell(writer, { does: "write", transactions, padding });
         const { token = 0 } = await hear(writer, "token");
+        proxy.release();
         const after = { instance: "master", token };
         tell(reader, { does: "check", reads: checked, after });
         tell(writer, { does: "check", reads: stirred, after });
@@ -144,11 +156,13 @@ async function check(t: Test, database: string, size: Size): Promise<void> {
     },
   );
   await fc.assert(property, { seed, numRuns: runs });
-  const { hits = 0, evictions = 0, fenced = 0 } = last;
+  const { hits = 0, evictions = 0, fenced = 0, steps = 0 } = last;
   t.pass(
     `${operations} operations in ${runs} runs; the reader had ${hits} hits, ` +
-      `${evictions} evictions, ${fenced} fenced loads`,
+      `${evictions} evictions, ${fenced} fenced loads, and took ${steps} steps ` +
+      "on its way",
   );
+  t.ok(steps >= runs, "each run had a catch-up of several steps");
   t.ok(
     runs < size.runs || operations >= size.operations,
     `${size.operations} at least`,

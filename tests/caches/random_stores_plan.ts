@@ -43,10 +43,21 @@ export function dependentsOf<Part>(
 /** What the test tells a process. */
 export type Told =
   | { readonly does: "set up"; readonly plans: CachePlan[] }
-  /** Numbers of writes, by transaction. */
-  | { readonly does: "write"; readonly transactions: readonly number[][] }
-  /** Numbers of reads that nobody judges. */
-  | { readonly does: "stir"; readonly reads: readonly number[] }
+  /** Numbers of writes, by transaction; in the midst many that mean nothing. */
+  | {
+    readonly does: "write";
+    readonly transactions: readonly number[][];
+    readonly padding: number;
+  }
+  /**
+   * Numbers of reads that nobody judges; those that are made again amid a
+   * catch-up, whenever some of it has been applied.
+   */
+  | {
+    readonly does: "stir";
+    readonly reads: readonly number[];
+    readonly amid: readonly number[];
+  }
   | {
     readonly does: "check";
     readonly reads: readonly number[];
@@ -65,6 +76,8 @@ export interface Said {
   readonly hits?: number;
   readonly evictions?: number;
   readonly fenced?: number;
+  /** Steps of catch-ups that were followed by others. */
+  readonly steps?: number;
 }
 
 /** A read: of one key, or of a list that differs in its last argument. */

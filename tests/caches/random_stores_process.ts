@@ -34,14 +34,28 @@ const writer = replicate !== undefined
     synchronous: "normal",
     groups,
   });
-const slaved = replicate === undefined
-  ? undefined
-  : await SlavedStore.connect<RandomDatabase>({ database, replicate, groups });
-/** Reads that run beside each other. */
-const AT_ONCE = 16;
 let plans: CachePlan[] = [];
 let store: RandomStore | undefined;
 let values = 0;
+let amid: readonly number[] = [];
+let steps = 0;
+const slaved = replicate === undefined
+  ? undefined
+  : await SlavedStore.connect<RandomDatabase>({
+    database,
+    replicate,
+    groups,
+    // What it misses it fetches once it is connected again, all at once.
+    pollIntervalMs: 0,
+    onProgress: ({ isDone }) => {
+      if (isDone) return;
+      steps += 1;
+      // Between two steps, and of what the later ones name.
+      for (const number of amid) void store?.read(readOf(plans, number));
+    },
+  });
+/** Reads that run beside each other. */
+const AT_ONCE = 16;
 
 await writer?.transaction("create", async ({ db }) => {
   await db.schema.createTable("things")
@@ -70,18 +84,14 @@ async function obey(told: Told): Promise<void> {
       break;
     }
     case "stir":
+      amid = told.amid;
       void stir(told.reads);
       break;
     case "write": {
-      let token = 0;
-      for (const numbers of told.transactions) {
-        const commit = await writer?.transaction(
-          "write",
-          (txn) => write(txn, numbers),
-        );
-        token = commit?.token ?? 0;
-      }
-      say({ token });
+      const half = told.transactions.length >> 1;
+      await writeAll(told.transactions.slice(0, half));
+      await Promise.all(Array.from({ length: told.padding }, pad));
+      say({ token: await writeAll(told.transactions.slice(half)) });
       break;
     }
     case "check": {
@@ -96,9 +106,31 @@ async function obey(told: Told): Promise<void> {
         hits: sum("hits"),
         evictions: sum("evictions"),
         fenced: sum("fenced"),
+        steps,
       });
     }
   }
+}
+
+/** Says which token the last transaction has. */
+async function writeAll(transactions: readonly number[][]): Promise<number> {
+  let token = 0;
+  for (const numbers of transactions) {
+    const commit = await writer?.transaction(
+      "write",
+      (txn) => write(txn, numbers),
+    );
+    token = commit?.token ?? 0;
+  }
+  return token;
+}
+
+/** A transaction that nobody here has anything of. */
+async function pad(_: unknown, number: number): Promise<void> {
+  await writer?.transaction("pad", async (txn) => {
+    await Promise.resolve();
+    txn.invalidate("pad", [number]);
+  });
 }
 
 async function write(

@@ -198,6 +198,8 @@ export class World {
       await end();
     }
     if (spec.rules.servesOld) {
+      await take({ does: "elapse" });
+      await end();
       await take({ does: "reach" });
       for (const what of ["a", "b"] as const) {
         await take({ does: "call", what });

@@ -109,6 +109,41 @@ t.test("headwater/caches", (t) => {
   t.end();
 });
 
+/** Types that signatures are made of: those who put them together name them. */
+export type Named = [
+  caches.CacheDecorator<[string]>,
+  caches.CheckedInvalidation<["cache", [string]]>,
+  caches.FitsSingle<[string[]], string, caches.CachedMethod>,
+  caches.InvalidationKey<string>,
+  caches.IsHalfKey<string>,
+  caches.ItemArguments<[string[]]>,
+  caches.LeavingDecorator<[0]>,
+  caches.ListMethod<caches.CachesOwner, [string[]], string, string>,
+  caches.Misfits<[string], "0">,
+  writer.EventsRow & slaved.EventsRow,
+  admin.Retained,
+  writer.DatabaseOptions & slaved.DatabaseOptions,
+  writer.DeclarationOptions & slaved.DeclarationOptions,
+  writer.EndpointOptions,
+  writer.EnvironmentOptions & slaved.EnvironmentOptions,
+  writer.EventReads & slaved.EventReads,
+  writer.Isolation,
+  writer.KeepAliveOptions & slaved.KeepAliveOptions,
+  writer.PostgresOptions & slaved.PostgresOptions,
+  writer.ReadRowsOptions,
+  writer.SqliteOptions & slaved.SqliteOptions,
+  writer.StopListening,
+  writer.StoreClass<unknown, face.Store<unknown>>,
+  slaved.StoreClass<unknown, face.Store<unknown>>,
+  writer.StreamOptions & slaved.StreamOptions,
+  writer.StreamerStats,
+  writer.Synchronous & slaved.Synchronous,
+  writer.TableNameOptions & slaved.TableNameOptions,
+  writer.Work<unknown, string>,
+  writer.WriterCaches & writer.WriterCommands,
+  slaved.SlavedCaches<unknown> & slaved.SlavedCommands,
+];
+
 t.test("headwater/telemetry", (t) => {
   t.same(Object.keys(telemetry), ["onTelemetry"]);
   t.end();

@@ -26,6 +26,10 @@ export type {
   ProjectionFigures,
   ProjectionReport,
 } from "../projections/progress.ts";
-export type { RetentionPolicies, RetentionPolicy } from "../log/retention.ts";
+export type {
+  Retained,
+  RetentionPolicies,
+  RetentionPolicy,
+} from "../log/retention.ts";
 export type { Verification, VerifyOptions } from "./verify.ts";
 export type { VerifyProgress, VerifyStep } from "./check_context.ts";

@@ -7,7 +7,13 @@
 import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import { type CachedMethod, cacheNameOf, namedKeyOf } from "./cached_method.ts";
+import {
+  type CachedMethod,
+  cacheNameOf,
+  type KeyArguments,
+  type KeyPrefix,
+  namedKeyOf,
+} from "./cached_method.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
 /** One cache (its name, or its method) and one of its keys; `null` is the whole cache. */
@@ -15,6 +21,24 @@ export type Invalidation = readonly [
   cache: string | CachedMethod,
   key: readonly KeyArgument[] | null,
 ];
+
+/**
+ * What may name entries of a cache in an {@linkcode Invalidation}: a method's
+ * own arguments, those of them that belong to its key; or the first of them,
+ * where the cache is a tree. By its name, any key.
+ */
+export type InvalidationKey<Cache> = Cache extends
+  (...args: infer Args) => unknown
+  ? unknown extends Args[number] ? readonly KeyArgument[]
+  : Readonly<KeyArguments<Args> | KeyPrefix<KeyArguments<Args>>>
+  : readonly KeyArgument[];
+
+/** An invalidation itself; where its key is none of its method, what it should be. */
+export type CheckedInvalidation<Given extends Invalidation> = Given extends
+  readonly [infer Cache extends Invalidation[0], infer Key]
+  ? [Key] extends [InvalidationKey<Cache> | null] ? Given
+  : readonly [cache: Cache, key: InvalidationKey<Cache> | null]
+  : never;
 
 /** A name on the wire that every reader expands for itself. */
 export interface CacheGroup<Key extends readonly KeyPart[] = KeyPart[]> {
@@ -31,7 +55,10 @@ export interface CacheGroup<Key extends readonly KeyPart[] = KeyPart[]> {
  *
  * @param name Its name in the `caches` stream; not that of a cache.
  * @param schema What its key is.
- * @param expand What a key stands for. Called in every process; must not depend on anything else.
+ * @param expand What a key stands for: caches by their methods, whose keys are
+ *   checked by the compiler, or by their names, where a method isn't at hand. A
+ *   cache that a process doesn't have is passed over there. Called in every
+ *   process; must not depend on anything else.
  * @returns The group, for the option `groups` and for `txn.invalidateGroup`.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` if the name is empty.
  *
@@ -47,11 +74,32 @@ export interface CacheGroup<Key extends readonly KeyPart[] = KeyPart[]> {
  * ]);
  * equal(room.name, "room");
  * ```
+ *
+ * @example Methods, whose keys are typed
+ * ```ts
+ * import { cached, defineCacheGroup, Store } from "headwater";
+ * import { z } from "zod";
+ *
+ * class Rooms extends Store<unknown> {
+ *   @cached({ maxEntries: 1_000 })
+ *   async getRoom(roomId: string): Promise<string> {
+ *     return await Promise.resolve(roomId);
+ *   }
+ * }
+ *
+ * defineCacheGroup("room", z.tuple([z.string()]), ([roomId]) => [
+ *   [Rooms.prototype.getRoom, [roomId]], // [5], or [roomId, 5], doesn't compile
+ *   ["get_members", [roomId]],
+ * ]);
+ * ```
  */
-export function defineCacheGroup<Key extends readonly KeyPart[]>(
+export function defineCacheGroup<
+  Key extends readonly KeyPart[],
+  const Given extends Invalidation = Invalidation,
+>(
   name: string,
   schema: z.ZodType<Key>,
-  expand: (key: Key) => Iterable<Invalidation>,
+  expand: (key: Key) => Iterable<Given & CheckedInvalidation<Given>>,
 ): CacheGroup<Key> {
   if (typeof name !== "string" || name === "") {
     throw new HeadwaterError(

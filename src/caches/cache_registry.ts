@@ -60,7 +60,7 @@ export class CacheRegistry {
   #last: readonly KeyedCache[] | undefined;
   readonly #groups = new Map<string, CacheGroup>();
   readonly #dependents = new Map<KeyedCache, Dependents>();
-  readonly #unknownNames = new UnknownNames();
+  readonly #unknownNames = new UnknownNames(this.#groups);
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #sizes: CacheSizes;

@@ -22,7 +22,11 @@ export const CACHES: unique symbol = Symbol("headwater.caches");
 
 /** An object whose methods may be cached: a store. */
 export interface CachesOwner {
-  /** The registry that the object's caches belong to. */
+  /**
+   * The registry that the object's caches belong to.
+   *
+   * @internal
+   */
   readonly [CACHES]: CacheRegistry;
 }
 
@@ -34,7 +38,7 @@ export type CacheableMethod<
 > = (this: This, ...args: Args) => Promise<Value>;
 
 /** A decorator of methods with these arguments. */
-type CacheDecorator<Args extends readonly unknown[]> = <
+export type CacheDecorator<Args extends readonly unknown[]> = <
   This extends CachesOwner,
   Given extends Args,
   Value,
@@ -47,7 +51,7 @@ type CacheDecorator<Args extends readonly unknown[]> = <
 ) => CacheableMethod<This, Given, Value>;
 
 /** A decorator of methods some of whose arguments are no part of their keys. */
-type LeavingDecorator<Positions extends readonly number[]> = <
+export type LeavingDecorator<Positions extends readonly number[]> = <
   This extends CachesOwner,
   Args extends readonly unknown[],
   Value,

@@ -29,7 +29,7 @@ export interface CachedListOptions {
 }
 
 /** A method with one list among its arguments, whose result says what it found. */
-type ListMethod<
+export type ListMethod<
   This,
   Args extends readonly unknown[],
   Key extends KeyArgument,
@@ -37,7 +37,7 @@ type ListMethod<
 > = CacheableMethod<This, Args, ReadonlyMap<Key, Value>>;
 
 /** A list's arguments, for one of its items. */
-type ItemArguments<Args extends readonly unknown[]> = {
+export type ItemArguments<Args extends readonly unknown[]> = {
   [Index in keyof Args]: Args[Index] extends readonly KeyArgument[]
     ? Args[Index][number]
     : Args[Index];
@@ -49,7 +49,7 @@ type ItemArguments<Args extends readonly unknown[]> = {
  * Their keys would not be the same, or an entry not what its reader expects. A
  * single method that can't be seen from here is trusted.
  */
-type FitsSingle<Args extends readonly unknown[], Value, Single> =
+export type FitsSingle<Args extends readonly unknown[], Value, Single> =
   [Single] extends [never] ? unknown
     : Single extends (...args: infer Key) => Promise<infer One>
       ? ItemArguments<Args> extends Key

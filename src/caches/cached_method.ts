@@ -42,7 +42,8 @@ export type NamingArguments<Args extends readonly unknown[]> =
     ? never
     : Args);
 
-type IsHalfKey<Arg> = [Arg] extends [KeyArgument] ? false
+/** Whether some of what an argument may be can be part of a key, and some can't. */
+export type IsHalfKey<Arg> = [Arg] extends [KeyArgument] ? false
   : [Extract<Arg, KeyArgument>] extends [never] ? false
   : true;
 
@@ -89,15 +90,20 @@ export function findCacheBinding(method: unknown): CacheBinding | undefined {
 /**
  * What is known of a method's cache.
  *
+ * @param method A decorated method.
+ * @param action What is to be done with it, for the error.
  * @throws {HeadwaterError} `NOT_CACHED` if it has none.
  */
-export function cacheBindingOf(method: CachedMethod): CacheBinding {
+export function cacheBindingOf(
+  method: CachedMethod,
+  action = "invalidate",
+): CacheBinding {
   const binding = findCacheBinding(method);
   if (binding !== undefined) return binding;
   const shown = typeof method === "function" ? method.name : String(method);
   throw new HeadwaterError(
     "NOT_CACHED",
-    `Cannot invalidate "${shown}": it has no cache; decorate it with @cached`,
+    `Cannot ${action} "${shown}": it has no cache; decorate it with @cached`,
   );
 }
 
@@ -105,10 +111,14 @@ export function cacheBindingOf(method: CachedMethod): CacheBinding {
  * The name of a method's cache.
  *
  * @param cache A decorated method, or a cache's name.
+ * @param action What is to be done with it, for the error.
  * @throws {HeadwaterError} `NOT_CACHED` if the method is not decorated.
  */
-export function cacheNameOf(cache: string | CachedMethod): string {
-  return typeof cache === "string" ? cache : cacheBindingOf(cache).name;
+export function cacheNameOf(
+  cache: string | CachedMethod,
+  action = "invalidate",
+): string {
+  return typeof cache === "string" ? cache : cacheBindingOf(cache, action).name;
 }
 
 /**

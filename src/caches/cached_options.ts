@@ -64,7 +64,8 @@ export type LeavesOut<
   : [Misfits<Args, `${Positions[number]}`>] extends [never] ? unknown
   : { readonly [Why in Misfits<Args, `${Positions[number]}`>]: never };
 
-type Misfits<Args extends readonly unknown[], Left extends string> = {
+/** Why arguments and the positions that are left out, as texts, don't fit. */
+export type Misfits<Args extends readonly unknown[], Left extends string> = {
   [Index in keyof Args]-?: 0 extends 1 & Args[Index] ? never
     : Index extends Left
       ? [Args[Index]] extends [KeyArgument]

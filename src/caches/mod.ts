@@ -16,22 +16,39 @@ export { DictionaryCache } from "./dictionary_cache.ts";
 export { ResponseCache } from "./response_cache.ts";
 export { TtlCache } from "./ttl_cache.ts";
 
-export type { CacheableMethod, CachesOwner } from "./cached.ts";
+export type {
+  CacheableMethod,
+  CacheDecorator,
+  CachesOwner,
+  LeavingDecorator,
+} from "./cached.ts";
 export type {
   CachedOptions,
   KeyOfOptions,
   LeavesOut,
+  Misfits,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 export type { CachedFunctionOwner } from "./cached_function.ts";
-export type { CachedListOptions } from "./cached_list.ts";
+export type {
+  CachedListOptions,
+  FitsSingle,
+  ItemArguments,
+  ListMethod,
+} from "./cached_list.ts";
 export type {
   CachedMethod,
+  IsHalfKey,
   KeyArguments,
   KeyPrefix,
   NamingArguments,
 } from "./cached_method.ts";
-export type { CacheGroup, Invalidation } from "./cache_groups.ts";
+export type {
+  CacheGroup,
+  CheckedInvalidation,
+  Invalidation,
+  InvalidationKey,
+} from "./cache_groups.ts";
 export type {
   CacheBound,
   CacheLimits,

@@ -50,6 +50,15 @@ export class PostgresClients {
     });
   }
 
+  /** A connection, if one is there that nobody holds; else `undefined`. */
+  takeIdle(name: string): PostgresConnection | undefined {
+    if (this.#isClosed || this.#idle.at(-1)?.isLost !== false) return undefined;
+    if (!this.#gate.tryEnter(name)) return undefined;
+    const connection = this.#idle.pop() as PostgresConnection;
+    this.#busy.add(connection);
+    return connection;
+  }
+
   /**
    * Waits for a connection, to be given back.
    *

@@ -57,13 +57,21 @@ const IN_FAILED = "25P02";
 export class PostgresConnection implements Session {
   readonly #sql: ReservedSql;
   readonly #rename: Rename;
-  readonly #pending = new Set<(error: unknown) => void>();
+  /** Of what is under way; a few at most, and the first is answered first. */
+  readonly #pending: ((error: unknown) => void)[] = [];
   #lost: unknown;
   #backend: number | undefined;
   #hasWritten = false;
   readonly dialect = "postgres";
 
   readonly #client: PostgresPool;
+  readonly #watching = {
+    // Called as it is sent. The socket alone tells of its end while idle.
+    onexecute: (socket: Socket) => {
+      socket.onclose = (error) => void this.#lose(error);
+      return true;
+    },
+  };
   #onLost: () => void = () => {};
 
   private constructor(client: PostgresPool, sql: ReservedSql, rename: Rename) {
@@ -95,9 +103,7 @@ export class PostgresConnection implements Session {
 
   /** Closes the connection; what is under way fails. */
   async close(): Promise<void> {
-    this.#lost ??= closedError();
-    for (const reject of this.#pending) reject(this.#lost);
-    this.#pending.clear();
+    this.#rejectPending(this.#lost ??= closedError());
     await this.#client.end({ timeout: 0 });
   }
 
@@ -113,17 +119,13 @@ export class PostgresConnection implements Session {
 
   /** Begins a transaction, with the next statement. A failure shows there. */
   begin(mode: string): void {
+    if (this.#lost !== undefined) return;
     this.#hasWritten = false;
-    const options = {
-      // Called as it is sent. The socket alone tells of its end while idle.
-      onexecute: (socket: Socket) => {
-        socket.onclose = (error) => void this.#lose(error);
-        return true;
-      },
-    };
-    const query = this.#sql.unsafe(`BEGIN ${mode}`, [], options as object);
-    this.#send(query).then(() => {
-      this.#backend = (query as unknown as Sent).state?.pid;
+    const query = this.#backend === undefined
+      ? this.#sql.unsafe(`BEGIN ${mode}`, [], this.#watching as object)
+      : this.#sql.unsafe(`BEGIN ${mode}`);
+    query.then(() => {
+      this.#backend ??= (query as unknown as Sent).state?.pid;
     }, (error) => this.#lose(error));
   }
 
@@ -143,7 +145,9 @@ export class PostgresConnection implements Session {
   ): Promise<SqlValue[][]> {
     // Lost before: the server has never heard of a commit.
     if (this.#lost !== undefined) throw this.#lost;
-    const last = sql === undefined ? [] : this.rows(sql, parameters);
+    const last = sql === undefined
+      ? []
+      : this.#send(this.#own(sql, parameters).values());
     const committed = this.#send(this.#sql.unsafe("COMMIT"));
     // Whichever fails first tells why; the other is not to go unhandled.
     committed.catch(() => {});
@@ -151,7 +155,7 @@ export class PostgresConnection implements Session {
     let rows: SqlValue[][];
     let result: Result;
     try {
-      rows = await last;
+      rows = await last as unknown as SqlValue[][];
       isLastDone = true;
       result = await committed;
     } catch (error) {
@@ -255,16 +259,26 @@ export class PostgresConnection implements Session {
   #send(query: PromiseLike<unknown>): Promise<Result> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     return new Promise((resolve, reject) => {
-      this.#pending.add(reject);
+      this.#pending.push(reject);
       query.then((result) => {
-        this.#pending.delete(reject);
+        this.#settled(reject);
         resolve(result as Result);
       }, (error) => {
-        this.#pending.delete(reject);
+        this.#settled(reject);
         // Before anybody sends more: postgres.js closes it some turns later.
         reject(endsConnection(error) ? this.#lose(error) : error);
       });
     });
+  }
+
+  #settled(reject: (error: unknown) => void): void {
+    const at = this.#pending.indexOf(reject);
+    if (at === 0) this.#pending.shift();
+    else if (at > 0) this.#pending.splice(at, 1);
+  }
+
+  #rejectPending(error: unknown): void {
+    for (const reject of this.#pending.splice(0)) reject(error);
   }
 
   /** Gives what all that comes after is refused with. */
@@ -272,8 +286,7 @@ export class PostgresConnection implements Session {
     if (this.#lost !== undefined) return this.#lost;
     const isOwn = isAnswer(cause) || cause instanceof HeadwaterError;
     const error = this.#lost = isOwn ? cause : new LostConnectionError(cause);
-    for (const reject of this.#pending) reject(error);
-    this.#pending.clear();
+    this.#rejectPending(error);
     // It would connect again, for nobody.
     this.#client.end({ timeout: 0 }).catch(() => {});
     this.#onLost();

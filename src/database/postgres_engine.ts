@@ -31,7 +31,11 @@ import {
 import { describeIfRaised, describePostgresError } from "./postgres_errors.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
 import { renamer } from "./table_names.ts";
-import { inertDriver, WriteKysely } from "./write_kysely.ts";
+import {
+  inertDriver,
+  type KyselyTransaction,
+  WriteKysely,
+} from "./write_kysely.ts";
 
 /** What {@linkcode PostgresEngine} takes. */
 export interface PostgresEngineOptions extends PostgresReadsOptions {
@@ -101,7 +105,7 @@ export class PostgresEngine<Database> implements Engine<Database> {
     options: TransactionOptions<Value> = {},
   ): Promise<Value> {
     if (this.#closing !== undefined) throw this.#closedError(name);
-    const connection = await this.#take(name);
+    const connection = this.#clients.takeIdle(name) ?? await this.#take(name);
     try {
       return await this.#run(name, work, options, connection);
     } catch (error) {
@@ -138,17 +142,17 @@ export class PostgresEngine<Database> implements Engine<Database> {
     { isolation = "read committed", committed }: TransactionOptions<Value>,
     connection: PostgresConnection,
   ): Promise<Value> {
-    const { db, end } = this.#writes.begin(name, kyselyConnection(connection));
-    const session = new PostgresWriteSession(connection, db);
+    const view = this.#writes.begin(name, kyselyConnection(connection));
+    const session = new PostgresWriteSession(connection, view);
     try {
       connection.begin(`ISOLATION LEVEL ${isolation}`);
       const value = await work(session);
-      end();
+      view.end();
       if (!session.isCommitted) await session.commit();
       committed?.(value);
       return value;
     } catch (error) {
-      end();
+      view.end();
       session.rolledBack();
       if (!session.isCommitted) await connection.rollBack();
       throw error;
@@ -171,18 +175,22 @@ export class PostgresEngine<Database> implements Engine<Database> {
 
 class PostgresWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "postgres";
-  readonly db: WriteSession<Database>["db"];
   readonly #connection: PostgresConnection;
+  readonly #view: KyselyTransaction<Database>;
   readonly #onRollback: (() => void)[] = [];
   #isCommitted = false;
   #isRolledBack = false;
 
   constructor(
     connection: PostgresConnection,
-    db: WriteSession<Database>["db"],
+    view: KyselyTransaction<Database>,
   ) {
     this.#connection = connection;
-    this.db = db;
+    this.#view = view;
+  }
+
+  get db(): WriteSession<Database>["db"] {
+    return this.#view.db;
   }
 
   get isCommitted(): boolean {

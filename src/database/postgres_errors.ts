@@ -68,6 +68,12 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
+const ENDED = [
+  /^/,
+  "DATABASE_UNAVAILABLE",
+  "the server ended the connection; look at its log; it is tried again by itself",
+] as const;
+
 /** Codes of postgres.js and of the socket, where it is the connection that failed. */
 const BROKEN =
   /^(?:CONNECTION_|E(?:CONN|PIPE|TIMEDOUT|NET|HOST)|ERR_(?:SSL|TLS|SOCKET|STREAM))/;
@@ -142,11 +148,14 @@ export function isDisconnection(error: unknown): boolean {
   if (error instanceof HeadwaterError) {
     return error.code === "DATABASE_UNAVAILABLE";
   }
+  return isAnswer(error) && kindOf(error)?.[1] === "DATABASE_UNAVAILABLE";
+}
+
+/** What an error is; whatever else the server ends a connection for may pass. */
+function kindOf(error: unknown): typeof KINDS[number] | undefined {
   const code = postgresCodeOf(error);
-  return isAnswer(error) &&
-    KINDS.some(([pattern, kind]) =>
-      kind === "DATABASE_UNAVAILABLE" && pattern.test(code)
-    );
+  return KINDS.find(([pattern]) => pattern.test(code)) ??
+    (isLastAnswer(error) ? ENDED : undefined);
 }
 
 /**
@@ -172,18 +181,13 @@ export function describePostgresError(
     );
   }
   if (error instanceof HeadwaterError) return error;
-  const code = postgresCodeOf(error);
-  if (code === "") return error;
-  for (const [pattern, kind, remedy] of KINDS) {
-    if (pattern.test(code)) {
-      return new HeadwaterError(
-        kind,
-        `Cannot ${action}: ${messageOf(error) || code}; ${remedy}`,
-        { cause: error },
-      );
-    }
-  }
-  return error;
+  const [, code, remedy] = kindOf(error) ?? [];
+  if (code === undefined) return error;
+  return new HeadwaterError(
+    code,
+    `Cannot ${action}: ${messageOf(error) || postgresCodeOf(error)}; ${remedy}`,
+    { cause: error },
+  );
 }
 
 /**

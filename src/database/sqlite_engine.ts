@@ -52,7 +52,8 @@ export interface SqliteOptions {
    */
   readonly busyTimeoutMs?: number | undefined;
   /**
-   * Read-only connections for transactions and streamed queries of stores.
+   * Read-only connections for transactions and streamed queries of stores; on
+   * PostgreSQL as many more for all other reads.
    *
    * @default {8}
    */

@@ -89,10 +89,19 @@ export class SqliteTransactions<Database> {
     const entered = this.#enterGroup(name, mayShare);
     if (entered !== undefined) await entered;
     const session = this.#begin(name);
+    const beganMs = this.#options.clock.monotonicMs();
+    this.#running = session;
     let value: Value;
     try {
-      value = await this.#run(name, work, session);
+      value = await work(session);
+      session.end();
+      if (session.isEvicted) throw new SharedRollbackError(EVICTED);
+      this.#connection.releaseShared();
+      this.#ended(name, session, beganMs);
     } catch (error) {
+      session.end();
+      session.rolledBack();
+      this.#ended(name, session, beganMs);
       return { settled: this.#fail(name, session, error) };
     }
     const member = createMember(
@@ -135,28 +144,14 @@ export class SqliteTransactions<Database> {
     return new SqliteWriteSession(this.#connection, view);
   }
 
-  async #run<Value>(
+  #ended(
     name: string,
-    work: (session: WriteSession<Database>) => Promise<Value>,
     session: SqliteWriteSession<Database>,
-  ): Promise<Value> {
-    const beganMs = this.#options.clock.monotonicMs();
-    this.#running = session;
-    try {
-      const value = await work(session);
-      session.end();
-      if (session.isEvicted) throw new SharedRollbackError(EVICTED);
-      this.#connection.releaseShared();
-      return value;
-    } catch (error) {
-      session.end();
-      session.rolledBack();
-      throw error;
-    } finally {
-      this.#running = undefined;
-      const isQuick = this.#options.clock.monotonicMs() - beganMs < QUICK_MS;
-      this.#noteTime(name, isQuick && !session.isEvicted);
-    }
+    beganMs: number,
+  ): void {
+    this.#running = undefined;
+    const isQuick = this.#options.clock.monotonicMs() - beganMs < QUICK_MS;
+    this.#noteTime(name, isQuick && !session.isEvicted);
   }
 
   /**

@@ -62,8 +62,6 @@ export function openForWriting({
 /** One transaction, for the library and through Kysely. */
 export class SqliteWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "sqlite";
-  /** Cuts {@linkcode db} off. */
-  readonly end: () => void;
   readonly #view: KyselyTransaction<Database>;
   readonly #connection: SqliteConnection;
   readonly #onRollback: (() => void)[] = [];
@@ -77,11 +75,15 @@ export class SqliteWriteSession<Database> implements WriteSession<Database> {
   ) {
     this.#connection = connection;
     this.#view = view;
-    this.end = view.end;
   }
 
   get db(): Transaction<Database> {
     return this.#view.db;
+  }
+
+  /** Cuts {@linkcode db} off. */
+  end(): void {
+    this.#view.end();
   }
 
   /** Whether it has been taken back while it ran. */

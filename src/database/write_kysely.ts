@@ -50,23 +50,47 @@ export class WriteKysely<Database> {
     name: string,
     connection: DatabaseConnection,
   ): KyselyTransaction<Database> {
-    let hasEnded = false;
-    let db: Transaction<Database> | undefined;
-    const open = () => {
-      const executor = this.#executor.withConnectionProvider({
-        provideConnection(consumer) {
-          if (hasEnded) return Promise.reject(endedError(name));
-          return consumer(connection);
-        },
-      });
-      return new Transaction<Database>({ ...this.#props, executor });
-    };
-    return {
-      get db() {
-        return db ??= open();
-      },
-      end: () => void (hasEnded = true),
-    };
+    return new OpenedView(name, connection, this.#props, this.#executor);
+  }
+}
+
+/** A class: an accessor in an object literal is defined anew for each object. */
+class OpenedView<Database> implements KyselyTransaction<Database> {
+  readonly #name: string;
+  readonly #connection: DatabaseConnection;
+  readonly #props: KyselyProps;
+  readonly #executor: QueryExecutor;
+  #hasEnded = false;
+  #db: Transaction<Database> | undefined;
+
+  constructor(
+    name: string,
+    connection: DatabaseConnection,
+    props: KyselyProps,
+    executor: QueryExecutor,
+  ) {
+    this.#name = name;
+    this.#connection = connection;
+    this.#props = props;
+    this.#executor = executor;
+  }
+
+  get db(): Transaction<Database> {
+    return this.#db ??= this.#open();
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  #open(): Transaction<Database> {
+    const executor = this.#executor.withConnectionProvider({
+      provideConnection: (consumer) =>
+        this.#hasEnded
+          ? Promise.reject(endedError(this.#name))
+          : consumer(this.#connection),
+    });
+    return new Transaction<Database>({ ...this.#props, executor });
   }
 }
 

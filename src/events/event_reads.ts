@@ -125,6 +125,7 @@ export class EventReads {
     aggregate: AggregateRef<Definitions>,
     options?: ReadAggregateOptions,
   ): AsyncIterable<StoredEventOf<Definitions>>;
+  /** Reads the events of any aggregate, by its id. */
   readAggregate(
     aggregate: string,
     options?: ReadAggregateOptions,

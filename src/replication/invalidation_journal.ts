@@ -106,9 +106,11 @@ export class InvalidationJournal {
     { instance, token, invalidations, records }: LoggedTransaction,
   ): void {
     const atMs = this.#clock.wallMs();
-    if (invalidations !== undefined && invalidations.length > 0) {
+    if (invalidations !== undefined) {
+      if (invalidations.length === 0) return;
       const bytes = RECORD_BYTES + sizeOfRuns(invalidations);
       this.#push({ atMs, instance, token, runs: invalidations, bytes });
+      return;
     }
     for (const { stream, rows } of records) {
       if (stream !== CACHES_STREAM) continue;

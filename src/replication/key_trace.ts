@@ -5,11 +5,7 @@
  */
 
 import type { CacheRegistry } from "../caches/cache_registry.ts";
-import {
-  cacheBindingOf,
-  type CachedMethod,
-  cacheNameOf,
-} from "../caches/cached_method.ts";
+import { cacheBindingOf, type CachedMethod } from "../caches/cached_method.ts";
 import { checkKey, type KeyArgument, toWireKey } from "../caches/key_parts.ts";
 import { peekEntry } from "../caches/entry_parts.ts";
 import type { KeyedCache } from "../caches/keyed_cache.ts";
@@ -139,15 +135,14 @@ export class Tracer {
    *   no store that is attached has the cache.
    */
   why(method: CachedMethod | string, args: readonly KeyArgument[]): KeyTrace {
-    const name = cacheNameOf(method);
-    const { cache, keyOf } = typeof method === "string"
-      ? {}
-      : cacheBindingOf(method);
+    const { name, cache, keyOf } = typeof method === "string"
+      ? { name: method }
+      : cacheBindingOf(method, "tell what became of an entry of");
     const caches = cache === undefined ? this.#caches.named(name) : [cache];
     if (caches.length === 0) {
       throw new HeadwaterError(
         "INVALID_ARGUMENT",
-        `Cannot tell of an entry of cache ${
+        `Cannot tell what became of an entry of cache ${
           quote(name)
         }: no attached store has it`,
       );

@@ -67,6 +67,14 @@ export class Gate {
     return this.#enter(name, this.#options.timeoutMs);
   }
 
+  /** {@linkcode enter}, if nobody needs to be waited for; says whether. */
+  tryEnter(name: string): boolean {
+    if (this.#free === 0) return false;
+    this.#free -= 1;
+    this.#holder = name;
+    return true;
+  }
+
   /**
    * {@linkcode enter}, however many wait and however long: for closing, which
    * must not be refused. Those who come after wait as long as it does.
@@ -76,10 +84,7 @@ export class Gate {
   }
 
   #enter(name: string, timeoutMs: number): Promise<void> | undefined {
-    if (this.#free === 0) return this.#queue(name, timeoutMs);
-    this.#free -= 1;
-    this.#holder = name;
-    return undefined;
+    return this.tryEnter(name) ? undefined : this.#queue(name, timeoutMs);
   }
 
   /** Gives the permit to the next in line. */

@@ -382,6 +382,7 @@ export const CACHE_MIN_SHARE: number = 0.1;
 
 /**
  * Names in the `caches` stream that a process has neither as a cache nor as a
- * group, and remembers to be no groups.
+ * group, and remembers to be no groups. Where more than these come at once, all
+ * is cleared if there is a group that one of them could be.
  */
 export const MAX_UNKNOWN_NAMES: number = 10_000;

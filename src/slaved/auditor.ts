@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { inspect, isDeepStrictEqual } from "node:util";
-import { cacheNameOf } from "../caches/cached_method.ts";
+import { type CachedMethod, cacheNameOf } from "../caches/cached_method.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { CacheSource } from "../caches/cache_sources.ts";
 import { peekEntry } from "../caches/entry_parts.ts";
@@ -104,8 +104,10 @@ export class Auditor implements Audit {
     this.#parts = parts;
     this.#options = options;
     this.#salt = parts.random.uuid();
-    const wanted = options.caches && new Set(options.caches.map(cacheNameOf));
-    const except = new Set(options.except?.map(cacheNameOf));
+    const nameOf = (cache: string | CachedMethod) =>
+      cacheNameOf(cache, "audit");
+    const wanted = options.caches && new Set(options.caches.map(nameOf));
+    const except = new Set(options.except?.map(nameOf));
     const caches = () =>
       parts.caches.all.filter((cache) =>
         (wanted?.has(cache.name) ?? true) && !except.has(cache.name) &&

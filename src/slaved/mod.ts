@@ -37,7 +37,7 @@ export type {
 } from "../replication/row_search.ts";
 export type { LoadRecord } from "../caches/load_log.ts";
 export type { ReachedKey } from "../caches/invalidation_reach.ts";
-export type { CachesRow } from "../streams/builtin_streams.ts";
+export type { CachesRow, EventsRow } from "../streams/builtin_streams.ts";
 export { SlavedStore } from "./slaved_store.ts";
 export type { SlavedState, SlavedStats } from "./slaved_stats.ts";
 export type {
@@ -51,6 +51,18 @@ export type {
   StreamReset,
 } from "../replication/ephemeral_streams.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
+export type { DatabaseOptions } from "../database/open_database.ts";
+export type { PostgresOptions } from "../database/postgres_pool.ts";
+export type { SqliteOptions, Synchronous } from "../database/sqlite_engine.ts";
+export type { TableNameOptions } from "../database/table_names.ts";
+export type { SlavedCaches } from "./slaved_caches.ts";
+export type { SlavedCommands } from "./slaved_commands.ts";
+export type { StreamOptions } from "../streams/stream.ts";
+export type { EventReads } from "../events/event_reads.ts";
+export type { EnvironmentOptions } from "../runtime/environment.ts";
+export type { KeepAliveOptions } from "../replication/keep_alive.ts";
+export type { DeclarationOptions } from "../store/declarations.ts";
+export type { StoreClass } from "../store/store.ts";
 export type { RelayStats } from "../replication/relay.ts";
 export type {
   AcceptConnection,

@@ -160,6 +160,7 @@ export class SlavedCommands extends EventReads {
     value: CommandFields<Kind>,
     options?: SendOptions,
   ): number;
+  /** Sends a command that `defineCommand` has declared. */
   send<Value>(
     command: CustomCommandType<Value>,
     value: Value,
@@ -185,6 +186,7 @@ export class SlavedCommands extends EventReads {
     command: Kind,
     handler: CommandHandler<CommandMap[Kind]>,
   ): Unregister;
+  /** Registers a handler of a command that `defineCommand` has declared. */
   onCommand<Value>(
     command: CustomCommandType<Value>,
     handler: CommandHandler<Value>,

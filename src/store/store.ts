@@ -12,7 +12,11 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 export interface StoreContext<Database> {
   /** A Kysely that cannot write. */
   readonly db: ReadonlyKysely<Database>;
-  /** The caches of the process's writer store or slaved store. */
+  /**
+   * The caches of the process's writer store or slaved store.
+   *
+   * @internal
+   */
   readonly caches: CacheRegistry;
 }
 
@@ -24,7 +28,11 @@ export interface StoreContext<Database> {
 export abstract class Store<Database> implements CachesOwner {
   /** A Kysely that cannot write: by its type, and by its connection. */
   protected readonly db: ReadonlyKysely<Database>;
-  /** The registry that the cached methods belong to. */
+  /**
+   * The registry that the cached methods belong to.
+   *
+   * @internal
+   */
   readonly [CACHES]: CacheRegistry;
 
   /**

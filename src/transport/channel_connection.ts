@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../runtime/limits.ts";
-import { type LineError, LineSplitter } from "./line_splitter.ts";
+import { LineReader } from "./line_reader.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 
 /**
@@ -39,16 +39,13 @@ export class ChannelConnection implements Connection {
   readonly isShared = false;
   readonly remote: string;
   readonly #options: ChannelConnectionOptions;
-  readonly #splitter: LineSplitter;
+  readonly #lines: LineReader;
   #handler: ConnectionHandler | undefined;
   #queuedBytes = 0;
   #isPaused = false;
   #isTaking = false;
   #isClosing = false;
   #isOver = false;
-  /** Why nothing more is read. */
-  #failure: LineError | undefined;
-  #hasFailed = false;
   #cancelGrace: CancelTimer | undefined;
   /** What has come and was not taken, for the connection is paused. */
   #held: (Uint8Array | "close")[] = [];
@@ -59,7 +56,7 @@ export class ChannelConnection implements Connection {
   constructor(options: ChannelConnectionOptions) {
     this.remote = options.remote;
     this.#options = options;
-    this.#splitter = new LineSplitter(options.maxLineBytes);
+    this.#lines = new LineReader(options.maxLineBytes);
   }
 
   get queuedBytes(): number {
@@ -144,25 +141,16 @@ export class ChannelConnection implements Connection {
   }
 
   #read(bytes: Uint8Array): void {
-    if (this.#isClosing || this.#failure !== undefined) return;
-    let lines;
-    try {
-      const { buffer, byteOffset, byteLength } = bytes;
-      lines = this.#splitter.push(Buffer.from(buffer, byteOffset, byteLength));
-    } catch (error) {
-      this.#failure = error as LineError;
-      lines = this.#failure.before;
-    }
+    if (this.#isClosing) return;
+    const { buffer, byteOffset, byteLength } = bytes;
+    const lines = this.#lines.read(Buffer.from(buffer, byteOffset, byteLength));
     if (lines !== "") this.#handler?.received(lines);
     this.#failIfDue();
   }
 
-  /** A line that can't be is told of once those before it were taken. */
   #failIfDue(): void {
-    if (this.#failure === undefined || this.#hasFailed) return;
     if (this.#isPaused || this.#isClosing) return;
-    this.#hasFailed = true;
-    this.#handler?.failed(this.#failure);
+    this.#lines.tellFailure(this.#handler);
   }
 
   /** Once a turn: a message of its own for each would be half of what is sent. */

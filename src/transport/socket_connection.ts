@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CLOSE_GRACE_MS } from "../runtime/limits.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
-import { type LineError, LineSplitter } from "./line_splitter.ts";
+import { LineReader } from "./line_reader.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 
 /** Options of {@linkcode SocketConnection}. */
@@ -29,14 +29,11 @@ export class SocketConnection implements Connection {
   readonly remote: string;
   readonly #socket: Socket;
   readonly #clock: Clock;
-  readonly #splitter: LineSplitter;
+  readonly #lines: LineReader;
   readonly #logger: Logger;
   #handler: ConnectionHandler | undefined;
   #isPaused = false;
   #isClosing = false;
-  /** Why nothing more is read. */
-  #failure: LineError | undefined;
-  #hasFailed = false;
   #cancelGrace: CancelTimer | undefined;
   /** Lines that were on their way when the connection was paused. */
   #held = "";
@@ -46,7 +43,7 @@ export class SocketConnection implements Connection {
     this.remote = options.remote;
     this.#socket = socket;
     this.#clock = options.clock;
-    this.#splitter = new LineSplitter(options.maxLineBytes);
+    this.#lines = new LineReader(options.maxLineBytes);
     this.#logger = options.logger ?? silentLogger;
   }
 
@@ -109,24 +106,15 @@ export class SocketConnection implements Connection {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#isClosing || this.#failure !== undefined) return;
-    let lines;
-    try {
-      lines = this.#splitter.push(chunk);
-    } catch (error) {
-      this.#failure = error as LineError;
-      lines = this.#failure.before;
-    }
+    if (this.#isClosing) return;
+    const lines = this.#lines.read(chunk);
     if (this.#isPaused) this.#held += lines;
     else if (lines !== "") this.#handler?.received(lines);
     this.#failIfDue();
   }
 
-  /** A line that can't be is told of once those before it were taken. */
   #failIfDue(): void {
-    if (this.#failure === undefined || this.#hasFailed) return;
     if (this.#isPaused || this.#isClosing) return;
-    this.#hasFailed = true;
-    this.#handler?.failed(this.#failure);
+    this.#lines.tellFailure(this.#handler);
   }
 }

@@ -140,19 +140,16 @@ export class TransactionRunner<Database> {
   }
 
   /** Runs a transaction until it is committed, or fails for good. */
-  async run<Result>(
+  run<Result>(
     name: string,
     work: OwnWork<Database, Result>,
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
-    if (this.#isRefusing) throw closedError(`run "${name}"`);
+    if (this.#isRefusing) return Promise.reject(closedError(`run "${name}"`));
     const held = this.running.enter();
-    if (held !== undefined) await held;
-    try {
-      return await this.#run(name, work, options);
-    } finally {
-      this.running.leave();
-    }
+    return held === undefined
+      ? this.#run(name, work, options)
+      : held.then(() => this.#run(name, work, options));
   }
 
   /**
@@ -172,51 +169,59 @@ export class TransactionRunner<Database> {
   ): Promise<Commit<Result>> {
     const { maxAttempts = this.#options.maxAttempts } = options;
     const mayRunAgain = maxAttempts > 1;
-    for (let attempt = 1;; attempt += 1) {
-      const state: Attempt<Result> = {};
-      let txn: WriterTransaction<Database> | undefined;
-      try {
-        const checked = this.#requireHistory();
-        if (checked !== undefined) await checked;
-        this.#requireRoom(name);
-        const { isolation, commitId } = options;
-        const done = await this.#options.engine.transaction<Done<Result>>(
-          name,
-          (session) => {
-            const mayRecall = attempt === 1 && mayRunAgain;
-            txn = this.#options.begin(session, attempt, mayRecall);
-            const isSnapshotOld = isolation !== undefined &&
-              isolation !== "read committed";
-            const own = { work, commitId };
-            return this.#record(txn, session, own, isSnapshotOld, state);
-          },
-          {
-            isolation,
-            // Who shares a commit is run again should it fail.
-            mayShare: attempt === 1 && mayRunAgain,
-            committed: (done) => this.#committed(name, done, state.ticket),
-          },
-        );
-        return this.#toCommit(done, state.ticket, attempt, options);
-      } catch (error) {
-        if (error instanceof CommitUnknownError && state.ticket !== undefined) {
-          const done = state.done as Done<Result>;
-          if (await this.#settle(name, done, state.ticket, error)) {
-            return this.#toCommit(done, state.ticket, attempt, options);
+    try {
+      for (let attempt = 1;; attempt += 1) {
+        const state: Attempt<Result> = {};
+        let txn: WriterTransaction<Database> | undefined;
+        try {
+          const checked = this.#requireHistory();
+          if (checked !== undefined) await checked;
+          this.#requireRoom(name);
+          const { isolation, commitId } = options;
+          const done = await this.#options.engine.transaction<Done<Result>>(
+            name,
+            (session) => {
+              const mayRecall = attempt === 1 && mayRunAgain;
+              txn = this.#options.begin(session, attempt, mayRecall);
+              const isSnapshotOld = isolation !== undefined &&
+                isolation !== "read committed";
+              const own = { work, commitId };
+              return this.#record(txn, session, own, isSnapshotOld, state);
+            },
+            {
+              isolation,
+              // Who shares a commit is run again should it fail.
+              mayShare: attempt === 1 && mayRunAgain,
+              committed: (done) => this.#committed(name, done, state.ticket),
+            },
+          );
+          return this.#toCommit(done, state.ticket, attempt, options);
+        } catch (error) {
+          if (
+            error instanceof CommitUnknownError && state.ticket !== undefined
+          ) {
+            const done = state.done as Done<Result>;
+            if (await this.#settle(name, done, state.ticket, error)) {
+              return this.#toCommit(done, state.ticket, attempt, options);
+            }
+          } else if (state.ticket !== undefined) {
+            this.#options.recorder.abandoned(state.ticket);
           }
-        } else if (state.ticket !== undefined) {
-          this.#options.recorder.abandoned(state.ticket);
+          if (error instanceof UndurableError) this.#options.undurable(error);
+          this.#rollbacks += 1;
+          this.#call(name, txn?.end().afterRollback ?? []);
+          const reason = this.#options.isAppendConflict(error)
+            ? "conflict"
+            : reasonOf(error);
+          if (reason === undefined) throw error;
+          if (attempt >= maxAttempts) {
+            throw inVain(name, reason, attempt, error);
+          }
+          await this.#pauseBeforeRetry(name, reason, attempt);
         }
-        if (error instanceof UndurableError) this.#options.undurable(error);
-        this.#rollbacks += 1;
-        this.#call(name, txn?.end().afterRollback ?? []);
-        const reason = this.#options.isAppendConflict(error)
-          ? "conflict"
-          : reasonOf(error);
-        if (reason === undefined) throw error;
-        if (attempt >= maxAttempts) throw inVain(name, reason, attempt, error);
-        await this.#pauseBeforeRetry(name, reason, attempt);
       }
+    } finally {
+      this.running.leave();
     }
   }
 

@@ -119,6 +119,7 @@ export class WriterCommands extends EventReads {
     value: CommandFields<Kind>,
     options?: SendOptions,
   ): number;
+  /** Sends a command that `defineCommand` has declared. */
   send<Value>(
     command: CustomCommandType<Value>,
     value: Value,
@@ -146,6 +147,7 @@ export class WriterCommands extends EventReads {
     command: Kind,
     handler: CommandHandler<CommandMap[Kind]>,
   ): Unregister;
+  /** Registers a handler of a command that `defineCommand` has declared. */
   onCommand<Value>(
     command: CustomCommandType<Value>,
     handler: CommandHandler<Value>,

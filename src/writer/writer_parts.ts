@@ -290,12 +290,7 @@ function createRunner<Database>(
     holder: formatHolder(lease),
     recorder,
     begin: (session, attempt, mayRecall) =>
-      new WriterTransaction<Database>({
-        ...parts,
-        session,
-        attempt,
-        mayRecall,
-      }),
+      new WriterTransaction<Database>(parts, { session, attempt, mayRecall }),
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
       for (const { name, keys } of invalidations) caches.applyAll(name, keys);

@@ -237,13 +237,14 @@ export class WriterStore<Database> extends WriterCaches {
    *   SQLite has it and the disk refused it: nothing more is written then, until
    *   the store is opened again.
    */
-  async transaction<Result>(
+  transaction<Result>(
     name: string,
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    if (this.#closing !== undefined) throw closedError(`run "${name}"`);
-    return await this.#parts.transactions.run(name, work, options);
+    return this.#closing === undefined
+      ? this.#parts.transactions.run(name, work, options)
+      : Promise.reject(closedError(`run "${name}"`));
   }
 
   /**

@@ -47,15 +47,10 @@ import {
 } from "./event_appender.ts";
 import { type TransactionLimits, TransactionRows } from "./transaction_rows.ts";
 
-/** What a transaction works with. */
-export interface WriterTransactionOptions<Database> {
-  readonly session: WriteSession<Database>;
-  /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
-  readonly attempt: number;
+/** What all transactions of a store work with. */
+export interface TransactionParts<Database> {
   readonly memory: AggregateMemory;
-  /** Whether it will be run again if what is remembered was wrong. */
-  readonly mayRecall: boolean;
-  /** Projections that are written in the transaction. */
+  /** Projections that are written in each. */
   readonly inline: readonly Projection<Database>[];
   readonly instance: string;
   readonly streams: StreamRegistry;
@@ -63,6 +58,15 @@ export interface WriterTransactionOptions<Database> {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits: TransactionLimits;
+}
+
+/** What one has for itself. */
+export interface TransactionRun<Database> {
+  readonly session: WriteSession<Database>;
+  /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
+  readonly attempt: number;
+  /** Whether it will be run again if what is remembered was wrong. */
+  readonly mayRecall: boolean;
 }
 
 /**
@@ -77,7 +81,8 @@ export class WriterTransaction<Database> {
    * others are.
    */
   readonly attempt: number;
-  readonly #options: WriterTransactionOptions<Database>;
+  readonly #parts: TransactionParts<Database>;
+  readonly #run: TransactionRun<Database>;
   readonly #rows: TransactionRows;
   readonly #invalidations: OpenRun[] = [];
   readonly #afterCommit: (() => void)[] = [];
@@ -89,15 +94,19 @@ export class WriterTransaction<Database> {
   #hasEnded = false;
 
   /** Made by `WriterStore.transaction`. */
-  constructor(options: WriterTransactionOptions<Database>) {
-    this.#options = options;
-    this.#rows = new TransactionRows(options.instance, options.limits);
-    this.attempt = options.attempt;
+  constructor(
+    parts: TransactionParts<Database>,
+    run: TransactionRun<Database>,
+  ) {
+    this.#parts = parts;
+    this.#run = run;
+    this.#rows = new TransactionRows(parts.instance, parts.limits);
+    this.attempt = run.attempt;
   }
 
   /** The transaction, through Kysely. */
   get db(): Transaction<Database> {
-    return this.#options.session.db;
+    return this.#run.session.db;
   }
 
   /**
@@ -111,7 +120,7 @@ export class WriterTransaction<Database> {
   write<Row>(stream: Stream<Row> | string, row: Row): void {
     this.#requireOpen("write a row");
     const name = typeof stream === "string" ? stream : stream.name;
-    const known = this.#options.streams.get(name);
+    const known = this.#parts.streams.get(name);
     if (name === cachesStream.name || name === eventsStream.name) {
       throw new HeadwaterError(
         "INVALID_ARGUMENT",
@@ -246,7 +255,7 @@ export class WriterTransaction<Database> {
     const name = typeof group === "string" ? group : group.name;
     checkKey(name, key);
     // Expanded once here, so that a key that can't be is refused at the border.
-    expandGroup(this.#options.caches.group(name), key);
+    expandGroup(this.#parts.caches.group(name), key);
     this.#invalidate(name, key);
   }
 
@@ -264,7 +273,7 @@ export class WriterTransaction<Database> {
 
   /** For the writer store: takes what was appended into inline projections. */
   project(): Promise<void> | undefined {
-    const { inline } = this.#options;
+    const { inline } = this.#parts;
     const events = this.#events?.events ?? [];
     return inline.length === 0 || events.length === 0
       ? undefined
@@ -282,7 +291,11 @@ export class WriterTransaction<Database> {
     }
   }
 
-  /** For the writer store: what is to be recorded, once the function is done. */
+  /**
+   * For the writer store: what is to be recorded, once the function is done.
+   *
+   * @internal
+   */
   end(): TransactionOutcome {
     this.#hasEnded = true;
     return {
@@ -297,7 +310,8 @@ export class WriterTransaction<Database> {
   }
 
   #appender(): EventAppender {
-    const { session, random, inline, clock, memory, mayRecall } = this.#options;
+    const { random, inline, clock, memory } = this.#parts;
+    const { session, mayRecall } = this.#run;
     return this.#events ??= new EventAppender({
       session,
       memory,
@@ -316,7 +330,7 @@ export class WriterTransaction<Database> {
   #invalidate(name: string, key: readonly KeyPart[] | null): void {
     this.#requireOpen("invalidate a cache");
     // One time for all: they take effect together.
-    const ms = this.#nowMs ??= Math.round(this.#options.clock.wallMs());
+    const ms = this.#nowMs ??= Math.round(this.#parts.clock.wallMs());
     this.#rows.add(cachesStream.name, formatCachesRow(name, key, ms));
     const run = this.#invalidations.at(-1);
     const kept = toInvalidatedKey(key);

@@ -8,7 +8,7 @@ import {
 } from "../../src/caches/cache_groups.ts";
 import { bindCache } from "../../src/caches/cached_method.ts";
 
-const getState = () => Promise.resolve();
+const getState = (_room: string) => Promise.resolve();
 bindCache(getState, { name: "get_state", isTree: false });
 
 /** As in Synapse: the state of a room, for some of its members. */
@@ -53,7 +53,7 @@ t.test("expandGroup() refuses what no entry can have as a key", (t) => {
     const group = defineCacheGroup("g", key, () => [["c", parts as string[]]]);
     t.throws(() => expandGroup(group, ["a"]), { code: "KEY_INVALID" }, what);
   }
-  const undecorated = () => Promise.resolve();
+  const undecorated = (_id: string) => Promise.resolve();
   const group = defineCacheGroup("g", key, () => [[undecorated, ["a"]]]);
   t.throws(() => expandGroup(group, ["a"]), { code: "NOT_CACHED" });
   t.end();

@@ -9,6 +9,7 @@ import { onTelemetry } from "../../src/telemetry/mod.ts";
 import { VirtualClock } from "../../src/testing/virtual_clock.ts";
 import { keyedCache, turn } from "../support/caches.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
+import { MAX_UNKNOWN_NAMES } from "../../src/runtime/limits.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
 
 const key = z.array(z.string());
@@ -112,6 +113,42 @@ t.test("CacheRegistry clears every cache for a group that it can't expand", (t) 
     t.same(entries(), NONE, JSON.stringify([name, parts]));
     t.match(registry.stats, { applied: 1, unexpandable: 1, flushes: 1 });
     t.equal(messages.length, 1);
+  }
+  t.end();
+});
+
+t.test("CacheRegistry clears what it can't judge, however many names there are", (t) => {
+  const meet = (registry: CacheRegistry, run: string) => {
+    for (let at = 0; at < MAX_UNKNOWN_NAMES; at += 1) {
+      registry.apply(`${run} ${at}`, ["a"]);
+    }
+    registry.apply("theirs", ["a"]);
+    registry.apply("theirs", ["b"]);
+  };
+  const judged: [string[], boolean][] = [
+    [["theirs"], true],
+    [["room", "another", "theirs"], true],
+    // None that this process doesn't know, so none of the names can be one.
+    [["room", "broken"], false],
+    [[], false],
+  ];
+  for (const [groups, isCleared] of judged) {
+    const { registry, entries } = makeRegistry();
+    meet(registry, "one");
+    t.ok(registry.hasUnjudged);
+    registry.judge(new Set(groups));
+    t.same(entries().state, isCleared ? [] : ALL, groups.join());
+    t.equal(registry.stats.unexpandable > 0, isCleared);
+    t.notOk(registry.hasUnjudged);
+    // What was read once is known: these names are none of the groups.
+    const { flushes } = registry.stats;
+    for (let at = 0; at <= MAX_UNKNOWN_NAMES; at += 1) {
+      registry.apply(`two ${at}`, ["a"]);
+    }
+    registry.judge(new Set(groups));
+    t.equal(registry.stats.flushes, flushes);
+    registry.judge(new Set([...groups, "later"]));
+    t.equal(registry.stats.flushes, flushes, "none was waiting");
   }
   t.end();
 });

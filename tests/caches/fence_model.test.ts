@@ -6,7 +6,7 @@
 // of them). The real classes do what fence_model_spec.ts says, in each state of a
 // cache, by each step that it can take.
 //
-// All of it takes a quarter of an hour: `node dist/tests/caches/fence_model_main.js`,
+// All of it takes half an hour: `node dist/tests/caches/fence_model_main.js`,
 // or FENCE_MODEL=all here. Else each so many-th, of smaller schedules; and some
 // of full size by chance. fence_model_mutate.ts shows that it finds mistakes.
 

@@ -16,10 +16,19 @@ interface Estimate {
   readonly maxBytes: number;
 }
 
+/** What the log of the last loads keeps of keys cut out of texts of 10,000. */
+interface Loads {
+  readonly hasFirst: boolean;
+  readonly loads: number;
+  readonly grown: number;
+}
+
 t.test("The estimate of what entries take is right by a fifth", async (t) => {
   const { ended, messages, errors } = startProcess(t, program, ["estimates"]);
   t.equal(await ended, 0, errors());
-  const estimates = messages as Estimate[];
+  const { hasFirst, loads, grown: kept } = messages.at(-1) as Loads;
+  t.ok(hasFirst && kept < loads * 1_000, `${kept} bytes of ${loads} loads`);
+  const estimates = messages.slice(0, -1) as Estimate[];
   t.equal(estimates.length, 8);
   for (const { shape, grown, bytes, maxBytes } of estimates) {
     t.ok(bytes <= maxBytes, `${shape}: ${bytes} bytes`);

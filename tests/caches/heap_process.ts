@@ -6,6 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { budgetOf, CacheMemory } from "../../src/caches/cache_memory.ts";
 import { KeyedCache } from "../../src/caches/keyed_cache.ts";
+import { LoadLog } from "../../src/caches/load_log.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import { turn } from "../support/caches.ts";
@@ -59,6 +60,7 @@ async function used(): Promise<number> {
 const [task = "", operations = "0"] = process.argv.slice(2);
 if (task === "estimates") {
   for (const shape of Object.keys(SHAPES)) await estimate(shape);
+  await rememberLoads(2_000);
 } else await churn(Number(operations), seeded(1));
 
 /** Fills a cache of so many bytes; says how many it took. */
@@ -75,6 +77,25 @@ async function estimate(shape: string): Promise<void> {
   const { bytes } = cache.stats;
   process.stdout.write(
     `${JSON.stringify({ shape, grown, bytes, maxBytes })}\n`,
+  );
+}
+
+/** Remembers loads by keys that were cut out of longer texts; says what they took. */
+async function rememberLoads(loads: number): Promise<void> {
+  const log = new LoadLog({
+    clock: systemClock,
+    position: () => new Map(),
+    maxLoads: loads,
+  });
+  const before = await used();
+  for (let number = 0; number < loads; number += 1) {
+    const text = flat(`${number}`.padEnd(10_000, "text"));
+    log.began("getUserById", [text.slice(0, 40)]);
+  }
+  const grown = await used() - before;
+  const first = log.last("getUserById", ["0".padEnd(40, "text")]);
+  process.stdout.write(
+    `${JSON.stringify({ loads, grown, hasFirst: first !== undefined })}\n`,
   );
 }
 

@@ -28,8 +28,9 @@ const TRIGGER = `
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (new.body LIKE '["${HELD}%') EXECUTE FUNCTION hold_back()`;
 const WAITERS = `SELECT pid FROM pg_locks WHERE locktype = 'advisory'
-  AND NOT granted AND database =
-    (SELECT oid FROM pg_database WHERE datname = current_database())`;
+  AND NOT granted AND database =`;
+const WAITERS_HERE = `${WAITERS}
+  (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 /** What the test holds back. */
 export interface HeldCommits {
@@ -53,7 +54,7 @@ export async function holdCommits(
   const holder = postgres(database, { max: 1, onnotice: () => {} });
   t.teardown(() => holder.end({ timeout: 0 }).catch(() => {}));
   await holder.unsafe(`SELECT pg_advisory_lock(${LOCK})`);
-  const waiters = () => server.run(WAITERS, database);
+  const waiters = () => server.run(WAITERS_HERE, database);
   return {
     waiting: (count) =>
       until(
@@ -71,11 +72,7 @@ export async function holdCommits(
       await holder.unsafe(`SELECT pg_advisory_unlock(${LOCK})`);
     },
     async terminate() {
-      const waiting = `pid IN (${WAITERS})`;
-      await server.run(
-        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE ${waiting}`,
-        database,
-      );
+      await server.terminateBackends(database, `pid IN (${WAITERS} datid)`);
     },
   };
 }

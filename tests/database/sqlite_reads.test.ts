@@ -3,8 +3,11 @@
 // old value after its invalidation.
 
 import { type Kysely, sql } from "kysely";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
 import type { Engine } from "../../src/database/engine.ts";
+import { openForReading } from "../../src/database/open_database.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import {
   addThing,
@@ -12,6 +15,7 @@ import {
   readIds,
   type ThingDatabase,
 } from "../support/engines.ts";
+import { temporaryFolder } from "../support/folders.ts";
 
 function add(engine: Engine<ThingDatabase>, id: number): Promise<void> {
   return engine.transaction("add", ({ db }) => addThing(db, id));
@@ -148,6 +152,29 @@ t.test("a plain read begins no transaction, which would hold a snapshot for all"
   await readIds(engine.db);
   await add(engine, 4);
   t.same(await readIds(engine.db), [1, 2, 3, 4]);
+});
+
+t.test("reads go on once a file that was away for a moment is back", async (t) => {
+  const path = join(temporaryFolder(t), "test.db");
+  const writing = await openThings(t, `sqlite:${path}`);
+  await writing.close();
+  const reads = openForReading<ThingDatabase>(`sqlite:${path}`, {});
+  t.teardown(() => reads.close());
+  t.same(await readIds(reads.db), [1, 2, 3]);
+  t.notOk(reads.reopenIfReplaced());
+  renameSync(path, `${path}.away`);
+  for (const time of ["once", "twice"]) {
+    t.throws(
+      () => reads.reopenIfReplaced(),
+      { code: "DATABASE_UNAVAILABLE" },
+      time,
+    );
+  }
+  renameSync(`${path}.away`, path);
+  t.ok(reads.reopenIfReplaced(), "what was read before may be of another");
+  t.same(await readIds(reads.db), [1, 2, 3]);
+  t.same(await reads.session.rows("SELECT max(id) FROM things", []), [[3]]);
+  t.notOk(reads.reopenIfReplaced());
 });
 
 t.test("close() ends what is open, with a clear error", async (t) => {

@@ -51,7 +51,7 @@ t.test("the disk of the tables", async (t) => {
     const disk = mountSmallDisk(t, server, "32m");
     if (disk === undefined) t.comment("this process may not mount");
     return disk &&
-      { disk, database: await createDatabaseOn(server, disk) };
+      { disk, database: await createDatabaseOn(t, server, disk) };
   };
 
   for (const [what, fill] of Object.entries(WAYS)) {
@@ -171,7 +171,11 @@ t.test("the disk of the tables", async (t) => {
     const { disk, database } = small;
     disk.fill();
     const open = () => WriterStore.open<EntryDatabase>({ database });
-    await t.rejects(open(), { code: "DATABASE_FULL", message: CANNOT });
+    const error = await open().catch((caught) => caught);
+    // PostgreSQL 13 doesn't say why it can't let anybody in.
+    if (!/could not write init file; the server ended/.test(error.message)) {
+      t.match(error, { code: "DATABASE_FULL", message: CANNOT });
+    }
     disk.free();
     t.same(
       await server.run(

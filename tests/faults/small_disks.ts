@@ -55,8 +55,9 @@ export function mountSmallDisk(
   };
 }
 
-/** Makes a database whose tables, all of them, are on a disk. */
+/** Makes a database whose tables, all of them, are on a disk; it goes with the test. */
 export async function createDatabaseOn(
+  t: Test,
   server: PostgresServer,
   disk: SmallDisk,
 ): Promise<string> {
@@ -64,6 +65,9 @@ export async function createDatabaseOn(
     .replace(/\W/g, "_");
   await server.run(`CREATE TABLESPACE ${name} LOCATION '${disk.folder}'`);
   await server.run(`CREATE DATABASE ${name} TABLESPACE ${name}`);
+  // Before the disk does: what is yet to be written to it would keep PostgreSQL
+  // 13 and 14 from making other databases.
+  t.teardown(() => server.run(`DROP DATABASE ${name} WITH (FORCE)`));
   return new URL(name, server.url).href;
 }
 

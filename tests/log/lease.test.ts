@@ -6,7 +6,10 @@ import { hostname } from "node:os";
 import process from "node:process";
 import t from "tap";
 import { releaseLease, renewLease } from "../../src/log/lease.ts";
+import { silentLogger } from "../../src/runtime/logger.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { TOKEN_ZERO } from "../../src/tokens/token.ts";
+import { LeaseKeeper } from "../../src/writer/lease_keeper.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import {
   append,
@@ -16,6 +19,7 @@ import {
   type TestEngine,
 } from "../support/logs.ts";
 import { manualClock } from "../support/manual_clock.ts";
+import { turn } from "../support/caches.ts";
 import { startProcess } from "../support/processes.ts";
 
 const holderFile = new URL("../support/holder_process.ts", import.meta.url);
@@ -137,4 +141,40 @@ t.test("releaseLease() gives the name free, unless it is another's", async (t) =
   await lease(engine, "master");
   await release(first);
   await t.rejects(lease(engine, "master"), { code: "INSTANCE_HELD" });
+});
+
+t.test("LeaseKeeper: a renewal that hangs takes no name back that was released", async (t) => {
+  const engine = await openLog(t);
+  const clock = manualClock();
+  const hanging = deferred<void>();
+  const begun: string[] = [];
+  const running: Promise<void>[] = [];
+  const keeper = new LeaseKeeper({
+    transact(name, work) {
+      begun.push(name);
+      const hung = name === "renew lease" ? hanging.promise : undefined;
+      const ran = Promise.resolve(hung).then(() =>
+        engine.transaction(name, work)
+      );
+      running.push(ran);
+      return ran;
+    },
+    lease: await lease(engine, "master", clock, LEASE_MS),
+    leaseMs: LEASE_MS,
+    lastTaken: () => TOKEN_ZERO,
+    position: () => TOKEN_ZERO,
+    lost: () => t.fail("nobody else has the name"),
+    clock,
+    logger: silentLogger,
+  });
+  clock.advance(LEASE_MS);
+  t.same(begun, ["renew lease"], "one at a time");
+  const released = keeper.release();
+  await turn();
+  hanging.resolve();
+  await released;
+  await Promise.all(running);
+  t.same(begun, ["renew lease", "release lease"]);
+  t.match(await lease(engine, "master", clock, LEASE_MS), { fence: 2 });
+  t.equal(clock.timers, 0);
 });

@@ -207,6 +207,21 @@ t.test("readLogPages() goes by the length of the records", async (t) => {
   t.ok(chars.slice(-5).every((count) => count <= PAGE_CHARS), `${chars}`);
 });
 
+t.test("readLogPages(): pages behind tokens without rows are of full size", async (t) => {
+  const engine = await openLog(t);
+  const { appender } = await openAppender(engine, "master");
+  const upTo = parseToken(PAGE_RECORDS + MAX_PAGE_RECORDS + 100);
+  while (await append(engine, appender) < upTo);
+  const range = { instance: "master", after: parseToken(0), upTo };
+  const ends: number[] = [];
+  for await (const page of readLogPages(engine.session, range)) {
+    t.same(page.records, []);
+    ends.push(page.upTo);
+  }
+  const first = PAGE_RECORDS - 1;
+  t.same(ends, [first, first + MAX_PAGE_RECORDS - 1, upTo]);
+});
+
 t.test("readLastToken() and hasRecord() look at one instance", async (t) => {
   const engine = await openLog(t);
   const all = await fill(engine, [["a", 1], ["b", 2], ["a", 0], ["b", 3]]);

@@ -192,10 +192,24 @@ onEachEngine(t, "writers and readers go on meanwhile", async (t, database) => {
     while (!isDone) await write(writer, n++);
     return n;
   })();
-  const { deleted } = await retain(database, "notes", { maxRows: 100 });
+  const engine = openDatabase(database, systemClock, {});
+  t.teardown(() => engine.close());
+  let chunks = 0;
+  const counted: Pick<typeof engine, "session" | "transaction"> = {
+    session: engine.session,
+    transaction(name, work, options) {
+      chunks += 1;
+      return engine.transaction(name, work, options);
+    },
+  };
+  const policy = { maxRows: 100 };
+  const { deleted } = await retainStream(counted, "notes", policy, {
+    clock: systemClock,
+  });
   isDone = true;
   const last = await writing;
   t.ok(deleted > 2_000);
+  t.equal(chunks, Math.ceil(deleted / 1_000), "a thousand at a time");
   const left = await readNotes(writer);
   t.ok(left.length >= 100);
   t.equal(left.at(-1), last - 1);

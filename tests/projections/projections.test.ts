@@ -4,8 +4,11 @@
 import t from "tap";
 import { WriterStore } from "../../mod.ts";
 import { openAdmin } from "../../src/admin/mod.ts";
+import { Attempts } from "../../src/projections/attempts.ts";
+import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../../src/runtime/limits.ts";
 import { until } from "../support/conditions.ts";
 import { onEachEngine } from "../support/databases.ts";
+import { manualClock } from "../support/manual_clock.ts";
 import {
   append,
   change,
@@ -13,6 +16,7 @@ import {
   type Database,
   expected,
   type Mood,
+  openFailing,
   openRunner,
   openWriter,
   read,
@@ -116,9 +120,7 @@ onEachEngine(
   t,
   "a poison event is parked, seen, and tried again",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 13 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 3 });
+    const { writer, mood, runner } = await openFailing(t, database, 13, 3);
     await runner.whenCaughtUp(await append(writer, 1, 30));
     const without = expected(30);
     without.odd = [(without.odd?.[0] ?? 0) - 13, (without.odd?.[1] ?? 0) - 1];
@@ -146,13 +148,41 @@ onEachEngine(
   },
 );
 
+t.test("what fails is left out for a while, longer each time, until it doesn't", async (t) => {
+  const clock = manualClock();
+  const attempts = new Attempts({ clock, failed: () => {} });
+  let calls = 0;
+  const make = async (fails: boolean) => {
+    await attempts.make(() => {
+      calls += 1;
+      return fails
+        ? Promise.reject(new RangeError("no"))
+        : Promise.resolve(false);
+    });
+    return attempts.pauseMs;
+  };
+  let before = 0;
+  for (let failure = 1; failure <= 6; failure += 1) {
+    const pauseMs = await make(true);
+    t.ok(pauseMs > 2 * before || pauseMs === MAX_BACKOFF_MS, `${pauseMs} ms`);
+    before = pauseMs;
+    clock.advance(pauseMs - 1);
+    await make(true);
+    t.equal(calls, failure, "not before it is due");
+    clock.advance(1);
+  }
+  t.equal(before, MAX_BACKOFF_MS);
+  t.equal(attempts.error, "no");
+  t.equal(await make(false), 0);
+  t.equal(attempts.error, undefined);
+  t.equal(await make(true), MIN_BACKOFF_MS, "and begins anew");
+});
+
 onEachEngine(
   t,
   "several events of a token: one is parked, the others stay",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 2 });
+    const { writer, runner } = await openFailing(t, database, 2, 2);
     const commit = await writer.transaction("append", (txn) =>
       txn.append(
         "account:1",
@@ -174,9 +204,7 @@ onEachEngine(
   t,
   "a parked event that is not in the log any more is parked again",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    const { writer, runner } = await openFailing(t, database, 2, 1);
     await runner.whenCaughtUp(await append(writer, 1, 3));
     const [parked] = await runner.parked("totals");
     const token = Number(parked?.token);
@@ -204,9 +232,7 @@ onEachEngine(
   t,
   "one that is to be tried again waits for none that isn't",
   async (t, database) => {
-    const writer = await openWriter(t, database);
-    const mood: Mood = { seen: [], failAt: 2 };
-    const runner = await openRunner(t, database, totals(mood), { maxTries: 1 });
+    const { writer, mood, runner } = await openFailing(t, database, 2, 1);
     await runner.whenCaughtUp(await append(writer, 1, 3));
     const [parked] = await runner.parked("totals");
     mood.failAt = undefined;

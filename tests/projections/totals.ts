@@ -93,6 +93,23 @@ export async function openRunner(
   return runner;
 }
 
+/** Opens a writer, and a runner that parks an amount after so many tries. */
+export async function openFailing(
+  t: Test,
+  database: string,
+  failAt: number,
+  maxTries: number,
+): Promise<{
+  readonly writer: WriterStore<Database>;
+  readonly mood: Mood;
+  readonly runner: ProjectionRunner<Database>;
+}> {
+  const writer = await openWriter(t, database);
+  const mood: Mood = { seen: [], failAt };
+  const runner = await openRunner(t, database, totals(mood), { maxTries });
+  return { writer, mood, runner };
+}
+
 /** Appends amounts, each in a transaction of its own. */
 export async function append(
   writer: WriterStore<Database>,

@@ -114,6 +114,23 @@ t.test("what there is no room for is forgotten, and it is said since when", (t) 
   t.end();
 });
 
+t.test("a writer's transaction, which has its rows too, counts once", (t) => {
+  const { journal, last } = open({ maxJournalTransactions: 2 });
+  for (const [at, key] of ["a", "b"].entries()) {
+    const row = JSON.stringify(["c", [key], 7]);
+    const token = at + 1 as Token;
+    journal.applied({
+      instance: "master",
+      token,
+      records: [{ token, stream: "caches", rows: [row] }],
+      invalidations: [{ name: "c", ms: 7, keys: [key] }],
+    });
+  }
+  t.match(last("a"), { token: 1 });
+  t.match(last("b"), { token: 2 });
+  t.end();
+});
+
 t.test("its bytes are bounded, long keys and many of them", (t) => {
   const { apply, last, journal } = open({ maxJournalBytes: 4_096 });
   apply("c", "first");

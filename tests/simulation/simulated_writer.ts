@@ -195,10 +195,7 @@ export class SimulatedWriter {
       recorder,
       begin: (session, attempt, mayRecall) => {
         const transaction = new WriterTransaction<unknown>({
-          session,
-          attempt,
           memory,
-          mayRecall,
           inline: [],
           instance,
           streams: parts.streams,
@@ -206,7 +203,7 @@ export class SimulatedWriter {
           clock,
           random: process.random,
           limits,
-        });
+        }, { session, attempt, mayRecall });
         sessions.set(transaction, (plan) => engine.intend(session, plan));
         return transaction;
       },

@@ -287,9 +287,13 @@ t.test("audit: options that can't be are refused, and it ends when told", async 
       code: "INVALID_ARGUMENT",
     });
   }
-  t.throws(() => slaved.audit({ except: [() => Promise.resolve()] }), {
-    code: "NOT_CACHED",
-  });
+  const getPlain = () => Promise.resolve();
+  for (const which of ["caches", "except"] as const) {
+    t.throws(() => slaved.audit({ [which]: [getPlain] }), {
+      code: "NOT_CACHED",
+      message: /^Cannot audit "getPlain": it has no cache/,
+    });
+  }
   const ending = new AbortController();
   const audit = slaved.audit({ ...FAST, signal: ending.signal });
   await pass(audit, 100);

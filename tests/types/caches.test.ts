@@ -2,12 +2,20 @@
 // not compile. Like store.test.ts, checked by the compilers.
 
 import t from "tap";
-import { cached, Store, type WriterTransaction } from "../../mod.ts";
+import { z } from "zod";
+import {
+  cached,
+  defineCacheGroup,
+  type Invalidation,
+  Store,
+  type WriterTransaction,
+} from "../../mod.ts";
 import {
   cachedFunction,
   cachedList,
   cachedListFunction,
 } from "../../src/caches/mod.ts";
+import { expandGroup } from "../../src/caches/cache_groups.ts";
 import { attachStore } from "../support/attached.ts";
 
 type NoDatabase = Record<never, never>;
@@ -184,6 +192,88 @@ function invalidate(txn: WriterTransaction<NoDatabase>, rooms: Rooms): void {
   // @ts-expect-error -- a list has no cache of its own; its entries have
   txn.invalidatePrefix(rooms.getMany, [["u"]]);
 }
+
+const { getNothing, getFlags } = Rooms.prototype;
+const room = z.tuple([z.string()]);
+const users = ["u", "v"];
+
+/** Keys of methods, of some of them, and of caches by name. */
+function groupsOf({ getOne, getLater }: Rooms) {
+  return [
+    defineCacheGroup("whole", room, ([id]) => [
+      [getOne, [id, "u"]],
+      [getOne, [id, "u", 5]],
+      [getOne, [id]],
+      [getOne, null],
+      [getNothing, []],
+      [getFlags, [id, true]],
+      [getLater, [id]],
+      ["any name", [id, 5n, null, undefined]],
+      ["any name", null],
+    ]),
+    defineCacheGroup("some", room, ([id]) => [
+      ...users.map((user) => [getOne, [id, user]] as const),
+      ["any name", [id]],
+    ]),
+    defineCacheGroup("one by one", room, function* ([id]) {
+      yield [getOne, [id]];
+      yield ["any name", [id]];
+    }),
+    defineCacheGroup("made before", room, (): Invalidation[] => []),
+    defineCacheGroup<[string]>("its key is said", room, ([id]) => [
+      [getOne, [id]],
+    ]),
+  ];
+}
+
+/** Never called: keys that aren't their methods'. */
+function refusedGroups({ getOne, getOf, getLater }: Rooms): void {
+  // @ts-expect-error -- the user is a text
+  defineCacheGroup("a", room, ([id]) => [[getOne, [id, 5]]]);
+  // @ts-expect-error -- longer than any key
+  defineCacheGroup("a", room, ([id]) => [[getOne, [id, "u", 5, 5]]]);
+  // @ts-expect-error -- neither a key nor the beginning of one
+  defineCacheGroup("a", room, () => [[getOne, []]]);
+  // @ts-expect-error -- nobody's arguments
+  defineCacheGroup("a", room, ([id]) => [["b", [id]], [getNothing, [id]]]);
+  // @ts-expect-error -- flags are booleans
+  defineCacheGroup("a", room, ([id]) => [[getFlags, [id, "yes"]]]);
+  // @ts-expect-error -- the signal is no part of the key
+  defineCacheGroup("a", room, ([id]) => [[getLater, [undefined, id]]]);
+  // @ts-expect-error -- its keys are made by keyOf: name it, and give the key
+  defineCacheGroup("a", room, ([id]) => [[getOf, [id]]]);
+  // @ts-expect-error -- an object is no key
+  defineCacheGroup("a", room, () => [["b", [{}]]]);
+  // @ts-expect-error -- the group's key is a text
+  defineCacheGroup("a", z.tuple([z.number()]), ([n]) => [[getOne, [n]]]);
+  const wrong = users.map((user) => [getOne, [5, user]] as const);
+  // @ts-expect-error -- the room is a text
+  defineCacheGroup("a", room, ([id]) => [["b", [id]], ...wrong]);
+  // @ts-expect-error -- the user is a text
+  defineCacheGroup("a", room, function* ([id]) {
+    yield [getOne, [id, 5]];
+  });
+}
+
+t.test("a group expands to the keys of its methods", (t) => {
+  const { store } = attachStore(Rooms);
+  const [whole, some, each, before, said] = groupsOf(store).map((group) =>
+    expandGroup(group, ["r"])
+  );
+  t.same(whole?.slice(0, 4), [
+    ["one", ["r", "u"]],
+    ["one", ["r", "u", 5]],
+    ["one", ["r"]],
+    ["one", null],
+  ]);
+  t.same(whole?.at(-2), ["any name", ["r", "5", null]]);
+  t.same(some?.map(([, key]) => key), [["r", "u"], ["r", "v"], ["r"]]);
+  t.same(each, [["one", ["r"]], ["any name", ["r"]]]);
+  t.same(before, []);
+  t.same(said, [["one", ["r"]]]);
+  t.type(refusedGroups, "function");
+  t.end();
+});
 
 t.test("what compiles also runs", async (t) => {
   const { store } = attachStore(Rooms);

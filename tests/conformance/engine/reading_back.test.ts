@@ -1,11 +1,15 @@
 // Reading rows and events back: which, in which order, and page by page.
 
+import { DatabaseSync } from "node:sqlite";
+import postgres from "postgres";
+import type { Test } from "tap";
 import { z } from "zod";
 import { defineStream } from "../../../mod.ts";
 import type {
   ReadAggregateOptions,
   ReadEventsOptions,
 } from "../../../src/events/read_events.ts";
+import { until } from "../../support/conditions.ts";
 import {
   type Case,
   type CaseWriter,
@@ -28,6 +32,26 @@ async function fill(writer: CaseWriter): Promise<number[]> {
     tokens.push(token);
   }
   return tokens;
+}
+
+/** Whether nobody has a snapshot or a transaction open; as a user looks. */
+function watchServer(t: Test, database: string) {
+  const sql = postgres(database, { max: 1, fetch_types: false });
+  t.teardown(() => sql.end());
+  return async () => {
+    const open = await sql`SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND (state LIKE 'idle in%' OR backend_xmin IS NOT NULL)`;
+    return open.count === 0;
+  };
+}
+
+/** Likewise: SQLite's log can't begin anew while somebody reads in it. */
+function watchFile(t: Test, database: string) {
+  const file = new DatabaseSync(database.slice("sqlite:".length));
+  t.teardown(() => file.close());
+  const checkpoint = file.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+  return () => checkpoint.get()?.busy === 0;
 }
 
 /** [options, the versions that are read] */
@@ -234,6 +258,36 @@ conform("reading back", {
     }
     t.equal(seen.length, 30, "what was there as it began");
     t.equal((await collect(writer.readEvents())).length, 60);
+  },
+  "nothing is held open while they are read": {
+    except: ["sqlite memory"],
+    async run(t, { kind, database, open }) {
+      const writer = await open();
+      for (let n = 0; n < 300; n += 1) {
+        await writer.transaction(
+          "append",
+          (txn) => txn.append("a:1", [{ type: "x" }]),
+        );
+      }
+      const isFree = kind === "postgres"
+        ? watchServer(t, database)
+        : watchFile(t, database);
+      for (const direction of ["forwards", "backwards"] as const) {
+        for (
+          const events of [
+            writer.readEvents({ direction }),
+            writer.readAggregate("a:1", { direction }),
+          ]
+        ) {
+          let count = 0;
+          for await (const _ of events) {
+            count += 1;
+            if (count === 10) await until("all are free", isFree);
+          }
+          t.equal(count, 300);
+        }
+      }
+    },
   },
   "rows of a stream, page by page": async (t, { open }) => {
     const writer = await open({ streams: [notes] });

@@ -1,7 +1,7 @@
 // A store's reads, while others write.
 
 import { sql } from "kysely";
-import { Store } from "../../../mod.ts";
+import { SlavedStore, Store } from "../../../mod.ts";
 import {
   add,
   type CaseDatabase,
@@ -148,6 +148,29 @@ conform("reads of a store", {
     await t.rejects(attach(writer).raw("CREATE TABLE more (id INTEGER)"), {
       code: "DATABASE_READ_ONLY",
     });
+  },
+  "can't write through a slaved store": {
+    except: ["sqlite memory"],
+    async run(t, { database, open }) {
+      const writer = await open();
+      await add(writer, 1);
+      const slaved = await SlavedStore.connect<CaseDatabase>({
+        database,
+        replicate: [],
+      });
+      t.teardown(() => slaved.close());
+      const store = slaved.attach(Things);
+      for (
+        const text of [
+          "INSERT INTO things VALUES (2, 'x')",
+          "UPDATE things SET name = 'y'",
+          "DELETE FROM things",
+          "CREATE TABLE more (id INTEGER)",
+          "DROP TABLE things",
+        ]
+      ) await t.rejects(store.raw(text), { code: "DATABASE_READ_ONLY" }, text);
+      t.same(await store.ids(), [1]);
+    },
   },
   "a mistake in SQL is the user's to see": async (t, { open }) => {
     const writer = await open();

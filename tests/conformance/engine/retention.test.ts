@@ -1,5 +1,8 @@
 // What a log need not keep, deleted while it is written.
 
+import { sql } from "kysely";
+import { z } from "zod";
+import { defineStream } from "../../../mod.ts";
 import { until } from "../../support/conditions.ts";
 import {
   add,
@@ -9,6 +12,8 @@ import {
   range,
   things,
 } from "./engines.ts";
+
+const notes = defineStream("notes", z.int());
 
 const OFTEN = { retentionIntervalMs: 5 };
 
@@ -78,6 +83,35 @@ conform("retention", {
     await invalidate(writer, 10);
     await until("rows are gone", async () => await rowsOf(writer) === 2);
     t.same(await kept(writer), range(1, 10));
+  },
+  "by itself keeps invalidations for a week, and the rest for ever": async (
+    t,
+    { open },
+  ) => {
+    const writer = await open({ ...OFTEN, streams: [notes] });
+    const pass = (days: number) =>
+      writer.transaction("pass", async ({ db }) => {
+        await sql`UPDATE headwater_log
+          SET committed_ms = committed_ms - ${sql.lit(days * 86_400_000)}`
+          .execute(db);
+      });
+    await append(writer, [1]);
+    await writer.transaction("note", (txn) => {
+      txn.write(notes, 1);
+      return Promise.resolve();
+    });
+    await invalidate(writer, 3);
+    await pass(2);
+    await invalidate(writer, 2);
+    await pass(6);
+    await until(
+      "those of 8 days are gone",
+      async () => await rowsOf(writer) === 2,
+    );
+    await pass(1);
+    await until("and then the others", async () => await rowsOf(writer) === 0);
+    t.same(await kept(writer), [1]);
+    t.equal((await writer.readRows(notes)).rows.length, 1);
   },
   "counts transactions without rows": async (t, { open }) => {
     const writer = await open({

@@ -1,0 +1,39 @@
+/**
+ * What a connection reads: whole lines, up to one that can't be.
+ *
+ * @module
+ */
+
+import type { Buffer } from "node:buffer";
+import { type LineError, LineSplitter } from "./line_splitter.ts";
+import type { ConnectionHandler } from "./transport.ts";
+
+/** Cuts chunks into lines. After one that can't be it reads nothing more. */
+export class LineReader {
+  readonly #splitter: LineSplitter;
+  #failure: LineError | undefined;
+  #isTold = false;
+
+  /** Constructs one; `maxLineBytes` is a line's bound without its newline. */
+  constructor(maxLineBytes: number) {
+    this.#splitter = new LineSplitter(maxLineBytes);
+  }
+
+  /** Takes a chunk, and gives the lines that are whole by now; may be empty. */
+  read(chunk: Buffer): string {
+    if (this.#failure !== undefined) return "";
+    try {
+      return this.#splitter.push(chunk);
+    } catch (error) {
+      this.#failure = error as LineError;
+      return this.#failure.before;
+    }
+  }
+
+  /** Tells of a line that can't be, once: to be called when those before it were taken. */
+  tellFailure(handler: ConnectionHandler | undefined): void {
+    if (this.#failure === undefined || this.#isTold) return;
+    this.#isTold = true;
+    handler?.failed(this.#failure);
+  }
+}

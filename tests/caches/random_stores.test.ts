@@ -42,8 +42,8 @@ interface Round {
   readonly checked: readonly number[];
 }
 
-/** Writes that begin what a reader is to miss: few, so that much stays cached. */
-const FAR = 3;
+/** Writes that a reader is to miss: few, so that much stays cached. */
+const FAR = 4;
 
 const number = fc.nat({ max: MAX_NUMBER });
 

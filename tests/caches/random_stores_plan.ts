@@ -45,7 +45,10 @@ export type Told =
   | { readonly does: "set up"; readonly plans: CachePlan[] }
   /** Numbers of writes, by transaction. */
   | { readonly does: "write"; readonly transactions: readonly number[][] }
-  /** Writes, then many that mean nothing, then writes of what those depend on. */
+  /**
+   * Writes but the last; then many that mean nothing; then writes of what the
+   * first depend on, and the last.
+   */
   | { readonly does: "write far"; readonly writes: readonly number[] }
   /** Numbers of reads that nobody judges. */
   | { readonly does: "stir"; readonly reads: readonly number[] }

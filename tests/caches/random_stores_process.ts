@@ -113,11 +113,11 @@ async function obey(told: Told): Promise<void> {
     }
     case "write far": {
       const writes = told.writes.map(toWrite);
-      await writeAll(writes);
+      const first = writes.slice(0, -1);
+      await writeAll(first);
       await Promise.all(Array.from({ length: PADDING }, pad));
-      const above = writes.map((write) => writeAbove(plans, write) ?? []);
-      // Without any there is no token to wait for: one of a row that means nothing.
-      say({ token: await writeAll(above.flat(), true) });
+      const above = first.flatMap((write) => writeAbove(plans, write) ?? []);
+      say({ token: await writeAll([...above, ...writes.slice(-1)]) });
       break;
     }
     case "check": {
@@ -141,13 +141,9 @@ async function obey(told: Told): Promise<void> {
 }
 
 /** Says which token the transaction has. */
-async function writeAll(
-  writes: readonly Write[],
-  isLast = false,
-): Promise<number> {
+async function writeAll(writes: readonly Write[]): Promise<number> {
   const commit = await writer?.transaction("write", async (txn) => {
     for (const each of writes) await write(txn, each);
-    if (isLast) txn.invalidate("pad", [-1]);
   });
   return commit?.token ?? 0;
 }

@@ -2,12 +2,9 @@
 // lead to states that are alike go on alike, so each state's steps are tried
 // once, after one of the ways to it.
 
-import {
-  type Budget,
-  type Rules,
-  Spec,
-  type Step,
-} from "./fence_model_spec.ts";
+import { fingerprintOf } from "./fence_model_fingerprint.ts";
+import { Spec } from "./fence_model_spec.ts";
+import type { Budget, Rules, Step } from "./fence_model_steps.ts";
 
 /** A state, and one way to it. */
 interface State {
@@ -36,9 +33,9 @@ export interface Graph {
 
 /** Finds them all. */
 export function exploreAll(rules: Rules, budget: Budget): Graph {
-  const first = { spec: new Spec(rules, budget), before: undefined };
+  const first = { spec: new Spec(rules, { left: budget }), before: undefined };
   const states: State[] = [{ ...first, step: undefined }];
-  const places = new Map([[first.spec.fingerprint, 0]]);
+  const places = new Map([[fingerprintOf(first.spec), 0]]);
   const nexts: number[][] = [];
   let transitions = 0;
   for (let at = 0; at < states.length; at += 1) {
@@ -46,7 +43,7 @@ export function exploreAll(rules: Rules, budget: Budget): Graph {
     const next: number[] = [];
     for (const step of state.spec.steps()) {
       const spec = state.spec.after(step);
-      const { fingerprint } = spec;
+      const fingerprint = fingerprintOf(spec);
       let place = places.get(fingerprint);
       if (place === undefined) {
         place = states.length;

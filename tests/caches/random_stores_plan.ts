@@ -45,8 +45,15 @@ export type Told =
   | { readonly does: "set up"; readonly plans: CachePlan[] }
   /** Numbers of writes, by transaction. */
   | { readonly does: "write"; readonly transactions: readonly number[][] }
+  /**
+   * Writes but the last; then many that mean nothing; then writes of what the
+   * first depend on, and the last.
+   */
+  | { readonly does: "write far"; readonly writes: readonly number[] }
   /** Numbers of reads that nobody judges. */
   | { readonly does: "stir"; readonly reads: readonly number[] }
+  /** Reads what is to be written: now, and amid each catch-up from now on. */
+  | { readonly does: "prepare"; readonly writes: readonly number[] }
   | {
     readonly does: "check";
     readonly reads: readonly number[];
@@ -58,6 +65,7 @@ export type Told =
 export interface Said {
   readonly url?: string;
   readonly isSetUp?: true;
+  readonly isPrepared?: true;
   readonly token?: number;
   /** Reads that were not what an uncached read gave. */
   readonly wrong?: readonly string[];
@@ -65,6 +73,8 @@ export interface Said {
   readonly hits?: number;
   readonly evictions?: number;
   readonly fenced?: number;
+  /** Steps of catch-ups that were followed by others. */
+  readonly steps?: number;
 }
 
 /** A read: of one key, or of a list that differs in its last argument. */
@@ -146,4 +156,15 @@ export function writeOf(plans: readonly CachePlan[], number: number): Write {
   const isPrefix = plan.tree && plan.parts > 1 && key[0] !== undefined;
   const by = how === 4 ? "all" : how === 5 && isPrefix ? "prefix" : "group";
   return { cache, keys, isDeleted, by };
+}
+
+/** A write of what a cache depends on, that it tells of the keys of a write. */
+export function writeAbove(
+  plans: readonly CachePlan[],
+  { cache, keys }: Write,
+): Write | undefined {
+  const parent = plans[cache]?.parent;
+  if (parent === undefined) return undefined;
+  const above = keys.map((key) => key.slice(0, plans[parent]?.parts));
+  return { cache: parent, keys: above, isDeleted: false, by: "keys" };
 }

@@ -30,7 +30,7 @@ import {
 } from "./commit_points_truth.ts";
 
 /** More of them: COMMIT_POINT_KILLS=200. */
-const KILLS = Number(process.env.COMMIT_POINT_KILLS ?? 25);
+const KILLS = Number(process.env.COMMIT_POINT_KILLS ?? 16);
 /** A point is passed up to so many times before the kill. */
 const MOST_TIMES = 40;
 const writerFile = new URL("./commit_points_process.ts", import.meta.url);

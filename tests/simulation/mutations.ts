@@ -120,8 +120,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 5,
     patches: [[
       "replication/token_waiters.js",
-      "this.#heap[0].token <= token)",
-      "this.#heap[0].token <= token + 1)",
+      "!this.#isUpTo(next.token, token)",
+      "!this.#isUpTo(next.token - 1, token)",
     ]],
   },
   {

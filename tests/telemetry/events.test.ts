@@ -171,9 +171,11 @@ t.test("one that can't keep up, and one that must not speak so", async (t) => {
   await new Promise<void>((resolve) =>
     socket.connect(Number(port), "127.0.0.1", resolve)
   );
-  socket.pause();
+  let heard = "";
+  socket.on("data", (chunk) => heard += chunk);
   socket.write("NAME sleepy\nREPLICATE\n");
-  await until("it is there", () => writer.stats.connections === 1);
+  await until("it is answered", () => heard.includes("POSITION "));
+  socket.pause();
   const text = "x".repeat(500_000);
   while (writer.stats.laggards === 0) await note(writer, text, text);
   t.match(laggards, [

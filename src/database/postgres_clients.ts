@@ -34,6 +34,8 @@ export class PostgresClients {
   readonly #gate: Gate;
   readonly #idle: PostgresConnection[] = [];
   readonly #busy = new Set<PostgresConnection>();
+  /** Those that begin a transaction with their commit, for whoever is next in line. */
+  readonly #promised = new Set<PostgresConnection>();
   #isClosed = false;
 
   /** Constructs one without connections. */
@@ -83,9 +85,19 @@ export class PostgresClients {
     }
   }
 
+  /** Whether somebody waits whom none of the others is promised to; he is now. */
+  promise(connection: PostgresConnection): boolean {
+    const isWanted = this.#gate.queued > this.#promised.size;
+    if (isWanted) this.#promised.add(connection);
+    return isWanted;
+  }
+
   /** Gives a connection back; one that is lost is forgotten. */
   give(connection: PostgresConnection): void {
     this.#busy.delete(connection);
+    this.#promised.delete(connection);
+    // Nobody waits any more: it must not stay in a transaction.
+    if (this.#gate.queued === 0) connection.giveUpNext();
     if (!connection.isLost) this.#idle.push(connection);
     this.#gate.leave();
   }

@@ -62,6 +62,8 @@ export class PostgresConnection implements Session {
   #lost: unknown;
   #backend: number | undefined;
   #hasWritten = false;
+  /** The mode of the transaction that began with the last commit. */
+  #begun: string | undefined;
   readonly dialect = "postgres";
 
   readonly #client: PostgresPool;
@@ -121,6 +123,11 @@ export class PostgresConnection implements Session {
   begin(mode: string): void {
     if (this.#lost !== undefined) return;
     this.#hasWritten = false;
+    if (this.#begun === mode) {
+      this.#begun = undefined;
+      return;
+    }
+    this.giveUpNext();
     const query = this.#backend === undefined
       ? this.#sql.unsafe(`BEGIN ${mode}`, [], this.#watching as object)
       : this.#sql.unsafe(`BEGIN ${mode}`);
@@ -129,12 +136,24 @@ export class PostgresConnection implements Session {
     }, (error) => this.#lose(error));
   }
 
+  /** Takes back a transaction that was begun with the last commit, for nobody. */
+  giveUpNext(): void {
+    if (this.#begun === undefined) return;
+    this.#begun = undefined;
+    this.#send(this.#sql.unsafe("ROLLBACK")).catch((error) => {
+      this.#lose(error);
+    });
+  }
+
   /**
    * Commits, together with a last statement if there is one. Whatever fails
    * without an answer of the server's may be committed: a reset connection is
    * an error some turns before it is closed.
    *
    * @param sql The last statement; one of the library's.
+   * @param parameters What it is given.
+   * @param next The mode of a transaction that is to begin with the commit; only
+   *   with a last statement, which tells whether there is anything to commit.
    * @returns The rows of the last statement.
    * @throws What the server refused; an error `COMMIT_UNKNOWN` if the
    *   connection was lost before the server's answer came.
@@ -142,15 +161,18 @@ export class PostgresConnection implements Session {
   async commit(
     sql?: string,
     parameters: readonly SqlParameter[] = [],
+    next?: string,
   ): Promise<SqlValue[][]> {
     // Lost before: the server has never heard of a commit.
     if (this.#lost !== undefined) throw this.#lost;
     const last = sql === undefined
       ? []
       : this.#send(this.#own(sql, parameters).values());
-    const committed = this.#send(this.#sql.unsafe("COMMIT"));
+    const committed = this.#send(
+      this.#sql.unsafe(next === undefined ? "COMMIT" : `COMMIT; BEGIN ${next}`),
+    );
     // Whichever fails first tells why; the other is not to go unhandled.
-    committed.catch(() => {});
+    committed.then(() => this.#begun = next, () => {});
     let isLastDone = sql === undefined;
     let rows: SqlValue[][];
     let result: Result;
@@ -178,6 +200,7 @@ export class PostgresConnection implements Session {
     if (this.isLost) return;
     try {
       await this.#send(this.#sql.unsafe("ROLLBACK"));
+      this.#begun = undefined;
     } catch {
       // The connection is gone, and the transaction with it.
     }

@@ -143,9 +143,15 @@ export class PostgresEngine<Database> implements Engine<Database> {
     connection: PostgresConnection,
   ): Promise<Value> {
     const view = this.#writes.begin(name, kyselyConnection(connection));
-    const session = new PostgresWriteSession(connection, view);
+    const mode = `ISOLATION LEVEL ${isolation}`;
+    const session = new PostgresWriteSession(
+      connection,
+      view,
+      // Most are alike. Whoever wants another mode begins anew.
+      () => this.#clients.promise(connection) ? mode : undefined,
+    );
     try {
-      connection.begin(`ISOLATION LEVEL ${isolation}`);
+      connection.begin(mode);
       const value = await work(session);
       view.end();
       if (!session.isCommitted) await session.commit();
@@ -177,6 +183,7 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "postgres";
   readonly #connection: PostgresConnection;
   readonly #view: KyselyTransaction<Database>;
+  readonly #next: () => string | undefined;
   readonly #onRollback: (() => void)[] = [];
   #isCommitted = false;
   #isRolledBack = false;
@@ -184,9 +191,11 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
   constructor(
     connection: PostgresConnection,
     view: KyselyTransaction<Database>,
+    next: () => string | undefined,
   ) {
     this.#connection = connection;
     this.#view = view;
+    this.#next = next;
   }
 
   get db(): WriteSession<Database>["db"] {
@@ -229,7 +238,8 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
     sql?: string,
     parameters?: readonly SqlParameter[],
   ): Promise<SqlValue[][]> {
-    const rows = await this.#connection.commit(sql, parameters);
+    const next = sql === undefined ? undefined : this.#next();
+    const rows = await this.#connection.commit(sql, parameters, next);
     this.#isCommitted = true;
     return rows;
   }

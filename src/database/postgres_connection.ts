@@ -43,6 +43,8 @@ const COUNTED = /^(?:INSERT|UPDATE|DELETE|MERGE)/;
 const BROUGHT_ROWS = 100;
 /** SQLSTATE of a statement after one that failed. */
 const IN_FAILED = "25P02";
+/** The server's own trouble: what any statement may end with, BEGIN among them. */
+const ANY_STATEMENT = /^(?:0[0-8]|5[3-8]|72|F0|XX)/;
 
 /**
  * A connection that nobody else uses.
@@ -181,10 +183,13 @@ export class PostgresConnection implements Session {
       isLastDone = true;
       result = await committed;
     } catch (error) {
-      // Whoever gave up at the last statement has not come to the COMMIT.
+      // Whoever gave up at the last statement has not come to the COMMIT. A
+      // cancellation that came during COMMIT ends what follows it.
+      const mayBeNext = next !== undefined && isLastDone &&
+        ANY_STATEMENT.test(postgresCodeOf(error));
       const isRefused = isLastAnswer(error)
         ? !isLastDone
-        : isAnswer(error) && !this.isLost;
+        : isAnswer(error) && !this.isLost && !mayBeNext;
       if (!isRefused) {
         this.#lose(error);
         throw new CommitUnknownError(this.#backend, error);

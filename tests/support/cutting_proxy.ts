@@ -1,5 +1,6 @@
 // A proxy that loses answers: the request arrives, and what comes back doesn't.
 
+import type { Buffer } from "node:buffer";
 import { connect, createServer, type Socket } from "node:net";
 import type { Test } from "tap";
 
@@ -10,6 +11,8 @@ export interface CuttingProxy {
   cuts: number;
   /** In the place of the next answer with this text in it comes a reset (RST). */
   resetAt: string | undefined;
+  /** What becomes of each answer that is passed on. */
+  change: ((answer: Buffer) => Buffer) | undefined;
   /** How many were. */
   readonly lost: () => number;
 }
@@ -46,7 +49,7 @@ export async function startCuttingProxy(
         lost += 1;
         isReset = true;
         near.resetAndDestroy();
-      } else if (!isReset) near.write(chunk);
+      } else if (!isReset) near.write(proxy.change?.(chunk) ?? chunk);
     });
   });
   await new Promise<void>((resolve) =>
@@ -61,6 +64,7 @@ export async function startCuttingProxy(
     port,
     cuts: 0,
     resetAt: undefined,
+    change: undefined,
     lost: () => lost,
   };
   return proxy;

@@ -1,13 +1,15 @@
 // PostgreSQL: where transactions wait for a connection, the next one begins
 // with the commit of the one before it.
 
+import { Buffer } from "node:buffer";
 import postgres from "postgres";
 import t, { type Test } from "tap";
 import { sql } from "kysely";
 import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
 import type { Isolation } from "../../src/database/engine.ts";
 import { until } from "../support/conditions.ts";
-import { postgresDatabase } from "../support/postgres.ts";
+import { startCuttingProxy } from "../support/cutting_proxy.ts";
+import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
 import { createUsers, type TestDatabase } from "../support/stores.ts";
 
 const MODES: readonly Isolation[] = [
@@ -122,3 +124,50 @@ t.test("a transaction that nobody came for is taken back", async (t) => {
     await db.deleteFrom("users").execute();
   });
 });
+
+t.test("an error of the next one's BEGIN is not taken for the COMMIT's", async (t) => {
+  const { port } = await sharedPostgres();
+  const proxy = await startCuttingProxy(t, port);
+  const url = new URL(await postgresDatabase(t));
+  url.port = `${proxy.port}`;
+  const writer = await WriterStore.open<TestDatabase>({
+    database: url.href,
+    maxWriteConnections: 1,
+  });
+  t.teardown(() => writer.close());
+  await createUsers(writer);
+  let changed = 0;
+  proxy.change = (answer) => {
+    const begun = answer.indexOf(BEGUN);
+    if (changed > 0 || begun < 0 || !answer.includes(COMMITTED)) return answer;
+    changed += 1;
+    return Buffer.concat([answer.subarray(0, begun), CANCELLED, READY]);
+  };
+  const add = (id: string) =>
+    writer.transaction("add", async ({ db }) => {
+      await db.insertInto("users").values(user(id)).execute();
+    });
+  const commits = await Promise.all(["a", "b", "c"].map(add));
+  t.equal(changed, 1);
+  t.same(
+    commits.map(({ attempts }) => attempts),
+    [1, 1, 1],
+    "none was run twice",
+  );
+  t.equal(writer.position.get("master"), commits[2]?.token);
+});
+
+/** A message of the server's: its kind, its length, its body. */
+function message(kind: string, body: string): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length + 4);
+  return Buffer.concat([Buffer.from(kind), length, Buffer.from(body)]);
+}
+
+const COMMITTED = message("C", "COMMIT\0");
+const BEGUN = message("C", "BEGIN\0");
+const READY = message("Z", "I");
+const CANCELLED = message(
+  "E",
+  "SERROR\0VERROR\0C57014\0Mcanceling statement due to user request\0\0",
+);

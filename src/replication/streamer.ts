@@ -30,6 +30,7 @@ import {
 import type { StreamerOptions, StreamerStats } from "./streamer_options.ts";
 import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
 import { type Forms, TransactionLines } from "./transaction_lines.ts";
+import { TurnFlusher } from "./turn_flusher.ts";
 
 /**
  * Sends transactions to readers, in commit order, each line once.
@@ -61,7 +62,7 @@ export class Streamer {
   readonly #firstStream: string;
   readonly #lines: TransactionLines;
   readonly #ephemeral: EphemeralLines;
-  #isFlushDue = false;
+  readonly #turn: TurnFlusher;
   #announcedMs = 0;
   /** How many of the readers are shared connections, or are sent INVALIDATE lines. */
   #shared = 0;
@@ -83,6 +84,7 @@ export class Streamer {
     this.#told = new Map(streams.map((stream) => [stream, lastToken]));
     this.#lines = new TransactionLines(options);
     this.#ephemeral = new EphemeralLines(options);
+    this.#turn = new TurnFlusher(clock, () => this.#flush());
     const beatMs = ConnectedReader.beatIntervalMs(options);
     this.#cancelTimers = [
       clock.repeat(() => this.#announceDue(), ANNOUNCE_INTERVAL_MS),
@@ -154,7 +156,7 @@ export class Streamer {
       if (this.#shared > 0) this.#begun.add(stream);
     }
     if (records.length === 0) this.#lastStream = this.#firstStream;
-    this.#flushSoon();
+    this.#turn.request();
   }
 
   /** Sends rows of an ephemeral stream likewise, after what was committed before. */
@@ -167,7 +169,7 @@ export class Streamer {
     if (readers.length > 0) this.#count(stream, rows);
     const isLossy = readers.some(({ isShared }) => isShared);
     this.#ephemeral.add(stream, token, readers.length > 0 ? rows : [], isLossy);
-    this.#flushSoon();
+    this.#turn.request();
   }
 
   /**
@@ -266,14 +268,8 @@ export class Streamer {
     this.#options.receiver?.gone(reader);
   }
 
-  #flushSoon(): void {
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    this.#options.clock.nextTurn(() => this.#flush());
-  }
-
   #flush(): void {
-    this.#isFlushDue = false;
+    this.#turn.done();
     if (this.#isClosed) return;
     this.#flushDurable();
     const lines = this.#ephemeral.take();

@@ -11,6 +11,7 @@ import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_CATCH_UP_KEYS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { catchUps } from "../telemetry/channels.ts";
+import type { Token } from "../tokens/token.ts";
 import {
   catchUp,
   type CatchUpRange,
@@ -89,15 +90,17 @@ export class Fetcher {
   ): Promise<boolean> {
     const { session, applier, caches, signal } = this.#options;
     const { maxCatchUpKeys = MAX_CATCH_UP_KEYS } = this.#options;
+    let { after } = range;
     for await (
       const step of catchUpSteps(session, range, caches, maxCatchUpKeys)
     ) {
       if (signal.aborted) throw closedError();
       if (!await applier.applyStep(step)) return false;
-      meter.add(step.upTo, step.rows);
+      after = step.upTo;
+      meter.add(after, step.rows);
       await this.#pageDone(meter);
     }
-    return true;
+    return await this.#isDone(after, range);
   }
 
   /** One after another: each is visible on a replica at a time of its own. */
@@ -119,7 +122,12 @@ export class Fetcher {
       meter.add(after, rows);
       await this.#pageDone(meter);
     }
-    return true;
+    return await this.#isDone(after, range);
+  }
+
+  /** The end has a record: what ended before it may have found it deleted. */
+  async #isDone(after: Token, { upTo }: CatchUpRange): Promise<boolean> {
+    return after >= upTo || await reachesBackTo(this.#options.session, after);
   }
 
   async #pageDone(meter: ProgressMeter): Promise<void> {

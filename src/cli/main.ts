@@ -7,32 +7,34 @@
 
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { HeadwaterError } from "../../mod.ts";
-import { followCommand } from "./follow.ts";
-import { lagCommand } from "./lag.ts";
-import { logCommand } from "./log.ts";
-import { positionsCommand } from "./positions.ts";
-import { projectionsCommand } from "./projections.ts";
-import { retainCommand } from "./retain.ts";
-import { serveCommand } from "./serve.ts";
-import { verifyCommand } from "./verify.ts";
 
 const VERSION = "0.1.0";
 const WRONG_USAGE = 2;
+
+/** Each is loaded when it is wanted: most need half of the library at most. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  follow: async () => (await import("./follow.ts")).followCommand(),
+  positions: async () => (await import("./positions.ts")).positionsCommand(),
+  lag: async () => (await import("./lag.ts")).lagCommand(),
+  log: async () => (await import("./log.ts")).logCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
+  retain: async () => (await import("./retain.ts")).retainCommand(),
+  projections: async () =>
+    (await import("./projections.ts")).projectionsCommand(),
+};
 
 /** Runs the command with the process's arguments; ends the process if it fails. */
 export async function main(args: readonly string[]): Promise<void> {
   const program = new Command("headwater")
     .description("A log of every write, and caches that follow it")
-    .version(VERSION)
-    .addCommand(serveCommand())
-    .addCommand(followCommand())
-    .addCommand(positionsCommand())
-    .addCommand(lagCommand())
-    .addCommand(logCommand())
-    .addCommand(verifyCommand())
-    .addCommand(retainCommand())
-    .addCommand(projectionsCommand());
+    .version(VERSION);
+  const [name = ""] = args;
+  const wanted = Object.hasOwn(COMMANDS, name) ? [name] : Object.keys(COMMANDS);
+  for (const each of wanted) {
+    const command = await COMMANDS[each]?.();
+    if (command !== undefined) program.addCommand(command);
+  }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().showSuggestionAfterError(false)
       .configureOutput({
@@ -59,9 +61,9 @@ function report(error: unknown): number {
   }
   const text = error instanceof Error ? error.message : String(error);
   process.stderr.write(`headwater: ${text.replaceAll("\n", " ")}\n`);
-  const isUsage = error instanceof HeadwaterError &&
-    error.code === "INVALID_ARGUMENT";
-  return isUsage ? WRONG_USAGE : 1;
+  // By its code: importing its class would load all there is.
+  const { code } = Object(error) as { readonly code?: unknown };
+  return code === "INVALID_ARGUMENT" ? WRONG_USAGE : 1;
 }
 
 await main(process.argv.slice(2));

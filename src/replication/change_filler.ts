@@ -83,6 +83,11 @@ export class ChangeFiller {
     };
   }
 
+  /** Nothing is known of an instance until it is restarted. */
+  suspend(instance: string): void {
+    this.#changes.allChanged(instance, Number.MAX_SAFE_INTEGER);
+  }
+
   /** See {@linkcode ChangeRegistry.restart}. */
   restart(instance: string, token: Token, reached: Token | undefined): void {
     this.#changes.restart(instance, token, reached);

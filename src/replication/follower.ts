@@ -319,7 +319,7 @@ export class Follower implements Receiver {
     const reached = position.get(instance);
     const begin = reached === undefined && changes !== undefined
       ? await changes.read(instance, token)
-      : () => changes?.restart(instance, token, reached);
+      : () => changes?.suspend(instance);
     this.#resets += 1;
     logger("info", "every cache cleared", { instance, token, reason });
     if (resets.isHeard) resets.publish({ instance, token, reason });
@@ -335,8 +335,12 @@ export class Follower implements Receiver {
     }
     // Promise 3: not between two handlers of a transaction, nor while one waits.
     await applier.alone(() => {
+      const now = position.get(instance);
       // Over another way it may have come further; only a rewound log goes back.
-      if (reason !== REWOUND && position.contains(instance, token)) {
+      const goesOn = reason !== REWOUND && position.contains(instance, token);
+      const from = goesOn ? now ?? token : token;
+      if (reached !== undefined) changes?.restart(instance, from, now);
+      if (goesOn) {
         if (holders !== undefined) position.goOn(instance, holders);
         return;
       }

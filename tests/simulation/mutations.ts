@@ -345,8 +345,12 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: 6,
     patches: [[
       FOLLOWER,
-      "() => changes?.restart(instance, token, reached);",
+      "() => changes?.suspend(instance);",
       "() => {};",
+    ], [
+      FOLLOWER,
+      "changes?.restart(instance, from, now);",
+      "{}",
     ]],
   },
 ];

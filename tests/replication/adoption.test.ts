@@ -3,10 +3,13 @@
 
 import { DatabaseSync } from "node:sqlite";
 import t, { type Test } from "tap";
-import { WriterStore } from "../../mod.ts";
+import { cachesStream, WriterStore } from "../../mod.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
+import { ChangeRegistry } from "../../src/caches/change_registry.ts";
+import { defineChangeCache } from "../../src/caches/mod.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { openForReading } from "../../src/database/open_database.ts";
+import { ChangeFiller } from "../../src/replication/change_filler.ts";
 import { Follower } from "../../src/replication/follower.ts";
 import type { FollowerOptions } from "../../src/replication/follower_options.ts";
 import { HistoryMarks } from "../../src/replication/history_marks.ts";
@@ -197,6 +200,45 @@ t.test("a reset waits for the transaction that is being handled", async (t) => {
   t.equal(position.get("master"), 4);
 });
 
+t.test("a reset amid a transaction does not lose what that changes", async (t) => {
+  const { applier, changes, connection, database, position, cut, rewrite } =
+    await start(t);
+  await database.follow("master", 0 as Token, 3 as Token);
+  await connection.position("caches", "master", 3 as Token, 3 as Token);
+  const held = deferred<void>();
+  const begun = deferred<void>();
+  applier.addHandler("caches", () => {
+    begun.resolve();
+    return held.promise;
+  });
+  const hasChanged = () =>
+    changes.all[0]?.caches.get("master")?.hasChanged("x", 3);
+  const seen: (boolean | undefined)[] = [];
+  const advance = position.advance.bind(position);
+  position.advance = (instance, token) => {
+    advance(instance, token);
+    if (position.get("master") === 4) seen.push(hasChanged());
+  };
+  const applied = connection.row(
+    "caches",
+    "master",
+    4 as Token,
+    '["x",null,1]',
+  );
+  // It might grow until then.
+  const told = connection.position("caches", "master", 4 as Token, 4 as Token);
+  await begun.promise;
+  cut(4);
+  rewrite(3);
+  const followed = database.follow("master", 0 as Token, 3 as Token);
+  await until("it is reset", () => database.stats.resets === 1);
+  held.resolve();
+  await Promise.allSettled([applied, told, followed]);
+  t.ok(seen.length > 0);
+  t.ok(seen.every((isKnown) => isKnown), "where the position moves over it");
+  t.equal(hasChanged(), true, "nor afterwards");
+});
+
 /** A log of four tokens, and two ways to it that share a position. */
 async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   const url = temporaryDatabase(t);
@@ -234,7 +276,21 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   const history = new HistoryMarks({ session, position, clock: systemClock });
   t.teardown(() => history.close());
   const caches = new CacheRegistry([], silentLogger);
-  const applier = new TransactionApplier(caches, position, silentLogger);
+  const changes = new ChangeRegistry([
+    defineChangeCache("changed", {
+      stream: cachesStream,
+      entities: ([name]) => [name],
+    }),
+  ], silentLogger);
+  const applier = new TransactionApplier(
+    caches,
+    position,
+    silentLogger,
+    undefined,
+    systemClock,
+    undefined,
+    changes,
+  );
   const heard: number[] = [];
   applier.addHandler("caches", ({ token }) => void heard.push(token));
   const options = {
@@ -244,6 +300,7 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
     caches,
     position,
     history,
+    changes: new ChangeFiller(session, changes),
     clock: systemClock,
     logger: silentLogger,
     live: () => {},
@@ -252,6 +309,7 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   return {
     url,
     applier,
+    changes,
     heard,
     position,
     connection: new Follower(options),
@@ -260,6 +318,9 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
     /** Loses what was committed from a token on. */
     cut: (from: number) =>
       change("DELETE FROM headwater_log WHERE token >= ?", from),
+    /** Puts another transaction in the place of one. */
+    rewrite: (token: number) =>
+      change("UPDATE headwater_log SET commit_id = 'x' WHERE token = ?", token),
     /** Says that retention has come to a token. */
     retain: (floor: number) =>
       change("INSERT INTO headwater_retained VALUES ('caches', ?)", floor),

@@ -12,6 +12,7 @@ import postgres from "postgres";
 import { openForReading } from "../src/database/open_database.ts";
 import type { Session } from "../src/database/engine.ts";
 import { CacheRegistry } from "../src/caches/cache_registry.ts";
+import { formatRuns } from "../src/protocol/invalidations.ts";
 import { catchUpSteps } from "../src/replication/catch_up.ts";
 import { MAX_CATCH_UP_KEYS } from "../src/runtime/limits.ts";
 import { silentLogger } from "../src/runtime/logger.ts";
@@ -148,11 +149,14 @@ function makeRecords(rows: number, each: number): Record[] {
   return Array.from({ length: rows / each }, (_, index) => ({
     token: index + 1,
     count: each,
-    body: Array.from(
-      { length: each },
-      (_, row) =>
-        `["get_user_by_id",["${keyOf(index * each + row)}"],1760000000000]`,
-    ).join("\n"),
+    body: formatRuns([{
+      name: "get_user_by_id",
+      ms: 1760000000000,
+      keys: Array.from(
+        { length: each },
+        (_, row) => keyOf(index * each + row),
+      ),
+    }]),
   }));
 }
 

@@ -117,7 +117,7 @@ async function sendOurs(
   for (let batch = 0; batch < batches; batch += 1) {
     told.token += 1;
     const token = told.token as Token;
-    const record = { token, stream: "caches", rows };
+    const record = { token, stream: "caches", lines: rows };
     const transaction: LoggedTransaction = {
       instance: "master",
       token,

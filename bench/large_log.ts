@@ -13,6 +13,7 @@ import postgres from "postgres";
 import { openAdmin } from "../src/admin/mod.ts";
 import { openForReading } from "../src/database/open_database.ts";
 import { catchUp } from "../src/replication/catch_up.ts";
+import { countRows } from "../src/replication/transaction.ts";
 import { sharedPostgres } from "../tests/support/postgres.ts";
 import { timeWriters } from "./support/load.ts";
 import { compete, type Figure, summarize } from "./support/measure.ts";
@@ -199,8 +200,8 @@ async function compareCatchUp(logs: Logs, compare: Compare): Promise<Figure> {
         for await (
           const transactions of catchUp(engines[side].session, range)
         ) {
-          for (const { records } of transactions) {
-            for (const record of records) read += record.rows.length;
+          for (const transaction of transactions) {
+            for (const [, rows] of countRows(transaction)) read += rows;
           }
         }
         requireCount(read, LAST);

@@ -10,7 +10,7 @@ import process from "node:process";
 import { SlavedStore } from "headwater";
 import { LRUCache } from "lru-cache";
 import postgres from "postgres";
-import { deleteRow, type HandCache } from "../support/hand_scan.ts";
+import type { HandCache } from "../support/hand_scan.ts";
 import { type Database, keyOf, Names } from "../support/store.ts";
 
 /** What the sleeper is asked to do next. */
@@ -108,7 +108,7 @@ function openByHand(database: string, keys: number): Side {
       for (let after = 0; after < token;) {
         const page = await read(after, token);
         for (const [, body] of page) {
-          for (const row of body.split("\n")) deleteRow(row, 0, cache);
+          for (const key of JSON.parse(body)[2]) cache.delete(key);
         }
         after = page.length < PAGE ? token : Number(page.at(-1)?.[0]);
       }

@@ -61,7 +61,7 @@ function scan(text: string, cache: HandCache): number | undefined {
 }
 
 /** Deletes what the row that begins at `start` names. */
-export function deleteRow(text: string, start: number, cache: HandCache): void {
+function deleteRow(text: string, start: number, cache: HandCache): void {
   const nameEnd = text.indexOf('"', start + 2);
   const keyEnd = text.indexOf('"', nameEnd + 4);
   cache.delete(text.slice(nameEnd + 4, keyEnd));

@@ -5,6 +5,7 @@
  */
 
 import { NO_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
+import { toRows } from "../protocol/logged_rows.ts";
 import { messageOf, quote } from "../runtime/errors.ts";
 import type { RawRecord } from "./log_pages.ts";
 import type { ProblemList } from "./problems.ts";
@@ -122,7 +123,7 @@ export class RecordChecks {
       }
       return [];
     }
-    const lines = body.split(ROW_SEPARATOR);
+    const lines = toRows(stream, body.split(ROW_SEPARATOR));
     const rows: unknown[] = [];
     let isSound = lines.length === rowCount;
     if (!isSound) {

@@ -9,6 +9,7 @@ import { readCommitId, readFloor } from "../log/history.ts";
 import { readHorizon } from "../log/horizon.ts";
 import { NEWEST_FIRST, tokenIs } from "../log/log_key.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
+import { toRows } from "../protocol/logged_rows.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -163,12 +164,12 @@ async function requireMark(
 
 function toLogged(record: RawRecord): LoggedRecord {
   const { token, stream, instance, committedMs, body } = record;
-  const lines = stream === NO_STREAM && body === ""
+  const texts = stream === NO_STREAM && body === ""
     ? []
-    : body.split(ROW_SEPARATOR);
-  const rows = lines.map((line, index): JsonValue => {
+    : toRows(stream, body.split(ROW_SEPARATOR));
+  const rows = texts.map((text, index): JsonValue => {
     try {
-      return JSON.parse(line);
+      return JSON.parse(text);
     } catch (error) {
       throw new HeadwaterError(
         "ROW_INVALID",

@@ -7,6 +7,7 @@
 import type { Session } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { readLogPage } from "../log/read.ts";
+import { toRows } from "../protocol/logged_rows.ts";
 import { encodeJson } from "../runtime/json.ts";
 import { UPDATES_PAGE_ROWS } from "../runtime/limits.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
@@ -89,8 +90,8 @@ async function readDurable(
   const page = await readLogPage(session, range, UPDATES_PAGE_ROWS);
   const rows: (readonly [Token, string])[] = [];
   let reached = after;
-  for (const { token, rows: lines } of page.records) {
-    for (const row of lines) rows.push([token, row]);
+  for (const { token, lines } of page.records) {
+    for (const row of toRows(stream, lines)) rows.push([token, row]);
     reached = token;
     if (rows.length < UPDATES_PAGE_ROWS) continue;
     return { rows, upTo: reached, isLimited: reached < end };

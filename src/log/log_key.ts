@@ -98,17 +98,17 @@ export function isEventsOf(
  * @throws {HeadwaterError} `TRANSACTION_TOO_LARGE` for too many.
  */
 export function toRecordStreams(
-  rows: ReadonlyMap<string, unknown>,
+  bodies: ReadonlyMap<string, unknown>,
 ): readonly string[] {
-  if (rows.size > MAX_STREAMS) {
+  if (bodies.size > MAX_STREAMS) {
     throw new HeadwaterError(
       "TRANSACTION_TOO_LARGE",
-      `Cannot write to ${rows.size} streams in one transaction: SQLite's log ` +
+      `Cannot write to ${bodies.size} streams in one transaction: SQLite's log ` +
         `takes ${MAX_STREAMS}; use several transactions`,
     );
   }
-  if (rows.size === 0) return [NO_STREAM];
-  const streams = [...rows.keys()];
+  if (bodies.size === 0) return [NO_STREAM];
+  const streams = [...bodies.keys()];
   return streams.length === 1 ? streams : streams.sort();
 }
 

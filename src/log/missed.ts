@@ -22,7 +22,7 @@ export interface MissedPage {
   readonly transactions: number;
   /** Rows by stream. */
   readonly rowsByStream: ReadonlyMap<string, number>;
-  /** The rows of the stream that was asked for, {@linkcode ROW_SEPARATOR} between them. */
+  /** The lines of the stream that was asked for, {@linkcode ROW_SEPARATOR} between them. */
   readonly joined: string;
 }
 
@@ -90,7 +90,7 @@ export class MissedReader {
   /**
    * Constructs a reader that stands at the range's beginning.
    *
-   * @param stream The stream whose rows to give.
+   * @param stream The stream whose lines to give.
    */
   constructor(
     session: Session,
@@ -210,6 +210,6 @@ export async function readMissedRecords(
   return found.map(([token, stream, body]) => ({
     token: parseToken(Number(token)),
     stream: String(stream),
-    rows: String(body).split(ROW_SEPARATOR),
+    lines: String(body).split(ROW_SEPARATOR),
   }));
 }

@@ -5,17 +5,14 @@
  */
 
 import type { Session } from "../database/engine.ts";
-import { parseToken, type Token } from "../tokens/token.ts";
+import { parseToken } from "../tokens/token.ts";
 import { NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
 import { ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRange } from "./read.ts";
+import type { LogRecord } from "./record.ts";
 
-/** The rows of one stream under one token. */
-export interface StreamRecord {
-  readonly token: Token;
-  /** The rows, each as JSON; at least one. */
-  readonly rows: readonly string[];
-}
+/** What one stream has under one token. */
+export type StreamRecord = Omit<LogRecord, "stream">;
 
 /** A range of one stream. */
 export interface StreamRange extends LogRange {
@@ -49,8 +46,8 @@ export async function readNewestRecords(
   const records = found.map(([token, column]) => {
     const body = String(column);
     chars += body.length;
-    const rows = body.split(ROW_SEPARATOR);
-    return { token: parseToken(Number(token)), rows };
+    const lines = body.split(ROW_SEPARATOR);
+    return { token: parseToken(Number(token)), lines };
   });
   return { records, chars };
 }

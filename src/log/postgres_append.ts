@@ -11,8 +11,8 @@ import type {
 } from "../database/engine.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
-import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
-import type { LogEntry } from "./record.ts";
+import { NO_STREAM } from "./log_schema.ts";
+import type { LogEntry, RecordBody } from "./record.ts";
 
 /**
  * The next token, or NULL, which the log refuses, if the lease is not ours any
@@ -82,11 +82,12 @@ export async function appendAndCommit(
   isSnapshotOld: boolean,
 ): Promise<Token> {
   const { instance, fence } = lease;
-  const { rows, commitId, committedMs, appends = [], eventIds = [] } = entry;
+  const { bodies, commitId, committedMs, appends = [], eventIds = [] } = entry;
   let sql: string;
   let parameters: SqlParameter[];
-  if (rows.size <= 1 && appends.length === 0) {
-    const [stream, lines] = rows.entries().next().value ?? NO_ROWS;
+  if (bodies.size <= 1 && appends.length === 0) {
+    const [stream, { rowCount, body }] = bodies.entries().next().value ??
+      NO_ROWS;
     sql = isSnapshotOld ? INSERT_ONE_LOCKED : INSERT_ONE;
     parameters = [
       instance,
@@ -95,12 +96,12 @@ export async function appendAndCommit(
       instance,
       commitId,
       committedMs,
-      lines.length,
-      lines.join(ROW_SEPARATOR),
+      rowCount,
+      body,
     ];
   } else {
     sql = isSnapshotOld ? INSERT_MANY_LOCKED : INSERT_MANY;
-    const records = [...rows];
+    const records = [...bodies];
     parameters = [
       instance,
       fence,
@@ -108,8 +109,8 @@ export async function appendAndCommit(
       commitId,
       committedMs,
       records.map(([stream]) => stream),
-      records.map(([, lines]) => lines.length),
-      records.map(([, lines]) => lines.join(ROW_SEPARATOR)),
+      records.map(([, { rowCount }]) => rowCount),
+      records.map(([, { body }]) => body),
       appends.map(({ aggregate }) => aggregate),
       appends.map(({ first }) => first),
       appends.map(({ last }) => last),
@@ -129,4 +130,7 @@ export async function appendAndCommit(
   }
 }
 
-const NO_ROWS: readonly [string, readonly string[]] = [NO_STREAM, []];
+const NO_ROWS: readonly [string, RecordBody] = [
+  NO_STREAM,
+  { rowCount: 0, body: "" },
+];

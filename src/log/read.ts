@@ -159,7 +159,7 @@ function toRecords(
     records.push({
       token: parseToken(columns[0] as number),
       stream,
-      rows: body.includes(ROW_SEPARATOR) ? body.split(ROW_SEPARATOR) : [body],
+      lines: body.includes(ROW_SEPARATOR) ? body.split(ROW_SEPARATOR) : [body],
     });
   }
   return { records, chars };

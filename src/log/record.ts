@@ -12,14 +12,24 @@ export interface LogRecord {
   readonly token: Token;
   /** The stream's name. */
   readonly stream: string;
-  /** The rows, each as JSON on one line of ASCII; at least one. */
-  readonly rows: readonly string[];
+  /**
+   * The lines of its body, of ASCII; at least one. Each is a row as JSON; one of
+   * the `caches` stream may stand for many, as the wire's short form does.
+   */
+  readonly lines: readonly string[];
+}
+
+/** What a record is to hold. */
+export interface RecordBody {
+  readonly rowCount: number;
+  /** The rows' lines, `ROW_SEPARATOR` between them. */
+  readonly body: string;
 }
 
 /** What one transaction leaves in the log. */
 export interface LogEntry {
-  /** Rows as JSON, by stream; may be empty. */
-  readonly rows: ReadonlyMap<string, readonly string[]>;
+  /** The records, by stream; may be empty. */
+  readonly bodies: ReadonlyMap<string, RecordBody>;
   /** The transaction's random mark. */
   readonly commitId: string;
   /** The wall-clock time, in ms. */

@@ -9,8 +9,7 @@ import { HeadwaterError } from "../runtime/errors.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import { type Lease, leaseLostError } from "./lease.ts";
 import { LAST_TOKEN, toOrdinal, toRecordStreams } from "./log_key.ts";
-import { ROW_SEPARATOR } from "./log_schema.ts";
-import type { LogEntry } from "./record.ts";
+import type { LogEntry, RecordBody } from "./record.ts";
 
 // Promise 8: recorded only while the instance's lease stands. The last
 // condition refuses a token that is not the newest of the database, as another
@@ -86,7 +85,7 @@ export class LogAppender {
    * @throws {HeadwaterError} `LEASE_LOST` if this process may not write any more.
    */
   append(session: SyncCommitSession, entry: LogEntry): Awaitable<Token> {
-    const streams = toRecordStreams(entry.rows);
+    const streams = toRecordStreams(entry.bodies);
     const token = next(this.#lastTaken);
     return this.#insertFirst(session, entry, streams[0] as string, token)
       ? this.#insertRest(session, entry, streams, token)
@@ -109,13 +108,13 @@ export class LogAppender {
 
   #insertFirst(
     session: SyncCommitSession,
-    { rows, commitId, committedMs }: LogEntry,
+    { bodies, commitId, committedMs }: LogEntry,
     stream: string,
     token: Token,
   ): boolean {
     if (!this.#reserve(session, token)) return false;
     const { instance, fence } = this.#lease;
-    const lines = rows.get(stream) ?? NO_LINES;
+    const { rowCount, body } = bodies.get(stream) ?? NO_ROWS;
     this.#lastTaken = token;
     const inserted = session.run(INSERT_FIRST_RECORD, [
       token,
@@ -128,22 +127,22 @@ export class LogAppender {
       instance,
       commitId,
       committedMs,
-      lines.length,
-      lines.join(ROW_SEPARATOR),
+      rowCount,
+      body,
     ]);
     return inserted === 1;
   }
 
   #insertRest(
     session: SyncCommitSession,
-    { rows, commitId, committedMs, appends, eventIds }: LogEntry,
+    { bodies, commitId, committedMs, appends, eventIds }: LogEntry,
     streams: readonly string[],
     token: Token,
   ): Token {
     const { instance } = this.#lease;
     for (let index = 1; index < streams.length; index += 1) {
       const stream = streams[index] as string;
-      const lines = rows.get(stream) as readonly string[];
+      const { rowCount, body } = bodies.get(stream) as RecordBody;
       session.run(INSERT_RECORD, [
         token,
         toOrdinal(stream, index),
@@ -151,8 +150,8 @@ export class LogAppender {
         instance,
         commitId,
         committedMs,
-        lines.length,
-        lines.join(ROW_SEPARATOR),
+        rowCount,
+        body,
       ]);
     }
     for (const { aggregate, first, last, isLast } of appends ?? []) {
@@ -181,7 +180,7 @@ export class LogAppender {
   }
 }
 
-const NO_LINES: readonly string[] = [];
+const NO_ROWS: RecordBody = { rowCount: 0, body: "" };
 
 function next(last: number): Token {
   if (last >= Number.MAX_SAFE_INTEGER) {

@@ -1,9 +1,10 @@
 /**
- * Many invalidations as one line, between Headwater's own ends.
+ * Many invalidations as one text: in the log, and as one line between
+ * Headwater's own ends.
  *
- * A row of the `caches` stream costs its reader a line, a prefix and a time of
- * its own. Here the keys of one cache follow each other, and one `JSON.parse`
- * reads them all. What the log holds, and what everybody else is sent, are rows.
+ * A row of the `caches` stream costs a line, a prefix and a time of its own.
+ * Here the keys of one cache follow each other, and one `JSON.parse` reads them
+ * all. Everybody else is sent rows.
  *
  * @module
  */
@@ -53,15 +54,28 @@ export function toCachesRows(runs: readonly InvalidationRun[]): CachesRow[] {
   );
 }
 
+/** Runs as JSON on one line of ASCII: `["name",ms,[key,…],…]`. */
+export function formatRuns(runs: readonly InvalidationRun[]): string {
+  const [only, ...more] = runs;
+  return only !== undefined && more.length === 0
+    ? encodeJson([only.name, only.ms, only.keys])
+    : encodeJson(runs.flatMap(({ name, ms, keys }) => [name, ms, keys]));
+}
+
+/** What {@linkcode formatRuns} has made; `undefined` for any other text. */
+export function readRuns(text: string): InvalidationRun[] | undefined {
+  try {
+    return toRuns(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
 /** What follows `INVALIDATE `. */
 export function formatInvalidate(
   { instance, token, runs }: Omit<InvalidateCommand, "kind">,
 ): string {
-  const [only, ...more] = runs;
-  const json = only !== undefined && more.length === 0
-    ? encodeJson([only.name, only.ms, only.keys])
-    : encodeJson(runs.flatMap(({ name, ms, keys }) => [name, ms, keys]));
-  return `${instance} ${token ?? BATCH} ${json}`;
+  return `${instance} ${token ?? BATCH} ${formatRuns(runs)}`;
 }
 
 /**
@@ -72,15 +86,18 @@ export function formatInvalidate(
  * @param instance Who wrote them.
  * @param token The transaction's token; `undefined` for a part that others follow.
  * @param runs What is invalidated; one key at least.
+ * @param text What {@linkcode formatRuns} makes of them, where that is known.
  */
 export function formatInvalidateLines(
   instance: string,
   token: Token | undefined,
   runs: readonly InvalidationRun[],
+  text?: string,
 ): string {
   const count = countInvalidations(runs);
   if (count <= MAX_LINE_KEYS) {
-    const line = `INVALIDATE ${formatInvalidate({ instance, token, runs })}`;
+    const json = text ?? formatRuns(runs);
+    const line = `INVALIDATE ${instance} ${token ?? BATCH} ${json}`;
     if (line.length <= COMPACT_LINE_BYTES || count === 1) return `${line}\n`;
   }
   const parts = cut(runs, Math.min(MAX_LINE_KEYS, Math.ceil(count / 2)));
@@ -139,9 +156,17 @@ function cut(
 }
 
 function requireRuns(json: unknown, line: string): InvalidationRun[] {
-  const problem = "the third field is not a list of names, times and keys";
+  const runs = toRuns(json);
+  if (runs !== undefined) return runs;
+  throw invalidLine(
+    line,
+    "the third field is not a list of names, times and keys",
+  );
+}
+
+function toRuns(json: unknown): InvalidationRun[] | undefined {
   if (!Array.isArray(json) || json.length === 0 || json.length % 3 !== 0) {
-    throw invalidLine(line, problem);
+    return undefined;
   }
   const runs: InvalidationRun[] = [];
   for (let index = 0; index < json.length; index += 3) {
@@ -149,7 +174,7 @@ function requireRuns(json: unknown, line: string): InvalidationRun[] {
     const ms: unknown = json[index + 1];
     const keys: unknown = json[index + 2];
     if (typeof name !== "string" || !isNumber(ms) || !areKeys(keys)) {
-      throw invalidLine(line, problem);
+      return undefined;
     }
     runs.push({ name, ms, keys });
   }

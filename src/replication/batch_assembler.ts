@@ -80,7 +80,7 @@ export class BatchAssembler {
     rows.push(row);
     if (token === undefined) return undefined;
     inbox.batches.delete(stream);
-    const record = { token, stream, rows };
+    const record = { token, stream, lines: rows };
     if (inbox.open?.token === token) {
       // Told twice, as a writer may: once a stream and token is enough.
       if (!hasStream(inbox.open, stream)) inbox.open.records.push(record);

@@ -14,6 +14,8 @@ import {
 } from "../log/missed.ts";
 import { hasRecord, readLogPages } from "../log/read.ts";
 import type { LogRecord } from "../log/record.ts";
+import type { InvalidationRun } from "../protocol/command.ts";
+import { readRuns } from "../protocol/invalidations.ts";
 import {
   CATCH_UP_PAGE_BYTES,
   CATCH_UP_PAGE_RECORDS,
@@ -148,18 +150,28 @@ function toStep(
   };
 }
 
+interface OpenTransaction extends LoggedTransaction {
+  readonly records: LogRecord[];
+  invalidations?: readonly InvalidationRun[];
+}
+
 function groupByToken(
   instance: string,
   records: readonly LogRecord[],
 ): LoggedTransaction[] {
-  const transactions: (LoggedTransaction & { records: LogRecord[] })[] = [];
+  const transactions: OpenTransaction[] = [];
   let token: Token | undefined;
   for (const record of records) {
-    if (record.token === token) transactions.at(-1)?.records.push(record);
-    else {
+    if (record.token !== token) {
       token = record.token;
-      transactions.push({ instance, token, records: [record] });
+      transactions.push({ instance, token, records: [] });
     }
+    const transaction = transactions.at(-1) as OpenTransaction;
+    const runs = record.stream === CACHES_STREAM && record.lines.length === 1
+      ? readRuns(record.lines[0] as string)
+      : undefined;
+    if (runs === undefined) transaction.records.push(record);
+    else transaction.invalidations = runs;
   }
   return transactions;
 }

@@ -11,6 +11,7 @@ import type { Session } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { readNewestRecords, type StreamRecord } from "../log/newest.ts";
 import { toCachesRows } from "../protocol/invalidations.ts";
+import { toRows } from "../protocol/logged_rows.ts";
 import {
   FIRST_PAGE_RECORDS,
   MAX_PAGE_RECORDS,
@@ -37,9 +38,9 @@ export function markChanges(
   { instance, token, records, invalidations }: LoggedTransaction,
 ): void {
   if (changes === undefined) return;
-  for (const { stream, rows } of records) {
+  for (const { stream, lines } of records) {
     if (!changes.has(stream)) continue;
-    changes.mark(stream, instance, token, rows.map(parseRow));
+    changes.mark(stream, instance, token, lines.map(parseRow));
   }
   if (invalidations !== undefined && changes.has(CACHES_STREAM)) {
     const rows = toCachesRows(invalidations);
@@ -146,7 +147,9 @@ async function collect(
   const { maxPositions, maxEntities } = filled.limits;
   const changes = new Map<string | number, Token>();
   let positions = 0;
-  for await (const { token, rows } of records) {
+  const { stream } = filled.definition;
+  for await (const { token, lines } of records) {
+    const rows = toRows(stream.name, lines);
     const entities = filled.entitiesOf(rows.map(parseRow));
     const isFull = positions >= maxPositions || changes.size > maxEntities;
     if (entities === undefined || isFull) {

@@ -7,16 +7,20 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
+import type { InvalidatedKey } from "../protocol/command.ts";
+import { readRuns } from "../protocol/invalidations.ts";
 import { invalidRow } from "./row_errors.ts";
 
 /** What has been done at once to what a name stands for. */
 interface Seen {
-  /** What its rows begin with: `["name",`. */
+  /** What its lines begin with: `["name",`. */
   readonly prefix: string;
   readonly name: string;
   readonly kind: "cache" | "group" | "unknown";
   /** Its keys that were invalidated, as JSON. */
   readonly keys: Set<string>;
+  /** Those of runs that have one part. */
+  readonly parts: Set<string | number | boolean>;
   /** Whether there is nothing left to invalidate. */
   isDone: boolean;
 }
@@ -41,6 +45,7 @@ export class Coalescer {
   #contained = { ...NO_ROWS };
   /** Whether keys were left out that a cache may have set aside, to be served. */
   #hasLeftOut = false;
+  #cleared: string[] = [];
 
   /**
    * Constructs one that has done nothing.
@@ -53,30 +58,25 @@ export class Coalescer {
   }
 
   /**
-   * Invalidates what rows of the `caches` stream say.
+   * Invalidates what the log's lines of the `caches` stream say.
    *
-   * @param rows The rows, joined by newlines.
+   * @param lines The lines, joined by newlines.
    * @returns The caches that were cleared for their keys were too many.
-   * @throws {HeadwaterError} `LINE_INVALID` if a row is none of the stream's.
+   * @throws {HeadwaterError} `LINE_INVALID` if a line is none of the stream's.
    */
-  apply(rows: string): readonly string[] {
+  apply(lines: string): readonly string[] {
     this.#names.clear();
-    const cleared: string[] = [];
+    this.#cleared = [];
     let seen: Seen | undefined;
     let start = 0;
-    while (start < rows.length) {
-      let end = rows.indexOf(ROW_SEPARATOR, start);
-      if (end < 0) end = rows.length;
-      if (seen === undefined || !rows.startsWith(seen.prefix, start)) {
-        seen = this.#find(rows, start, end);
+    while (start < lines.length) {
+      let end = lines.indexOf(ROW_SEPARATOR, start);
+      if (end < 0) end = lines.length;
+      if (seen === undefined || !lines.startsWith(seen.prefix, start)) {
+        seen = this.#find(lines, start, end);
       }
-      if (seen?.isDone) {
-        this.#skip(seen);
-        this.#hasLeftOut ||= seen.kind === "cache" &&
-          !rows.startsWith("null", start + seen.prefix.length);
-      } else if (this.#take(seen, rows, start, end)) {
-        cleared.push((seen as Seen).name);
-      }
+      if (seen === undefined) this.#invalidate(lines.slice(start, end));
+      else this.#takeLine(seen, lines, start, end);
       start = end + 1;
     }
     this.#caches.contained(this.#contained.rows, this.#contained.unknown);
@@ -84,63 +84,108 @@ export class Coalescer {
     // Of what is cleared the old may be served, of what is named it may not.
     if (this.#hasLeftOut) this.#caches.dropStale();
     this.#hasLeftOut = false;
-    return cleared;
+    return this.#cleared;
   }
 
-  /** Says whether it has cleared the cache for want of a bound on its keys. */
-  #take(
-    seen: Seen | undefined,
-    rows: string,
+  /** Of those of one row, or of one key, nothing is made but the key. */
+  #takeLine(seen: Seen, lines: string, start: number, end: number): void {
+    const at = start + seen.prefix.length;
+    if (!isDigit(lines.charCodeAt(at))) {
+      const key = keyText(lines, at, end);
+      if (key !== undefined) this.#takeRow(seen, key, lines, start, end);
+      else this.#invalidate(lines.slice(start, end));
+      return;
+    }
+    const only = onlyKey(lines, at, end);
+    if (only === undefined) this.#takeRuns(lines.slice(start, end));
+    else this.#takeKey(seen, only);
+  }
+
+  #takeRow(
+    seen: Seen,
+    key: string,
+    lines: string,
     start: number,
     end: number,
-  ): boolean {
-    const key = seen && keyText(rows, start + seen.prefix.length, end);
-    if (seen === undefined || key === undefined) {
-      this.#invalidate(rows.slice(start, end));
-    } else if (seen.keys.has(key)) {
-      this.#skip(seen);
-    } else if (seen.kind === "cache" && seen.keys.size >= this.#maxKeys) {
+  ): void {
+    if (this.#passOver(seen, seen.keys.has(key), key === "null")) return;
+    this.#invalidate(lines.slice(start, end));
+    if (seen.kind === "cache" && key === "null") this.#finish(seen);
+    else seen.keys.add(ownText(key));
+  }
+
+  #takeRuns(line: string): void {
+    const runs = readRuns(line);
+    if (runs === undefined) throw invalidRow(line);
+    for (const { name, keys } of runs) {
+      const seen = this.#seenOf(name);
+      for (let index = 0; index < keys.length; index += 1) {
+        this.#takeKey(seen, keys[index] as InvalidatedKey);
+      }
+    }
+  }
+
+  #takeKey(seen: Seen, key: InvalidatedKey): void {
+    if (typeof key !== "object") {
+      if (this.#passOver(seen, seen.parts.has(key), false)) return;
+      this.#caches.applyOne(seen.name, key);
+      seen.parts.add(typeof key === "string" ? ownText(key) : key);
+      return;
+    }
+    const text = JSON.stringify(key);
+    if (this.#passOver(seen, seen.keys.has(text), key === null)) return;
+    this.#caches.apply(seen.name, key);
+    if (seen.kind === "cache" && key === null) this.#finish(seen);
+    else seen.keys.add(text);
+  }
+
+  /** Whether nothing has to be done for a key; clears its cache for want of a bound on its keys. */
+  #passOver(seen: Seen, isRepeated: boolean, isWhole: boolean): boolean {
+    if (seen.isDone || isRepeated) {
+      this.#contained.rows += 1;
+      if (seen.kind === "unknown") this.#contained.unknown += 1;
+      this.#hasLeftOut ||= seen.isDone && seen.kind === "cache" && !isWhole;
+      return true;
+    }
+    if (seen.keys.size + seen.parts.size < this.#maxKeys) return false;
+    if (seen.kind === "cache") {
       this.#caches.apply(seen.name, null);
       this.#hasLeftOut = true;
       this.#finish(seen);
+      this.#cleared.push(seen.name);
       return true;
-    } else {
-      this.#invalidate(rows.slice(start, end));
-      if (seen.kind === "cache" && key === "null") this.#finish(seen);
-      else {
-        // A group can't be cleared: what it stands for goes by the key.
-        if (seen.keys.size >= this.#maxKeys) seen.keys.clear();
-        seen.keys.add(ownText(key));
-      }
     }
+    // A group can't be cleared: what it stands for goes by the key.
+    seen.keys.clear();
+    seen.parts.clear();
     return false;
   }
 
   #finish(seen: Seen): void {
     seen.isDone = true;
     seen.keys.clear();
+    seen.parts.clear();
   }
 
-  #skip({ kind }: Seen): void {
-    this.#contained.rows += 1;
-    if (kind === "unknown") this.#contained.unknown += 1;
+  #invalidate(line: string): void {
+    if (!readCachesRow(line, this.#caches)) this.#takeRuns(line);
   }
 
-  #invalidate(row: string): void {
-    if (readCachesRow(row, this.#caches)) return;
-    throw invalidRow(row);
-  }
-
-  /** What a row's name stands for; `undefined` if its name has an escape. */
-  #find(rows: string, start: number, end: number): Seen | undefined {
-    const nameEnd = rows.indexOf('",', start + 2);
-    if (!rows.startsWith('["', start) || nameEnd < 0 || nameEnd >= end) {
+  /** What a line's first name stands for; `undefined` if it has an escape. */
+  #find(lines: string, start: number, end: number): Seen | undefined {
+    const nameEnd = lines.indexOf('",', start + 2);
+    if (!lines.startsWith('["', start) || nameEnd < 0 || nameEnd >= end) {
       return undefined;
     }
-    const name = rows.slice(start + 2, nameEnd);
+    const name = lines.slice(start + 2, nameEnd);
+    return name.includes("\\") || name.includes('"')
+      ? undefined
+      : this.#seenOf(name);
+  }
+
+  #seenOf(name: string): Seen {
     const known = this.#names.get(name);
     if (known !== undefined) return known;
-    if (name.includes("\\") || name.includes('"')) return undefined;
     if (this.#names.size >= MAX_NAMES) this.#names.clear();
     const own = ownText(name);
     const kind = this.#caches.kindOf(own);
@@ -149,11 +194,26 @@ export class Coalescer {
       name: own,
       kind,
       keys: new Set<string>(),
+      parts: new Set<string | number | boolean>(),
       isDone: kind === "unknown",
     };
     this.#names.set(own, seen);
     return seen;
   }
+}
+
+/** The key of a run that has one, a text without an escape: `123,["key"]]`. */
+function onlyKey(
+  lines: string,
+  start: number,
+  end: number,
+): string | undefined {
+  const comma = lines.indexOf(",", start);
+  if (!lines.startsWith('["', comma + 1)) return undefined;
+  const keyEnd = lines.indexOf('"', comma + 3);
+  if (keyEnd !== end - 3 || !lines.endsWith('"]]', end)) return undefined;
+  const key = lines.slice(comma + 3, keyEnd);
+  return key.includes("\\") ? undefined : key;
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   reachesBackTo,
 } from "./catch_up.ts";
 import { type CatchUpProgress, ProgressMeter } from "./catch_up_progress.ts";
+import { countRows } from "./transaction.ts";
 import type { TransactionApplier } from "./transaction_applier.ts";
 
 /** What a fetcher works with. */
@@ -117,7 +118,7 @@ export class Fetcher {
       for (const transaction of page) {
         await applier.apply(transaction);
         after = transaction.token;
-        for (const record of transaction.records) rows += record.rows.length;
+        for (const [, count] of countRows(transaction)) rows += count;
       }
       meter.add(after, rows);
       await this.#pageDone(meter);

@@ -8,7 +8,7 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { FlushCause } from "../caches/registry_stats.ts";
 import { ROW_SEPARATOR } from "../log/log_schema.ts";
 import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
-import { toCachesKey } from "../protocol/invalidations.ts";
+import { readRuns, toCachesRows } from "../protocol/invalidations.ts";
 import type { Clock } from "../runtime/clock.ts";
 import {
   MAX_JOURNAL_BYTES,
@@ -56,8 +56,8 @@ interface JournalRecord {
   /** Of a catch-up: the token before its first. */
   readonly after?: Token;
   readonly runs?: readonly InvalidationRun[];
-  /** Rows as JSON, {@linkcode ROW_SEPARATOR} between them. */
-  readonly rows?: string;
+  /** Lines as the log has them, {@linkcode ROW_SEPARATOR} between them. */
+  readonly lines?: string;
   /** Caches that were cleared beyond what the rows say. */
   readonly cleared?: readonly string[];
   /** Why every cache was cleared, if that was it. */
@@ -113,12 +113,12 @@ export class InvalidationJournal {
       this.#push({ atMs, instance, token, runs: invalidations, bytes });
       return;
     }
-    for (const { stream, rows } of records) {
+    for (const { stream, lines } of records) {
       if (stream !== CACHES_STREAM) continue;
-      // Rows may be cut from a text that is longer by far: not kept alive.
-      const own: string = JSON.parse(JSON.stringify(rows.join(ROW_SEPARATOR)));
+      // They may be cut from a text that is longer by far: not kept alive.
+      const own: string = JSON.parse(JSON.stringify(lines.join(ROW_SEPARATOR)));
       const bytes = RECORD_BYTES + own.length;
-      this.#push({ atMs, instance, token, rows: own, bytes });
+      this.#push({ atMs, instance, token, lines: own, bytes });
     }
   }
 
@@ -128,7 +128,7 @@ export class InvalidationJournal {
     if (joined === "") return;
     const bytes = RECORD_BYTES + joined.length;
     const atMs = this.#clock.wallMs();
-    this.#push({ atMs, instance, token, after, rows: joined, cleared, bytes });
+    this.#push({ atMs, instance, token, after, lines: joined, cleared, bytes });
   }
 
   /** Takes in that every cache has been cleared. */
@@ -185,15 +185,13 @@ export class InvalidationJournal {
   }
 }
 
-function rowsOf({ runs, rows }: JournalRecord): CachesRow[] {
-  if (runs !== undefined) {
-    return runs.flatMap(({ name, ms, keys }) =>
-      keys.map((key): CachesRow => [name, toCachesKey(key), ms])
-    );
-  }
-  return (rows ?? "").split(ROW_SEPARATOR).flatMap((row): CachesRow[] =>
-    row === "" ? [] : [JSON.parse(row)]
-  );
+function rowsOf({ runs, lines = "" }: JournalRecord): CachesRow[] {
+  if (runs !== undefined) return toCachesRows(runs);
+  return lines.split(ROW_SEPARATOR).flatMap((line): CachesRow[] => {
+    if (line === "") return [];
+    const runs = readRuns(line);
+    return runs === undefined ? [JSON.parse(line)] : toCachesRows(runs);
+  });
 }
 
 function sizeOfRuns(runs: readonly InvalidationRun[]): number {

@@ -28,7 +28,7 @@ import {
   tellLaggard,
 } from "./reader_events.ts";
 import type { StreamerOptions, StreamerStats } from "./streamer_options.ts";
-import { cachesFirst, type LoggedTransaction } from "./transaction.ts";
+import { countRows, type LoggedTransaction } from "./transaction.ts";
 import { type Forms, TransactionLines } from "./transaction_lines.ts";
 import { TurnFlusher } from "./turn_flusher.ts";
 
@@ -140,7 +140,7 @@ export class Streamer {
    * @param transaction One that is committed; they come in token order.
    */
   publish(transaction: LoggedTransaction): void {
-    const { token, records } = transaction;
+    const { token } = transaction;
     this.#lastToken = token;
     if (this.#readers.size === 0) {
       // Nobody to tell: who connects later is told the position.
@@ -149,13 +149,14 @@ export class Streamer {
       return;
     }
     this.#lines.add(transaction, this.#forms);
-    for (const { stream, rows } of cachesFirst(records)) {
+    const counts = countRows(transaction);
+    for (const [stream, rows] of counts) {
       this.#count(stream, rows);
       this.#told.set(stream, token);
       this.#lastStream = stream;
       if (this.#shared > 0) this.#begun.add(stream);
     }
-    if (records.length === 0) this.#lastStream = this.#firstStream;
+    if (counts.length === 0) this.#lastStream = this.#firstStream;
     this.#turn.request();
   }
 
@@ -166,7 +167,7 @@ export class Streamer {
     rows: readonly string[],
   ): void {
     const readers = [...this.#readers];
-    if (readers.length > 0) this.#count(stream, rows);
+    if (readers.length > 0) this.#count(stream, rows.length);
     const isLossy = readers.some(({ isShared }) => isShared);
     this.#ephemeral.add(stream, token, readers.length > 0 ? rows : [], isLossy);
     this.#turn.request();
@@ -383,8 +384,8 @@ export class Streamer {
     reader.fail("laggard", "Failed to keep up");
   }
 
-  #count(stream: string, { length }: readonly string[]): void {
-    this.#rows.set(stream, (this.#rows.get(stream) ?? 0) + length);
+  #count(stream: string, rows: number): void {
+    this.#rows.set(stream, (this.#rows.get(stream) ?? 0) + rows);
   }
 
   #beat(): void {

@@ -6,6 +6,7 @@
 
 import type { LogRecord } from "../log/record.ts";
 import type { InvalidationRun } from "../protocol/command.ts";
+import { countInvalidations } from "../protocol/invalidations.ts";
 import type { Token } from "../tokens/token.ts";
 
 /** All that one transaction of an instance left in the log. */
@@ -14,13 +15,29 @@ export interface LoggedTransaction {
   readonly instance: string;
   /** Its token. */
   readonly token: Token;
-  /** Its records, one a stream, `caches` first; none if it only moved the token. */
+  /** Its records, one a stream; none if it only moved the token. */
   readonly records: readonly LogRecord[];
   /**
-   * What its record of `caches` says, or would say if there is none; `undefined`
-   * where only the record is known.
+   * What it invalidates, instead of a record of `caches`; `undefined` where
+   * there is none, or it is among the records, a line a row.
    */
   readonly invalidations?: readonly InvalidationRun[] | undefined;
+  /** What `formatRuns` makes of them, where that is known. */
+  readonly invalidationsText?: string | undefined;
+}
+
+/** How many rows of each stream it has. */
+export function countRows(
+  { records, invalidations }: LoggedTransaction,
+): (readonly [stream: string, rows: number])[] {
+  const counts: [string, number][] = [];
+  if (invalidations !== undefined) {
+    counts.push([CACHES_STREAM, countInvalidations(invalidations)]);
+  }
+  for (const { stream, lines } of cachesFirst(records)) {
+    counts.push([stream, lines.length]);
+  }
+  return counts;
 }
 
 /** Puts `caches` before every other stream, and leaves the others' order. */
@@ -42,7 +59,7 @@ function rank(stream: string): number {
 export interface StepRows {
   /** The token before its first. */
   readonly after: Token;
-  /** The rows of `caches`, as JSON with newlines between them. */
+  /** The lines of `caches` in the log, with newlines between them. */
   readonly joined: string;
   /** Caches that were cleared instead of invalidating one key after another. */
   readonly cleared: readonly string[];

@@ -7,7 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
-import { countInvalidations, toCachesRows } from "../protocol/invalidations.ts";
+import { toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -28,6 +28,7 @@ import type { ApplierStats } from "./applier_stats.ts";
 import {
   CACHES_STREAM,
   cachesFirst,
+  countRows,
   type LoggedStep,
   type LoggedTransaction,
 } from "./transaction.ts";
@@ -297,13 +298,8 @@ export class TransactionApplier {
   #applyInvalidated(transaction: LoggedTransaction): void | Promise<void> {
     const { instance, token } = transaction;
     let isHandled = false;
-    for (const { stream, rows } of transaction.records) {
-      if (this.#count(stream, rows.length)) isHandled = true;
-    }
-    const { invalidations } = transaction;
-    if (invalidations !== undefined) {
-      const rows = countInvalidations(invalidations);
-      if (this.#count(CACHES_STREAM, rows)) isHandled = true;
+    for (const [stream, rows] of countRows(transaction)) {
+      if (this.#count(stream, rows)) isHandled = true;
     }
     if (this.#visible !== undefined) {
       return this.#visible(instance, token).then(() => {
@@ -337,9 +333,9 @@ export class TransactionApplier {
     for (const { name, keys } of transaction.invalidations ?? []) {
       this.#caches.applyAll(name, keys);
     }
-    for (const { stream, rows } of transaction.records) {
+    for (const { stream, lines } of transaction.records) {
       if (stream !== CACHES_STREAM) continue;
-      for (const row of rows) {
+      for (const row of lines) {
         if (!readCachesRow(row, this.#caches)) throw invalidRow(row);
       }
     }
@@ -370,8 +366,8 @@ export class TransactionApplier {
     if (invalidations !== undefined) {
       add(CACHES_STREAM, () => toCachesRows(invalidations));
     }
-    for (const { stream, rows } of cachesFirst(records)) {
-      add(stream, () => rows.map(parseRow));
+    for (const { stream, lines } of cachesFirst(records)) {
+      add(stream, () => lines.map(parseRow));
     }
     if (calls.length > 0) this.#caches.dropStale(); // promise 3
     let waiting: Promise<void> | undefined;

@@ -5,6 +5,7 @@
  */
 
 import { formatInvalidateLines } from "../protocol/invalidations.ts";
+import { formatCachesRows } from "../protocol/logged_rows.ts";
 import { formatRdataLines } from "../protocol/rdata.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import {
@@ -46,19 +47,24 @@ export class TransactionLines {
   /** Adds a transaction. */
   add(transaction: LoggedTransaction, forms: Forms): void {
     const { instance, token, records, invalidations } = transaction;
-    for (const { stream, rows } of cachesFirst(records)) {
-      const isShortened = stream === CACHES_STREAM &&
-        invalidations !== undefined;
-      let lines = "";
-      if (forms.rows || !isShortened) {
-        const name = this.#options.wireNames.toWire(stream);
-        lines = formatRdataLines(name, instance, token, rows);
+    const { wireNames } = this.#options;
+    if (invalidations !== undefined) {
+      if (forms.rows) {
+        const name = wireNames.toWire(CACHES_STREAM);
+        const rows = formatCachesRows(invalidations);
+        this.#rows += formatRdataLines(name, instance, token, rows);
       }
+      if (forms.compact) {
+        const { invalidationsText: text } = transaction;
+        const runs = invalidations;
+        this.#compact += formatInvalidateLines(instance, token, runs, text);
+      }
+    }
+    for (const { stream, lines: rows } of cachesFirst(records)) {
+      const name = wireNames.toWire(stream);
+      const lines = formatRdataLines(name, instance, token, rows);
       if (forms.rows) this.#rows += lines;
-      if (!forms.compact) continue;
-      this.#compact += isShortened
-        ? formatInvalidateLines(instance, token, invalidations)
-        : lines;
+      if (forms.compact) this.#compact += lines;
     }
   }
 

@@ -9,10 +9,9 @@ import type { ChangeRegistry } from "../caches/change_registry.ts";
 import type { InvalidationJournal } from "../replication/invalidation_journal.ts";
 import type { LogIdentity } from "../replication/log_identity.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
-import { countInvalidations } from "../protocol/invalidations.ts";
 import type { VisibilityGate } from "../replication/replica_gate.ts";
 import {
-  CACHES_STREAM,
+  countRows,
   type LoggedStep,
   type LoggedTransaction,
 } from "../replication/transaction.ts";
@@ -84,14 +83,10 @@ class ObservedApplier extends TransactionApplier {
     if (this.#spans === undefined && !applications.isHeard) {
       return super.apply(transaction);
     }
-    const { instance, token, records, invalidations } = transaction;
+    const { instance, token } = transaction;
     if (this.#isPassedOver(instance, token)) return super.apply(transaction);
-    // A record of `caches` that invalidations stand for is not there.
-    const isCounted = records.some(({ stream }) => stream === CACHES_STREAM);
-    const rows = records.reduce(
-      (sum, { rows }) => sum + rows.length,
-      isCounted ? 0 : countInvalidations(invalidations ?? []),
-    );
+    const rows = countRows(transaction)
+      .reduce((sum, [, count]) => sum + count, 0);
     const what = { instance, token, rows, transactions: 1 };
     const apply = () => super.apply(transaction);
     const applied = this.#spans === undefined

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { countInvalidations } from "../protocol/invalidations.ts";
 import { commits } from "../telemetry/channels.ts";
 import type { SpanMaker, SpannedCommit } from "../telemetry/spans.ts";
 import type { Commit } from "../tokens/position.ts";
@@ -65,7 +66,7 @@ export class ObservedTransactions<Database> {
     const commit = await this.#runner.run(name, work, {
       ...options,
       recorded: (outcome) => {
-        rows = 0;
+        rows = countInvalidations(outcome.invalidations);
         for (const lines of outcome.rows.values()) rows += lines.length;
       },
     });

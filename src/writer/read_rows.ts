@@ -7,6 +7,7 @@
 import type { Session } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { readLogPages } from "../log/read.ts";
+import { toRows } from "../protocol/logged_rows.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { PAGE_ROWS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
@@ -81,9 +82,11 @@ export async function readStreamRows<Row>(
       await requireKept(session, stream, after);
     }
     isFirst = false;
-    for (const record of page.records) {
-      for (const row of record.rows) rows.push([record.token, JSON.parse(row)]);
-      after = record.token;
+    for (const { token, lines } of page.records) {
+      for (const row of toRows(stream, lines)) {
+        rows.push([token, JSON.parse(row)]);
+      }
+      after = token;
       if (rows.length >= limit) {
         return { rows, upTo: after, isLimited: after < upTo };
       }

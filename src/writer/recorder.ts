@@ -24,7 +24,10 @@ import { toRecordStreams } from "../log/log_key.ts";
 import type { LogEntry, LogRecord } from "../log/record.ts";
 import { LogAppender } from "../log/sqlite_append.ts";
 import type { InvalidationRun } from "../protocol/command.ts";
-import type { LoggedTransaction } from "../replication/transaction.ts";
+import {
+  CACHES_STREAM,
+  type LoggedTransaction,
+} from "../replication/transaction.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
@@ -39,7 +42,13 @@ export interface Ticket {
   token?: Token;
   readonly flight?: Flight | undefined;
   readonly entry: LogEntry;
-  /** What its rows of `caches` say. */
+  readonly told: Told;
+}
+
+/** What readers are told of a transaction. */
+export interface Told {
+  /** Rows as JSON, by stream; those of `caches` are not among them. */
+  readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly invalidations: readonly InvalidationRun[];
 }
 
@@ -52,10 +61,7 @@ export interface Recorder {
   /** Transactions that are committed and wait for a lower token to end. */
   readonly held: number;
   /** Makes room for a transaction; it must come to one of the three ends. */
-  begin(
-    entry: LogEntry,
-    invalidations: readonly InvalidationRun[],
-  ): Ticket;
+  begin(entry: LogEntry, told: Told): Ticket;
   /** Writes it into the log; on PostgreSQL, commits it too. */
   record(
     session: CommitSession,
@@ -123,7 +129,7 @@ function sqliteRecorder(
       return position;
     },
     held: 0,
-    begin: (entry, invalidations) => ({ entry, invalidations }),
+    begin: (entry, told) => ({ entry, told }),
     record(session, ticket) {
       const token = appender.append(session as SyncCommitSession, ticket.entry);
       if (typeof token !== "number") {
@@ -180,11 +186,7 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     get held() {
       return order.held;
     },
-    begin: (entry, invalidations) => ({
-      entry,
-      invalidations,
-      flight: order.begin(),
-    }),
+    begin: (entry, told) => ({ entry, told, flight: order.begin() }),
     async record(session, ticket, isSnapshotOld) {
       const { entry } = ticket;
       try {
@@ -210,8 +212,8 @@ function postgresRecorder(options: RecorderOptions): Recorder {
         (found === undefined && token <= await readFloor(lookup));
     },
     async settle(ticket, backend, signal) {
-      const { commitId, rows } = ticket.entry;
-      const streams = toRecordStreams(rows);
+      const { commitId, bodies } = ticket.entry;
+      const streams = toRecordStreams(bodies);
       const after = tracker.position;
       for (let delayMs = MIN_BACKOFF_MS;; delayMs = nextDelay(delayMs)) {
         try {
@@ -258,11 +260,18 @@ function nextDelay(delayMs: number): number {
 function toTransaction(
   instance: string,
   token: Token,
-  { entry, invalidations }: Ticket,
+  { entry, told }: Ticket,
 ): LoggedTransaction {
   const records: LogRecord[] = [];
-  for (const [stream, rows] of entry.rows) {
-    records.push({ token, stream, rows });
+  for (const [stream, lines] of told.rows) {
+    records.push({ token, stream, lines });
   }
-  return { instance, token, records, invalidations };
+  const text = entry.bodies.get(CACHES_STREAM)?.body;
+  return text === undefined ? { instance, token, records } : {
+    instance,
+    token,
+    records,
+    invalidations: told.invalidations,
+    invalidationsText: text,
+  };
 }

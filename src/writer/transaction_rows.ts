@@ -4,8 +4,14 @@
  * @module
  */
 
+import { formatCachesRow } from "../protocol/caches_row.ts";
 import { formatRdataPrefix } from "../protocol/codec.ts";
+import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
+import { toInvalidatedKey } from "../protocol/invalidations.ts";
+import { formatCachesRows } from "../protocol/logged_rows.ts";
+import { CACHES_STREAM } from "../replication/transaction.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
+import type { KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
 
 /** Bounds of one transaction. */
@@ -15,9 +21,15 @@ export interface TransactionLimits {
   readonly maxLineBytes: number;
 }
 
+/** One that grows with each key of the same name. */
+interface OpenRun extends InvalidationRun {
+  readonly keys: InvalidatedKey[];
+}
+
 /** Promise 9, bounded: no more of them, and none longer, than the limits say. */
 export class TransactionRows {
   readonly #byStream = new Map<string, string[]>();
+  readonly #runs: OpenRun[] = [];
   readonly #instance: string;
   readonly #limits: TransactionLimits;
   /** The stream of the last row, its rows, and the bytes before each on the wire. */
@@ -25,7 +37,11 @@ export class TransactionRows {
   #lastRows: string[] | undefined;
   #prefixBytes = 0;
   #rowCount = 0;
+  /** Bytes of the rows; of invalidations more, unless they were counted. */
   #byteCount = 0;
+  /** How many of these are for invalidations. */
+  #runBytes = 0;
+  #isCounted = false;
 
   /** Constructs it without rows. */
   constructor(instance: string, limits: TransactionLimits) {
@@ -33,9 +49,14 @@ export class TransactionRows {
     this.#limits = limits;
   }
 
-  /** The rows, as they stand on the wire. */
+  /** The rows, as they stand on the wire; those of `caches` are not among them. */
   get byStream(): ReadonlyMap<string, readonly string[]> {
     return this.#byStream;
+  }
+
+  /** What is invalidated, in order. */
+  get invalidations(): readonly InvalidationRun[] {
+    return this.#runs;
   }
 
   /**
@@ -57,6 +78,44 @@ export class TransactionRows {
       bytes += row.length;
     }
     for (const row of rows) this.#keep(stream, row);
+  }
+
+  /**
+   * Adds an invalidation. Its row, which only old readers are sent, is made here
+   * only where a limit is near.
+   *
+   * @throws {HeadwaterError} As {@linkcode add}.
+   */
+  invalidate(name: string, key: readonly KeyPart[] | null, ms: number): void {
+    const { maxLineBytes, maxRows, maxBytes } = this.#limits;
+    if (this.#lastStream !== CACHES_STREAM) this.#turnTo(CACHES_STREAM);
+    let bytes = longestRow(name, key);
+    if (
+      this.#isCounted || this.#rowCount >= maxRows ||
+      this.#prefixBytes + bytes > maxLineBytes ||
+      this.#byteCount + bytes > maxBytes
+    ) {
+      const row = formatCachesRow(name, key, ms);
+      this.#requireRoom(CACHES_STREAM, row, 0, 0);
+      bytes = row.length;
+    }
+    this.#rowCount += 1;
+    this.#byteCount += bytes;
+    this.#runBytes += bytes;
+    const kept = toInvalidatedKey(key);
+    const run = this.#runs.at(-1);
+    if (run?.name === name) run.keys.push(kept);
+    else this.#runs.push({ name, ms, keys: [kept] });
+  }
+
+  /** From now on bytes are those of the rows, to the last one. */
+  #countBytes(): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
+    const rows = formatCachesRows(this.#runs);
+    const bytes = rows.reduce((sum, row) => sum + row.length, 0);
+    this.#byteCount += bytes - this.#runBytes;
+    this.#runBytes = bytes;
   }
 
   #keep(stream: string, row: string): void {
@@ -87,6 +146,9 @@ export class TransactionRows {
           `bytes, and maxLineBytes is ${limits.maxLineBytes}; write smaller rows`,
       );
     }
+    if (this.#byteCount + bytes + row.length > limits.maxBytes) {
+      this.#countBytes();
+    }
     if (
       this.#rowCount + rows + 1 > limits.maxRows ||
       this.#byteCount + bytes + row.length > limits.maxBytes
@@ -108,3 +170,21 @@ export class TransactionRows {
 }
 
 const LONGEST_TOKEN = Number.MAX_SAFE_INTEGER as Token;
+
+/** No row of an invalidation takes more: `["name",["key"],ms]`, each unit escaped. */
+function longestRow(name: string, key: readonly KeyPart[] | null): number {
+  let bytes = FRAME_BYTES + ESCAPE_BYTES * name.length;
+  for (let index = 0; index < (key?.length ?? 0); index += 1) {
+    const part = key?.[index];
+    const isText = typeof part === "string";
+    bytes += PART_BYTES + (isText ? ESCAPE_BYTES * part.length : 0);
+  }
+  return bytes;
+}
+
+/** `\u1234` */
+const ESCAPE_BYTES = 6;
+/** A number, at the longest, or quotes; and a comma. */
+const PART_BYTES = 26;
+/** Brackets, quotes and commas, and a time. */
+const FRAME_BYTES = 40;

@@ -20,6 +20,7 @@ import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
 import { closedError } from "./listeners.ts";
+import { toBodies } from "./record_bodies.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
 import {
   CONFLICT_PAUSE_MS,
@@ -239,16 +240,17 @@ export class TransactionRunner<Database> {
     if (projected !== undefined) await projected;
     const outcome = txn.end();
     const done = state.done = { result, outcome };
-    const { rows, appends, eventIds } = outcome;
-    const mayBeEmpty = commitId === undefined && rows.size === 0;
+    const { rows, invalidations, appends, eventIds } = outcome;
+    const mayBeEmpty = commitId === undefined && rows.size === 0 &&
+      invalidations.length === 0;
     if (mayBeEmpty && !await session.hasWritten()) return done;
     state.ticket = recorder.begin({
-      rows,
+      bodies: toBodies(rows, invalidations),
       appends,
       eventIds,
       commitId: commitId ?? random.id(),
       committedMs: Math.round(clock.wallMs()),
-    }, outcome.invalidations);
+    }, outcome);
     const recorded = recorder.record(session, state.ticket, isSnapshotOld);
     if (recorded !== undefined) await recorded;
     return done;

@@ -22,9 +22,7 @@ import type { WriteSession } from "../database/engine.ts";
 import type { AggregateRef, EventDefinitions } from "../events/aggregate.ts";
 import type { EventInput, EventInputOf } from "../events/event.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
-import { formatCachesRow } from "../protocol/caches_row.ts";
-import type { InvalidatedKey, InvalidationRun } from "../protocol/command.ts";
-import { toInvalidatedKey } from "../protocol/invalidations.ts";
+import type { InvalidationRun } from "../protocol/command.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
@@ -84,7 +82,6 @@ export class WriterTransaction<Database> {
   readonly #parts: TransactionParts<Database>;
   readonly #run: TransactionRun<Database>;
   readonly #rows: TransactionRows;
-  readonly #invalidations: OpenRun[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #afterRollback: (() => void)[] = [];
   /** Made when it is needed: most transactions append nothing. */
@@ -303,7 +300,7 @@ export class WriterTransaction<Database> {
       appends: this.#events?.appends ?? [],
       eventIds: this.#events?.eventIds ?? [],
       repeated: this.#events?.repeated,
-      invalidations: this.#invalidations,
+      invalidations: this.#rows.invalidations,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };
@@ -331,11 +328,7 @@ export class WriterTransaction<Database> {
     this.#requireOpen("invalidate a cache");
     // One time for all: they take effect together.
     const ms = this.#nowMs ??= Math.round(this.#parts.clock.wallMs());
-    this.#rows.add(cachesStream.name, formatCachesRow(name, key, ms));
-    const run = this.#invalidations.at(-1);
-    const kept = toInvalidatedKey(key);
-    if (run?.name === name) run.keys.push(kept);
-    else this.#invalidations.push({ name, ms, keys: [kept] });
+    this.#rows.invalidate(name, key, ms);
   }
 
   #requireOpen(action: string): void {
@@ -347,19 +340,15 @@ export class WriterTransaction<Database> {
   }
 }
 
-/** One that grows with each key of the same name. */
-interface OpenRun extends InvalidationRun {
-  readonly keys: InvalidatedKey[];
-}
-
 /** What a transaction leaves to be recorded, and to be called. */
 export interface TransactionOutcome {
+  /** Rows as JSON, by stream; those of `caches` are not among them. */
   readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly appends: readonly AppendedVersions[];
   readonly eventIds: readonly GivenEventId[];
   /** The first time of events that were appended once more; `undefined` if none were. */
   readonly repeated: RepeatedAppend | undefined;
-  /** What the rows of the `caches` stream say, for the writer's own caches. */
+  /** What the rows of the `caches` stream say. */
   readonly invalidations: readonly InvalidationRun[];
   readonly afterCommit: readonly (() => void)[];
   readonly afterRollback: readonly (() => void)[];

@@ -11,6 +11,7 @@ import { readLog } from "../../src/admin/read_log.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { openForReading } from "../../src/database/open_database.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { encodeJson } from "../../src/runtime/json.ts";
 import { until } from "../support/conditions.ts";
 import { postgresDatabase } from "../support/postgres.ts";
 import {
@@ -86,6 +87,28 @@ for (const dialect of DIALECTS) {
       ]);
       t.same(records[4]?.rows, []);
       t.equal(records.at(-1)?.instance, "second");
+    });
+
+    await t.test("gives an older log's invalidations alike", async (t) => {
+      const readRows = async () => {
+        const writer = await openWriter(t, database, "master");
+        const { rows } = await writer.readRows("caches");
+        await writer.close();
+        return rows;
+      };
+      const [record] = await read(database, { stream: "caches" });
+      const stored = await readRows();
+      const texts = record?.rows.map(encodeJson) ?? [];
+      t.ok(texts.length > 1);
+      await editRows(database, 1, "caches", (lines) => {
+        t.equal(lines.length, 1, "one line has been written for all");
+        return texts;
+      });
+      t.same(await read(database, { stream: "caches" }), [record]);
+      t.same(await readRows(), stored);
+      await using admin = await openAdmin(database);
+      const { problems } = await admin.verify();
+      t.same(problems, []);
     });
 
     for (

@@ -97,6 +97,8 @@ async function writeOriginal(dialect: Dialect): Promise<string> {
     await txn.append("user:1", [{ type: "named", data: "a" }]);
     await txn.append("user:1", [{ type: "named", data: "b" }]);
     txn.invalidateAll("things");
+    txn.invalidate("thing", ["é", 2]);
+    txn.invalidate("thing", [null]);
   });
   await master.transaction("2", async (txn) => {
     await txn.append("user:1", [{ type: "named", data: "c", id: "given" }]);

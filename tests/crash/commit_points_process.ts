@@ -79,7 +79,7 @@ function save(writer: WriterStore<TestDatabase>, write: number) {
 function watchPublishing(): void {
   const { publish } = Streamer.prototype;
   Streamer.prototype.publish = function (transaction) {
-    const text = transaction.records.flatMap(({ rows }) => rows).join();
+    const text = transaction.records.flatMap(({ lines }) => lines).join();
     const write = markedWrite(text);
     if (write !== undefined) {
       trap.pass("before the publishing", write);

@@ -96,7 +96,7 @@ t.test("a log with the key from before is carried over", async (t) => {
   );
   const records = await readAll(engine, parseToken(2 ** 41));
   t.same(
-    records.map(({ token, stream, rows }) => [token, stream, rows[0]]),
+    records.map(({ token, stream, lines }) => [token, stream, lines[0]]),
     written,
   );
   const { appender } = await openAppender(engine);

@@ -82,7 +82,7 @@ async function fill(
     );
     const token = await append(engine, open.appender, rows);
     for (const [stream, lines] of Object.entries(rows)) {
-      all.push({ instance, token, stream, rows: lines });
+      all.push({ instance, token, stream, lines });
     }
   }
   return all;
@@ -96,7 +96,7 @@ function expected(
     .filter((record) => record.instance === instance)
     .filter(({ token }) => token > after && token <= upTo)
     .filter((record) => stream === undefined || record.stream === stream)
-    .map(({ token, stream, rows }) => ({ token, stream, rows }));
+    .map(({ token, stream, lines }) => ({ token, stream, lines }));
 }
 
 t.test("readLogPage() gives whole tokens, whatever their sizes", async (t) => {
@@ -197,7 +197,9 @@ t.test("readLogPages() goes by the length of the records", async (t) => {
   const chars: number[] = [];
   for await (const { records } of readLogPages(engine.session, range)) {
     sizes.push(records.length);
-    chars.push(records.reduce((sum, { rows }) => sum + String(rows).length, 0));
+    chars.push(
+      records.reduce((sum, { lines }) => sum + String(lines).length, 0),
+    );
   }
   t.same(sizes.slice(0, 2), [PAGE_RECORDS - 1, MAX_PAGE_RECORDS - 1]);
   t.ok(

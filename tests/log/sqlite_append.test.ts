@@ -59,8 +59,8 @@ t.test("LogAppender never gives a token twice, or a lower one", async (t) => {
         give(await append(engine, appender, { s: ["1"] }));
       } else if (action < 9) {
         await engine.transaction("fails", async (session) => {
-          const rows = new Map([["s", ["1"]]]);
-          const entry = { rows, commitId: "x", committedMs: 0 };
+          const bodies = new Map([["s", { rowCount: 1, body: "1" }]]);
+          const entry = { bodies, commitId: "x", committedMs: 0 };
           give(await appender.append(session as SyncCommitSession, entry));
           rolledBack.add(appender.lastTaken);
           throw new RangeError("no");
@@ -109,7 +109,7 @@ t.test("LogAppender: a rolled back reservation is made again", async (t) => {
   const engine = await openLog(t);
   const { lease, appender } = await openAppender(engine);
   await engine.transaction("fails", async (session) => {
-    const entry = { rows: new Map(), commitId: "x", committedMs: 0 };
+    const entry = { bodies: new Map(), commitId: "x", committedMs: 0 };
     await appender.append(session as SyncCommitSession, entry);
     throw new RangeError("no");
   }).catch(() => {});
@@ -156,9 +156,9 @@ t.test("LogAppender: who lost the lease can't commit", async (t) => {
     engine.transaction("late", async (session) => {
       const db = session.db;
       await sql`CREATE TABLE late (id INTEGER)`.execute(db);
-      const rows = new Map([["s", ["1"]]]);
+      const bodies = new Map([["s", { rowCount: 1, body: "1" }]]);
       await appender.append(session as SyncCommitSession, {
-        rows,
+        bodies,
         commitId: "x",
         committedMs: 0,
       });

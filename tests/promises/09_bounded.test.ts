@@ -3,6 +3,7 @@
 // makes the writer grow or wait.
 
 import t from "tap";
+import { TransactionRows } from "../../src/writer/transaction_rows.ts";
 import { z } from "zod";
 import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
@@ -92,6 +93,50 @@ t.test("limits of one transaction", async (t) => {
   });
   const { rows } = await writer.readRows(notes);
   t.equal(rows.length, 11, "what was refused left nothing");
+  const invalidate = (keys: readonly string[]) =>
+    writer.transaction("invalidate", (txn) => {
+      for (const key of keys) txn.invalidate("user", [key]);
+      return Promise.resolve();
+    });
+  // As long as its row is, which old readers are sent: the time has 13 digits.
+  const longestKey = 1_000 -
+    `RDATA caches master ${Number.MAX_SAFE_INTEGER} ["user",[""],1234567890123]`
+      .length;
+  await invalidate(["k".repeat(longestKey)]);
+  await t.rejects(invalidate(["k".repeat(longestKey + 1)]), {
+    code: "ROW_TOO_LONG",
+    message: /stream "caches".* 1001 bytes, and maxLineBytes is 1000/,
+  });
+  await t.rejects(invalidate(["é".repeat(160)]), { code: "ROW_TOO_LONG" });
+  await invalidate(Array(10).fill("k"));
+  await t.rejects(invalidate(Array(11).fill("k")), {
+    code: "TRANSACTION_TOO_LARGE",
+  });
+});
+
+t.test("the bytes of a transaction are those of its rows", (t) => {
+  const rowBytes = '["user",["k1"],1234567890123]'.length;
+  const limits = {
+    maxRows: 1_000,
+    maxLineBytes: 1_000,
+    maxBytes: 10 * rowBytes,
+  };
+  const invalidate = (rows: TransactionRows, count: number) => {
+    for (let key = 0; key < count; key += 1) {
+      rows.invalidate("user", [`k${key}`], 1234567890123);
+    }
+  };
+  const rows = new TransactionRows("master", limits);
+  invalidate(rows, 10);
+  t.throws(() => invalidate(rows, 1), { code: "TRANSACTION_TOO_LARGE" });
+  t.throws(() => rows.add("notes", "1"), { code: "TRANSACTION_TOO_LARGE" });
+  t.same(rows.invalidations.map(({ keys }) => keys.length), [10]);
+  const mixed = new TransactionRows("master", limits);
+  invalidate(mixed, 9);
+  mixed.add("notes", `"${"n".repeat(rowBytes - 2)}"`);
+  t.throws(() => mixed.add("notes", "1"), { code: "TRANSACTION_TOO_LARGE" });
+  t.throws(() => invalidate(mixed, 1), { code: "TRANSACTION_TOO_LARGE" });
+  t.end();
 });
 
 t.test("limits of connections and queues", async (t) => {

@@ -12,6 +12,10 @@ import { CACHES } from "../../src/caches/cached.ts";
 import { cachedFunction } from "../../src/caches/cached_function.ts";
 import { formatCachesRow } from "../../src/protocol/caches_row.ts";
 import { readCachesRow } from "../../src/protocol/caches_row.ts";
+import {
+  formatRuns,
+  toInvalidatedKey,
+} from "../../src/protocol/invalidations.ts";
 import { Coalescer } from "../../src/replication/coalescer.ts";
 import { silentLogger } from "../../src/runtime/logger.ts";
 import type { KeyPart } from "../../src/streams/builtin_streams.ts";
@@ -74,30 +78,53 @@ function makeCaches(olds: readonly boolean[] = []) {
   };
 }
 
-const rows = fc.array(
-  fc.record({
-    name: fc.constantFrom("one", "two", 'odd "name', "nobody's"),
-    key: fc.oneof(
-      { weight: 9, arbitrary: fc.constantFrom(...KEYS) },
-      { weight: 1, arbitrary: fc.constant(null) },
-    ),
-    isGroup: fc.integer({ min: 0, max: 9 }),
-  }).map(({ name, key, isGroup }) =>
-    isGroup === 0
-      ? formatCachesRow("both", ["a"], 17)
-      : formatCachesRow(name, key, 17)
+const invalidation = fc.record({
+  name: fc.constantFrom("one", "two", 'odd "name', "nobody's"),
+  key: fc.oneof(
+    { weight: 9, arbitrary: fc.constantFrom(...KEYS) },
+    { weight: 1, arbitrary: fc.constant(null) },
   ),
-  { maxLength: 30 },
+  isGroup: fc.integer({ min: 0, max: 9 }),
+}).map(({ name, key, isGroup }) =>
+  isGroup === 0 ? { name: "both", key: ["a"] } : { name, key }
 );
 
+/** A line as an older log has it, of one; or as this has it, of some. */
+const line = fc.record({
+  isRow: fc.boolean(),
+  said: fc.array(invalidation, { minLength: 1, maxLength: 3 }),
+}).map(({ isRow, said }) => {
+  const rows = said.map(({ name, key }) => formatCachesRow(name, key, 17));
+  const runs = said.map(({ name, key }) => ({
+    name,
+    ms: 17,
+    keys: [toInvalidatedKey(key)],
+  }));
+  return isRow
+    ? { text: rows[0] as string, rows: rows.slice(0, 1) }
+    : { text: formatRuns(runs), rows };
+});
+const log = fc.array(line, { maxLength: 20 });
+type Log = typeof log extends fc.Arbitrary<infer Lines> ? Lines : never;
+
+function textOf(lines: Log): string {
+  return lines.map(({ text }) => text).join("\n");
+}
+
+function doEach(lines: Log, registry: CacheRegistry): void {
+  for (const { rows } of lines) {
+    for (const row of rows) readCachesRow(row, registry);
+  }
+}
+
 t.test("with keys enough to spare it leaves what doing every row leaves", (t) => {
-  fc.assert(fc.property(rows, fc.nat(30), (all, cut) => {
+  fc.assert(fc.property(log, fc.nat(20), (all, cut) => {
     const ours = makeCaches();
     const coalescer = new Coalescer(ours.registry, 1_000);
-    coalescer.apply(all.slice(0, cut).join("\n"));
-    coalescer.apply(all.slice(cut).join("\n"));
+    coalescer.apply(textOf(all.slice(0, cut)));
+    coalescer.apply(textOf(all.slice(cut)));
     const plain = makeCaches();
-    for (const row of all) readCachesRow(row, plain.registry);
+    doEach(all, plain.registry);
     t.same(ours.kept(), plain.kept());
     t.same(ours.registry.stats, plain.registry.stats);
     return true;
@@ -107,11 +134,11 @@ t.test("with keys enough to spare it leaves what doing every row leaves", (t) =>
 
 t.test("beyond its bound it keeps nothing that doing every row drops", (t) => {
   fc.assert(
-    fc.property(rows, fc.integer({ min: 1, max: 3 }), (all, maxKeys) => {
+    fc.property(log, fc.integer({ min: 1, max: 3 }), (all, maxKeys) => {
       const ours = makeCaches();
-      new Coalescer(ours.registry, maxKeys).apply(all.join("\n"));
+      new Coalescer(ours.registry, maxKeys).apply(textOf(all));
       const plain = makeCaches();
-      for (const row of all) readCachesRow(row, plain.registry);
+      doEach(all, plain.registry);
       const dropped = plain.kept();
       return ours.registry.stats.applied === plain.registry.stats.applied &&
         ours.kept().every((cache, at) =>
@@ -129,6 +156,16 @@ t.test("in a page a key that is repeated is invalidated once", (t) => {
   coalescer.apply([row, row, row].join("\n"));
   t.equal(kept()[0]?.[0], false);
   t.equal(registry.stats.applied, 3);
+  const { registry: other, kept: left } = makeCaches();
+  const runs = [
+    '["one",1,["a"]]',
+    '["one",1,["b","a",1,["a"]]]',
+    '["one",1,[1]]',
+  ];
+  new Coalescer(other, 10).apply(runs.join("\n"));
+  t.same(left()[0]?.slice(0, 2), [false, false]);
+  t.equal(left()[0]?.[7], false, "a number is not the text of it");
+  t.equal(other.stats.applied, 6);
   t.end();
 });
 
@@ -209,15 +246,15 @@ t.test("what a page names is not served as old, be its cache cleared as well", a
   let served = 0;
   await fc.assert(
     fc.asyncProperty(
-      rows,
+      log,
       fc.integer({ min: 1, max: 8 }),
       fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
       async (all, maxKeys, olds) => {
         const ours = makeCaches(olds);
         const plain = makeCaches(olds);
         await turn();
-        new Coalescer(ours.registry, maxKeys).apply(all.join("\n"));
-        for (const row of all) readCachesRow(row, plain.registry);
+        new Coalescer(ours.registry, maxKeys).apply(textOf(all));
+        doEach(all, plain.registry);
         const allowed = plain.served();
         served += ours.served().flat().filter((isServed) => isServed).length;
         return ours.served().every((cache, at) =>
@@ -256,9 +293,13 @@ t.test("rows without a time, or of another shape, are done one by one", (t) => {
   coalescer.apply('["one",["b",1]]\n["one",["b",2]]\n["two",null]');
   t.same(kept()[0]?.slice(5, 7), [false, false]);
   t.notOk(kept()[1]?.some((isKept) => isKept));
-  t.throws(() => coalescer.apply('{"a":1}'), {
-    code: "LINE_INVALID",
-    message: /^failed to parse row/,
-  });
+  for (
+    const line of ['{"a":1}', '["one",1]', '["one",1,[]]', '["one",1,[{}]]']
+  ) {
+    t.throws(() => coalescer.apply(line), {
+      code: "LINE_INVALID",
+      message: /^failed to parse row/,
+    });
+  }
   t.end();
 });

@@ -110,7 +110,7 @@ function start(t: Test): Setting {
     const records = streams.map((stream) => ({
       token: token as Token,
       stream,
-      rows: ["1"],
+      lines: ["1"],
     }));
     streamer.publish({ instance: "w1", token: token as Token, records });
     await new Promise((resolve) => setImmediate(resolve));
@@ -222,7 +222,7 @@ t.test("rows they remain, whoever asks for another form", async (t) => {
   streamer.publish({
     instance: "w1",
     token,
-    records: [{ token, stream: "caches", rows: ['["f",["k"],1]'] }],
+    records: [],
     invalidations: [{ name: "f", ms: 1, keys: ["k"] }],
   });
   await new Promise((resolve) => setImmediate(resolve));

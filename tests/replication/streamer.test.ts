@@ -31,19 +31,11 @@ function start() {
     publish(keys = 1) {
       token += 1;
       const ids = Array.from({ length: keys }, (_, index) => `k${index}`);
-      const record = {
-        token: token as Token,
-        stream: "caches",
-        rows: ids.map((id) => `["user",["${id}"],1]`),
-      };
-      const invalidations = [{ name: "user", ms: 1, keys: ids }];
-      const { token: own } = record;
-      const instance = "master";
       streamer.publish({
-        instance,
-        token: own,
-        records: [record],
-        invalidations,
+        instance: "master",
+        token: token as Token,
+        records: [],
+        invalidations: [{ name: "user", ms: 1, keys: ids }],
       });
     },
     flush: () => new Promise<void>((resolve) => clock.nextTurn(resolve)),

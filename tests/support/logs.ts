@@ -10,6 +10,7 @@ import { LOG_MIGRATIONS } from "../../src/log/log_schema.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 import type { Token } from "../../src/tokens/token.ts";
+import { toBodies } from "../../src/writer/record_bodies.ts";
 import { openEngine, type ThingDatabase } from "./engines.ts";
 
 /** An engine. */
@@ -43,7 +44,7 @@ export function append(
   rows: Readonly<Record<string, readonly string[]>> = {},
 ): Promise<Token> {
   const entry: LogEntry = {
-    rows: new Map(Object.entries(rows)),
+    bodies: toBodies(new Map(Object.entries(rows)), []),
     commitId: "0123456789abcdef",
     committedMs: 5,
   };

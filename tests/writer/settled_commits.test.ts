@@ -38,13 +38,13 @@ function start(floor: number) {
     leaseLost: () => void calls.push("lease lost"),
   });
   const entry = {
-    rows: new Map(),
+    bodies: new Map(),
     appends: [],
     eventIds: [],
     commitId: "0123456789abcdef",
     committedMs: 0,
   };
-  const ticket = recorder.begin(entry, []);
+  const ticket = recorder.begin(entry, { rows: new Map(), invalidations: [] });
   const settled = recorder.settle(
     ticket,
     undefined,

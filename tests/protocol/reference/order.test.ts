@@ -113,8 +113,7 @@ t.test("what goes to all is formatted and encoded once, whatever the number of c
     instance: "w1",
     token,
     records: [
-      { token, stream: "caches", rows: ['["f",["k"],1]', '["f",["l"],1]'] },
-      { token, stream: "notes", rows: ["1", "2"] },
+      { token, stream: "notes", lines: ["1", "2"] },
     ],
     invalidations: [{ name: "f", ms: 1, keys: ["k", "l"] }],
   });
@@ -150,7 +149,7 @@ t.test("rule 7: an answer to REPLICATE, and whoever connects, comes after what w
     return { reader, seen };
   };
   const publish = (token: number) => {
-    const record = { token: token as Token, stream: "notes", rows: ["1"] };
+    const record = { token: token as Token, stream: "notes", lines: ["1"] };
     streamer.publish({ instance: "w1", ...record, records: [record] });
   };
   const { reader, seen } = connect();

@@ -15,8 +15,12 @@ export interface InvalidationSink {
   apply(name: string, key: readonly KeyPart[] | null): void;
 }
 
-/** What JSON, and the wire, have as it is: ASCII without `"`, `\` and controls. */
 const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** Whether JSON, and the wire, have a text as it is: ASCII without `"`, `\` and controls. */
+export function isPlain(text: string): boolean {
+  return PLAIN.test(text);
+}
 
 /**
  * An invalidation as a row.
@@ -35,8 +39,8 @@ export function formatCachesRow(
   ms: number,
 ): string {
   const part = key?.length === 1 ? key[0] : undefined;
-  if (PLAIN.test(name)) {
-    if (typeof part === "string" && PLAIN.test(part)) {
+  if (isPlain(name)) {
+    if (typeof part === "string" && isPlain(part)) {
       return `["${name}",["${part}"],${ms}]`;
     }
     if (Number.isSafeInteger(part)) return `["${name}",[${part}],${ms}]`;

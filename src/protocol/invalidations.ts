@@ -13,6 +13,7 @@ import { encodeJson } from "../runtime/json.ts";
 import { COMPACT_LINE_BYTES } from "../runtime/limits.ts";
 import type { CachesRow, KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
+import { isPlain } from "./caches_row.ts";
 import type {
   InvalidateCommand,
   InvalidatedKey,
@@ -56,10 +57,16 @@ export function toCachesRows(runs: readonly InvalidationRun[]): CachesRow[] {
 
 /** Runs as JSON on one line of ASCII: `["name",ms,[key,…],…]`. */
 export function formatRuns(runs: readonly InvalidationRun[]): string {
-  const [only, ...more] = runs;
-  return only !== undefined && more.length === 0
-    ? encodeJson([only.name, only.ms, only.keys])
-    : encodeJson(runs.flatMap(({ name, ms, keys }) => [name, ms, keys]));
+  const only = runs.length === 1 ? runs[0] : undefined;
+  if (only === undefined) {
+    return encodeJson(runs.flatMap(({ name, ms, keys }) => [name, ms, keys]));
+  }
+  const { name, ms, keys } = only;
+  const key = keys.length === 1 ? keys[0] : undefined;
+  if (typeof key === "string" && isPlain(key) && isPlain(name)) {
+    return `["${name}",${ms},["${key}"]]`;
+  }
+  return encodeJson([name, ms, keys]);
 }
 
 /** What {@linkcode formatRuns} has made; `undefined` for any other text. */

@@ -75,7 +75,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "call handlers twice",
     breaks: 3,
     patches: [[
-      APPLIER,
+      "replication/stream_handlers.js",
       "calls.push([subscription, batch]);",
       "calls.push([subscription, batch], [subscription, batch]);",
     ]],

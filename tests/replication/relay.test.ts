@@ -33,6 +33,7 @@ import {
 import { manualClock } from "../support/manual_clock.ts";
 import { TOKEN_ZERO } from "../../src/tokens/token.ts";
 import { startThread } from "../support/threads.ts";
+import { openUsers } from "../support/users.ts";
 
 const READER = new URL("./relay_reader_thread.ts", import.meta.url);
 
@@ -64,12 +65,10 @@ async function connectOver(
 
 t.test("threads read through one connection", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   await saveUser(writer, { id: "bob", name: "Bob", version: 1 });
   const relay = open(t, { replicate: String(writer.url) });
   const threads = [];
@@ -398,9 +397,7 @@ t.test("on a bus only what is for readers is handed on", async (t) => {
 
 t.test("behind a relay on a shared channel a writer that falls silent is noticed", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({ database });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database });
   const { instance, token } = await saveUser(writer, {
     id: "bob",
     name: "Bob",

@@ -12,16 +12,13 @@ import { type CacheGroup, expandGroup } from "./cache_groups.ts";
 import { CacheSizes, type ResizeCachesOptions } from "./cache_sizes.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import type { CachedOptions } from "./cached_options.ts";
-import { cacheNameOf, namedKeyOf } from "./cached_method.ts";
+import { Cascade, type Dependents } from "./cascade.ts";
 import { KeyedCache } from "./keyed_cache.ts";
 import type { LoadLog } from "./load_log.ts";
 import type { Place, PlainCache } from "./place.ts";
 import type { FlushCause, RegistryStats } from "./registry_stats.ts";
 import type { StaleEntries } from "./stale_entries.ts";
 import { UnknownNames } from "./unknown_names.ts";
-
-/** What depends on an entry, or on a whole cache. */
-export type Dependents = NonNullable<CachedOptions["onInvalidate"]>;
 
 /** Finds the caches that an invalidation means. */
 export class CacheRegistry {
@@ -33,7 +30,7 @@ export class CacheRegistry {
   #lastName: string | undefined;
   #last: readonly KeyedCache[] | undefined;
   readonly #groups = new Map<string, CacheGroup>();
-  readonly #dependents = new Map<KeyedCache, Dependents>();
+  readonly #cascade: Cascade;
   readonly #unknownNames = new UnknownNames(this.#groups);
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -42,8 +39,6 @@ export class CacheRegistry {
   readonly #plain: PlainCache[] = [];
   /** Those that may serve what is old. */
   readonly #stale: StaleEntries[] = [];
-  /** Invalidations that are being cascaded, against those that come back to themselves. */
-  readonly #cascading = new Set<string>();
   #applied = 0;
   #unknown = 0;
   #unexpandable = 0;
@@ -67,6 +62,13 @@ export class CacheRegistry {
     this.#logger = logger;
     this.#clock = clock;
     this.#sizes = sizes;
+    this.#cascade = new Cascade({
+      invalidate: (name, key, cause) => {
+        this.#refuseGroup(`invalidate what depends on "${cause}"`, name);
+        this.#invalidate(name, key);
+      },
+      failed: (name, error) => this.#cascadeFailed(name, error),
+    });
     for (const group of groups) {
       if (this.#groups.has(group.name)) {
         throw new HeadwaterError(
@@ -108,10 +110,7 @@ export class CacheRegistry {
     const factor = this.#sizes.factors.of(name);
     const made = { name, clock, logger, loads, memory, random, factor };
     const cache = new KeyedCache({ ...options, ...made });
-    if (onInvalidate !== undefined) {
-      this.#dependents.set(cache, onInvalidate);
-      cache.cascade = (key) => this.#cascade(name, key, onInvalidate);
-    }
+    if (onInvalidate !== undefined) this.#cascade.add(cache, onInvalidate);
     this.register(cache);
     return cache;
   }
@@ -249,9 +248,7 @@ export class CacheRegistry {
 
   /** What depends on the caches of a name. */
   dependentsOf(name: string): readonly Dependents[] {
-    return this.named(name).flatMap((cache) =>
-      this.#dependents.get(cache) ?? []
-    );
+    return this.named(name).flatMap((cache) => this.#cascade.of(cache) ?? []);
   }
 
   /** Every cache. */
@@ -311,31 +308,13 @@ export class CacheRegistry {
     for (const cache of this.#plain) cache.cleared();
   }
 
-  /** Invalidates what depends on an entry, or on a whole cache. */
-  #cascade(
-    name: string,
-    key: readonly KeyPart[] | null,
-    onInvalidate: Dependents,
-  ): void {
-    const id = JSON.stringify([name, key]);
-    if (this.#cascading.has(id)) return;
-    this.#cascading.add(id);
-    try {
-      for (const [cache, parts] of onInvalidate(key)) {
-        const dependent = cacheNameOf(cache);
-        this.#refuseGroup(`invalidate what depends on "${name}"`, dependent);
-        this.#invalidate(dependent, parts && namedKeyOf(cache, parts));
-      }
-    } catch (error) {
-      this.#unexpandable += 1;
-      this.#logger("error", "dependent caches are not known: all cleared", {
-        cache: name,
-        error: messageOf(error),
-      });
-      this.flush({ reason: `what depends on cache "${name}" is not known` });
-    } finally {
-      this.#cascading.delete(id);
-    }
+  #cascadeFailed(cache: string, error: unknown): void {
+    this.#unexpandable += 1;
+    this.#logger("error", "dependent caches are not known: all cleared", {
+      cache,
+      error: messageOf(error),
+    });
+    this.flush({ reason: `what depends on cache "${cache}" is not known` });
   }
 
   #invalidate(name: string, key: readonly KeyPart[] | null): void {

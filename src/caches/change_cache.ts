@@ -11,6 +11,7 @@ import {
   MAX_CHANGED_ENTITIES,
 } from "../runtime/limits.ts";
 import { ChangeMemory } from "./change_memory.ts";
+import { type Change, ChangeOrder } from "./change_order.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 import { PlainBounds } from "./plain_bounds.ts";
 import type { Place } from "./place.ts";
@@ -72,14 +73,6 @@ export interface ChangeCacheStats {
   readonly misses: number;
 }
 
-/** One entity, in the order of tokens. */
-interface Change<Entity> {
-  readonly entity: Entity;
-  token: number;
-  older: Change<Entity> | undefined;
-  newer: Change<Entity> | undefined;
-}
-
 /**
  * Entities and the token of each one's last change: answers "may this have
  * changed since?" without asking the database.
@@ -109,9 +102,7 @@ interface Change<Entity> {
  */
 export class ChangeCache<Entity extends string | number = string> {
   readonly #changes = new Map<Entity, Change<Entity>>();
-  #oldest: Change<Entity> | undefined;
-  #newest: Change<Entity> | undefined;
-  #positions = 0;
+  readonly #order = new ChangeOrder<Entity>();
   #earliestKnown: number;
   readonly #bounds: PlainBounds<"maxEntries" | "maxPositions">;
   readonly #tally: PlainTally;
@@ -155,7 +146,7 @@ export class ChangeCache<Entity extends string | number = string> {
   get stats(): ChangeCacheStats {
     return {
       entities: this.#changes.size,
-      positions: this.#positions,
+      positions: this.#order.positions,
       hits: this.#hits,
       misses: this.#misses,
     };
@@ -173,7 +164,7 @@ export class ChangeCache<Entity extends string | number = string> {
    * the token is before {@linkcode earliestKnown}, or no change is known at all.
    */
   changedSince(entities: Iterable<Entity>, token: number): Set<Entity> {
-    if (!this.#isKnown(token) || this.#newest === undefined) {
+    if (!this.#isKnown(token) || this.#order.newest === undefined) {
       return new Set(entities);
     }
     const changed = new Set<Entity>();
@@ -194,7 +185,7 @@ export class ChangeCache<Entity extends string | number = string> {
   allChangedSince(token: number): Entity[] | undefined {
     if (!this.#isKnown(token)) return undefined;
     const changed: Entity[] = [];
-    let change = this.#newest;
+    let change = this.#order.newest;
     while (change !== undefined && change.token > token) {
       changed.push(change.entity);
       change = change.older;
@@ -205,7 +196,8 @@ export class ChangeCache<Entity extends string | number = string> {
   /** Whether any entity at all may have changed after a token. */
   hasAnyChanged(token: number): boolean {
     if (!this.#isKnown(token)) return true;
-    return this.#newest !== undefined && this.#newest.token > token;
+    const { newest } = this.#order;
+    return newest !== undefined && newest.token > token;
   }
 
   /** The token of an entity's last change; `undefined` if it isn't known. */
@@ -229,10 +221,10 @@ export class ChangeCache<Entity extends string | number = string> {
       this.#changes.set(entity, change);
     } else {
       if (change.token >= token) return;
-      this.#unlink(change);
+      this.#order.remove(change);
       change.token = token;
     }
-    this.#link(change);
+    this.#order.add(change);
     if (isNew) this.#memory?.add(bytesOf(entity));
     this.#makeRoom();
   }
@@ -283,10 +275,10 @@ export class ChangeCache<Entity extends string | number = string> {
 
   #takeMemory(memory: MemoryBudget): ChangeMemory {
     const holder = {
-      oldest: () => this.#oldest?.token,
+      oldest: () => this.#order.oldest?.token,
       askedFrom: () => this.#askedFrom,
       beginAsking: () => {
-        this.#askedFrom = this.#newest?.token ?? this.#earliestKnown;
+        this.#askedFrom = this.#order.newest?.token ?? this.#earliestKnown;
       },
       forgetOldest: () => this.#evict(),
     };
@@ -322,7 +314,7 @@ export class ChangeCache<Entity extends string | number = string> {
     entities: ReadonlySet<Entity>,
     token: number,
   ): boolean {
-    let change = this.#newest;
+    let change = this.#order.newest;
     for (let seen = 0; seen < entities.size; seen += 1) {
       if (change === undefined || change.token <= token) return true;
       if (entities.has(change.entity)) changed.add(change.entity);
@@ -331,50 +323,28 @@ export class ChangeCache<Entity extends string | number = string> {
     return change === undefined || change.token <= token;
   }
 
-  /** Puts a change behind the last one that is not newer: mostly at the end. */
-  #link(change: Change<Entity>): void {
-    let older = this.#newest;
-    while (older !== undefined && older.token > change.token) {
-      older = older.older;
-    }
-    const newer = older === undefined ? this.#oldest : older.newer;
-    change.older = older;
-    change.newer = newer;
-    if (older === undefined) this.#oldest = change;
-    else older.newer = change;
-    if (newer === undefined) this.#newest = change;
-    else newer.older = change;
-    // One of the same token would stand right before it.
-    if (older?.token !== change.token) this.#positions += 1;
-  }
-
-  #unlink({ older, newer, token }: Change<Entity>): void {
-    if (older === undefined) this.#oldest = newer;
-    else older.newer = newer;
-    if (newer === undefined) this.#newest = older;
-    else newer.older = older;
-    if (older?.token !== token && newer?.token !== token) this.#positions -= 1;
-  }
-
   #makeRoom(): void {
     const { maxPositions, maxEntries } = this.#bounds.now;
-    while (this.#positions > maxPositions || this.#changes.size > maxEntries) {
+    while (
+      this.#order.positions > maxPositions || this.#changes.size > maxEntries
+    ) {
       this.#evict();
     }
   }
 
   /** Forgets the lowest token, with all that changed at it. */
   #evict(): void {
-    if (this.#oldest !== undefined) this.#forget(this.#oldest.token, true);
+    const { oldest } = this.#order;
+    if (oldest !== undefined) this.#forget(oldest.token, true);
   }
 
   /** Forgets all up to a token. */
   #forget(token: number, isEvicted = false): void {
-    let oldest = this.#oldest;
+    let { oldest } = this.#order;
     while (oldest !== undefined && oldest.token <= token) {
       const { entity, newer } = oldest;
       this.#changes.delete(entity);
-      this.#unlink(oldest);
+      this.#order.remove(oldest);
       this.#memory?.remove(bytesOf(entity));
       if (isEvicted) this.#tally.evicted(entity);
       oldest = newer;

@@ -1,21 +1,19 @@
 /**
- * One connection of node:sqlite, with its statements kept prepared.
+ * One connection of node:sqlite, and the transactions on it.
  *
  * @module
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { Session, SqlParameter, SqlValue } from "./engine.ts";
-import { describeSqliteError } from "./sqlite_errors.ts";
 import {
-  bindable,
-  givesRows,
-  remember,
-  returnArrays,
-  type SqliteOutcome,
-  toArray,
-} from "./sqlite_statement.ts";
+  type Prepared,
+  PreparedStatements,
+  READ_SCHEMA,
+} from "./prepared_statements.ts";
+import { describeSqliteError } from "./sqlite_errors.ts";
+import { bindable, type SqliteOutcome } from "./sqlite_statement.ts";
 import type { Rename } from "./table_names.ts";
 
 /** How a connection is opened. */
@@ -30,21 +28,8 @@ export interface SqliteConnectionOptions {
   readonly rename?: Rename | undefined;
 }
 
-interface Prepared {
-  readonly statement: StatementSync;
-  readonly isReader: boolean;
-  readonly definesSchema: boolean;
-  readonly hasStar: boolean;
-  readonly endsTransaction: boolean;
-}
-
 const RELEASE_SAVEPOINT = "RELEASE headwater_member";
-const READ_SCHEMA = "SELECT name FROM sqlite_schema LIMIT 1";
 const WRITES = /\b(?:insert|update|delete|replace|returning)\b/i;
-const ENDS_TRANSACTION =
-  /^\s*(?:begin|commit|end|rollback(?!\s+(?:transaction\s+)?to\b))\b/i;
-const DEFINES_SCHEMA = /^\s*(?:create|drop|alter|reindex)\b/i;
-
 /**
  * A connection that prepares each text once.
  *
@@ -55,13 +40,8 @@ const DEFINES_SCHEMA = /^\s*(?:create|drop|alter|reindex)\b/i;
 export class SqliteConnection implements Session {
   readonly dialect = "sqlite";
   readonly #database: DatabaseSync;
-  readonly #path: string;
-  readonly #rename: Rename;
-  readonly #prepared: Map<string, Prepared> = new Map();
-  readonly #own: Map<string, StatementSync> = new Map();
-  readonly #arrays: Map<string, StatementSync> = new Map();
+  readonly #statements: PreparedStatements;
   readonly #iterations = new Set<object>();
-  #schemaVersion: SqlValue | undefined;
   #hasWritten = false;
   /** Whether the library's own statements changed something. */
   #hasOwnWrites = false;
@@ -72,7 +52,6 @@ export class SqliteConnection implements Session {
   #isInTransaction = false;
   /** The error after which SQLite ended the transaction by itself. */
   #fatal: unknown;
-  #isOpen = true;
 
   /**
    * Opens the file.
@@ -82,8 +61,7 @@ export class SqliteConnection implements Session {
    */
   constructor(options: SqliteConnectionOptions) {
     const { path, readOnly, busyTimeoutMs } = options;
-    this.#path = path;
-    this.#rename = options.rename ?? ((sql) => sql);
+    const { rename = (sql) => sql } = options;
     let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(path, { readOnly });
@@ -94,11 +72,12 @@ export class SqliteConnection implements Session {
       throw describeSqliteError(`open database "${path}"`, error);
     }
     this.#database = database;
+    this.#statements = new PreparedStatements({ database, path, rename });
   }
 
   /** Whether it has not been closed. */
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#statements.isOpen;
   }
 
   /** Whether anything was changed since {@linkcode forgetWrites}. */
@@ -175,7 +154,7 @@ export class SqliteConnection implements Session {
 
   /** Runs statements without parameters, for set-up. */
   script(sql: string): void {
-    if (!this.#isOpen) throw closedError();
+    this.#statements.requireOpen();
     this.#database.exec(sql);
   }
 
@@ -184,12 +163,7 @@ export class SqliteConnection implements Session {
     this.#requireTransaction();
     this.#isUsed = true;
     try {
-      let statement = this.#own.get(sql);
-      if (statement === undefined) {
-        statement = this.#prepareAnew(this.#rename(sql));
-        remember(this.#own, sql, statement);
-      }
-      const { changes } = statement.run(...parameters as SqlValue[]);
+      const changes = this.#statements.run(sql, parameters);
       if (changes > 0) this.#hasOwnWrites = true;
       return Number(changes);
     } catch (error) {
@@ -201,18 +175,7 @@ export class SqliteConnection implements Session {
   /** Runs the library's own query; rows come as arrays, the cheapest form. */
   rows(sql: string, parameters: readonly SqlParameter[]): SqlValue[][] {
     this.#isUsed = true;
-    try {
-      let statement = this.#arrays.get(sql);
-      if (statement === undefined) {
-        statement = this.#prepareAnew(this.#rename(sql));
-        returnArrays(statement);
-        remember(this.#arrays, sql, statement);
-      }
-      const rows: unknown[] = statement.all(...parameters as SqlValue[]);
-      return Array.isArray(rows[0]) ? rows as SqlValue[][] : rows.map(toArray);
-    } catch (error) {
-      throw describeSqliteError(`read "${this.#path}"`, error);
-    }
+    return this.#statements.rows(sql, parameters);
   }
 
   /**
@@ -225,7 +188,7 @@ export class SqliteConnection implements Session {
     this.#requireTransaction();
     this.#setSavepoint();
     try {
-      return this.#execute(this.#prepare(sql), sql, parameters);
+      return this.#execute(this.#statements.get(sql), sql, parameters);
     } catch (error) {
       this.#noticeEnd(error);
       throw error;
@@ -260,9 +223,10 @@ export class SqliteConnection implements Session {
   ): Generator<unknown, void, undefined> {
     this.#requireTransaction();
     this.#setSavepoint();
-    if (sql.includes("*")) this.#noticeSchema();
     // Not from the kept ones: a second use would reset the first's place.
-    const rows = this.#prepareAnew(sql).iterate(...parameters.map(bindable));
+    const rows = this.#statements.once(sql).iterate(
+      ...parameters.map(bindable),
+    );
     this.#iterations.add(rows);
     if (WRITES.test(sql)) this.#hasWritten = true;
     try {
@@ -290,49 +254,10 @@ export class SqliteConnection implements Session {
 
   /** Closes the connection; may be called again. */
   close(): void {
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     this.endIterations();
-    this.#isOpen = false;
-    this.#prepared.clear();
-    this.#own.clear();
-    this.#arrays.clear();
+    this.#statements.close();
     this.#database.close();
-  }
-
-  #prepare(sql: string): Prepared {
-    let kept = this.#prepared.get(sql);
-    const hasStar = kept?.hasStar ?? sql.includes("*");
-    if (hasStar && this.#noticeSchema()) kept = undefined;
-    if (kept !== undefined) return kept;
-    const statement = this.#prepareAnew(sql);
-    const prepared = {
-      statement,
-      isReader: givesRows(statement, sql),
-      definesSchema: DEFINES_SCHEMA.test(sql),
-      hasStar,
-      endsTransaction: ENDS_TRANSACTION.test(sql),
-    };
-    return remember(this.#prepared, sql, prepared);
-  }
-
-  #prepareAnew(sql: string): StatementSync {
-    if (!this.#isOpen) throw closedError();
-    return this.#database.prepare(sql);
-  }
-
-  /**
-   * Forgets every statement if the tables have changed since the last call.
-   * Under Deno one that selects `*` would give the names of the columns that
-   * there were when it was prepared, and the values of those there are now.
-   */
-  #noticeSchema(): boolean {
-    const version = this.rows("PRAGMA schema_version", [])[0]?.[0];
-    if (version === this.#schemaVersion) return false;
-    this.#schemaVersion = version;
-    this.#prepared.clear();
-    // Preparing alone goes by the tables as they were read last.
-    this.#database.exec(READ_SCHEMA);
-    return true;
   }
 
   #setSavepoint(): void {
@@ -369,13 +294,6 @@ export class SqliteConnection implements Session {
     this.#database.exec("ROLLBACK");
     return false;
   }
-}
-
-function closedError(): HeadwaterError {
-  return new HeadwaterError(
-    "CLOSED",
-    "Cannot use this database: the store is closed; open another",
-  );
 }
 
 function controlError(sql: string): HeadwaterError {

@@ -12,8 +12,6 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import { resets } from "../telemetry/channels.ts";
-import type { Holders } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
 import { Attempts, foreignError, isForeign } from "./attempts.ts";
 import { BatchAssembler } from "./batch_assembler.ts";
@@ -21,7 +19,9 @@ import { type CatchUpRange, isContained } from "./catch_up.ts";
 import type { Receiver } from "./client.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { FollowerOptions, FollowerStats } from "./follower_options.ts";
+import { Resetter } from "./resetter.ts";
 import { ToldPositions } from "./told_positions.ts";
+import type { LoggedTransaction } from "./transaction.ts";
 
 /**
  * Applies what one connection brings, in token order and without a gap.
@@ -51,8 +51,8 @@ export class Follower implements Receiver {
   readonly #fetcher: Fetcher;
   readonly #attempts: Attempts;
   readonly #closing = new AbortController();
+  readonly #resetter: Resetter;
   #catchUps = 0;
-  #resets = 0;
 
   /** Constructs a follower that knows no position. */
   constructor(options: FollowerOptions) {
@@ -60,6 +60,7 @@ export class Follower implements Receiver {
     const { signal } = this.#closing;
     this.#fetcher = new Fetcher({ ...options, signal });
     this.#attempts = new Attempts({ ...options, signal });
+    this.#resetter = new Resetter(options);
   }
 
   /** What it had to do so far. */
@@ -67,7 +68,7 @@ export class Follower implements Receiver {
     return {
       catchUps: this.#catchUps,
       catchUpRows: this.#fetcher.rows,
-      resets: this.#resets,
+      resets: this.#resetter.resets,
       catchingUp: this.#fetcher.progress,
     };
   }
@@ -109,12 +110,7 @@ export class Follower implements Receiver {
     }
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addRow(stream, instance, token, row);
-    if (complete === undefined) return;
-    const applied = this.#options.applier.apply(complete);
-    if (applied !== undefined) {
-      this.#options.lag?.announced(instance, token as Token);
-    }
-    return applied;
+    return complete && this.#applyBefore(complete, token as Token);
   }
 
   invalidations(
@@ -124,12 +120,7 @@ export class Follower implements Receiver {
     const { instance, token } = command;
     if (!this.#connected.has(instance)) return;
     const complete = this.#assembler.addInvalidations(command, chars);
-    if (complete === undefined) return;
-    const applied = this.#options.applier.apply(complete);
-    if (applied !== undefined) {
-      this.#options.lag?.announced(instance, token as Token);
-    }
-    return applied;
+    return complete && this.#applyBefore(complete, token as Token);
   }
 
   position(
@@ -165,6 +156,18 @@ export class Follower implements Receiver {
   close(): void {
     this.#closing.abort();
     this.#options.ephemeral?.disconnected();
+  }
+
+  /** Applies what is complete, as another transaction has begun behind it. */
+  #applyBefore(
+    complete: LoggedTransaction,
+    begun: Token,
+  ): void | Promise<void> {
+    const applied = this.#options.applier.apply(complete);
+    if (applied !== undefined) {
+      this.#options.lag?.announced(complete.instance, begun);
+    }
+    return applied;
   }
 
   #adopt(
@@ -233,11 +236,11 @@ export class Follower implements Receiver {
       if (reached === undefined) {
         await this.#requireWritten(instance, token);
         // What is cached was loaded at a position nobody knows.
-        await this.#reset(instance, token, FIRST, holders);
+        await this.#resetter.reset(instance, token, FIRST, holders);
       } else if (!await history.isInHistory(instance, reached)) {
         const end = await readReach(session, instance);
         const upTo = token < end ? token : end;
-        await this.#reset(instance, upTo, REWOUND, holders);
+        await this.#resetter.reset(instance, upTo, REWOUND, holders);
         await history.connect(instance, holders.last);
         if (token > end) {
           throw foreignError(instance, token, end, this.#options.source);
@@ -291,7 +294,7 @@ export class Follower implements Receiver {
     // It may have connected meanwhile, and be beyond what was read.
     const reached = position.get(instance);
     if (reached === undefined && base === undefined && last > 0) {
-      await this.#reset(instance, last, FIRST, holders);
+      await this.#resetter.reset(instance, last, FIRST, holders);
     } else if (reached === undefined) {
       position.goOn(instance, holders);
       const after = base === undefined || base > last ? last : base;
@@ -300,53 +303,13 @@ export class Follower implements Receiver {
       if (last > after) await this.#catchUp({ instance, after, upTo: last });
       position.advance(instance, last);
     } else if (!await history.isInHistory(instance, reached)) {
-      await this.#reset(instance, last, REWOUND, holders);
+      await this.#resetter.reset(instance, last, REWOUND, holders);
     } else {
       position.goOn(instance, holders);
       if (last <= reached) return;
       await this.#catchUp({ instance, after: reached, upTo: last });
     }
     await history.connect(instance, holders.last);
-  }
-
-  async #reset(
-    instance: string,
-    token: Token,
-    reason: string,
-    holders?: Holders,
-  ): Promise<void> {
-    const { applier, caches, position, logger, lag, changes } = this.#options;
-    const reached = position.get(instance);
-    const begin = reached === undefined && changes !== undefined
-      ? await changes.read(instance, token)
-      : () => changes?.suspend(instance);
-    this.#resets += 1;
-    logger("info", "every cache cleared", { instance, token, reason });
-    if (resets.isHeard) resets.publish({ instance, token, reason });
-    begin();
-    // Of another history nothing is served, however old it may be.
-    const cause = { reason, instance, token, mayServeOld: reason !== REWOUND };
-    caches.flush(cause);
-    const visible = applier.visibleAgain(instance, token);
-    if (visible !== undefined) {
-      await visible;
-      // Promise 10: what was loaded meanwhile may be older.
-      caches.flush(cause);
-    }
-    // Promise 3: not between two handlers of a transaction, nor while one waits.
-    await applier.alone(() => {
-      const now = position.get(instance);
-      // Over another way it may have come further; only a rewound log goes back.
-      const goesOn = reason !== REWOUND && position.contains(instance, token);
-      const from = goesOn ? now ?? token : token;
-      if (reached !== undefined) changes?.restart(instance, from, now);
-      if (goesOn) {
-        if (holders !== undefined) position.goOn(instance, holders);
-        return;
-      }
-      position.reset(instance, token, holders);
-      lag?.reset(instance, token);
-    });
   }
 
   async #requireWritten(instance: string, token: Token): Promise<void> {
@@ -387,14 +350,15 @@ export class Follower implements Receiver {
       // Over another way it came in time.
       if (position.contains(instance, upTo)) return;
       await this.#requireWritten(instance, upTo);
-      await this.#reset(instance, upTo, "the log does not reach back");
+      await this.#resetter.reset(instance, upTo, DELETED);
       return;
     }
     if (await this.#fetcher.fetch({ instance, after, upTo })) {
       position.advance(instance, upTo);
-    } else await this.#reset(instance, upTo, "the log does not reach back");
+    } else await this.#resetter.reset(instance, upTo, DELETED);
   }
 }
 
 const FIRST = "first position of the instance";
 const REWOUND = "the log was rewound";
+const DELETED = "the log does not reach back";

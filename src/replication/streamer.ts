@@ -8,10 +8,9 @@ import { Buffer } from "node:buffer";
 import { formatCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { CustomCommand } from "../protocol/custom_command.ts";
-import { formatPositionLine } from "../protocol/rdata.ts";
 import type { CancelTimer } from "../runtime/clock.ts";
 import { ANNOUNCE_INTERVAL_MS, MAX_OUTBOX_BYTES } from "../runtime/limits.ts";
-import { parseToken, type Token } from "../tokens/token.ts";
+import type { Token } from "../tokens/token.ts";
 import type { Connection, ConnectionHandler } from "../transport/transport.ts";
 import type { Outgoing } from "./command_bus.ts";
 import {
@@ -22,6 +21,7 @@ import {
 } from "./connected_reader.ts";
 import { Echoes, RELAYED } from "./echoes.ts";
 import { EphemeralLines } from "./ephemeral_lines.ts";
+import { PositionLines } from "./position_lines.ts";
 import {
   tellConnected,
   tellDisconnected,
@@ -54,23 +54,14 @@ export class Streamer {
   readonly #disconnections = { ...NO_DISCONNECTIONS };
   /** Rows sent, by stream. */
   readonly #rows = new Map<string, number>();
-  /** The token up to which readers know that a stream has no more rows. */
-  readonly #told: Map<string, Token>;
   readonly #cancelTimers: CancelTimer[];
-  #lastToken: Token;
-  #lastStream: string;
-  readonly #firstStream: string;
+  readonly #positions: PositionLines;
   readonly #lines: TransactionLines;
   readonly #ephemeral: EphemeralLines;
   readonly #turn: TurnFlusher;
-  #announcedMs = 0;
   /** How many of the readers are shared connections, or are sent INVALIDATE lines. */
   #shared = 0;
   #compact = 0;
-  /** The last token of what was sent before {@linkcode #lines}. */
-  #sentToken: Token;
-  /** The streams that have rows in {@linkcode #lines}, if a shared connection wants to know. */
-  readonly #begun = new Set<string>();
   /** What was relayed to shared connections, and will be heard from there. */
   readonly #echoes = new Echoes();
   #isClosed = false;
@@ -78,10 +69,8 @@ export class Streamer {
   /** Constructs a streamer without readers. */
   constructor(options: StreamerOptions) {
     this.#options = options;
-    const { clock, streams, lastToken } = options;
-    this.#lastToken = this.#sentToken = lastToken;
-    this.#lastStream = this.#firstStream = streams[0] as string;
-    this.#told = new Map(streams.map((stream) => [stream, lastToken]));
+    const { clock } = options;
+    this.#positions = new PositionLines(options);
     this.#lines = new TransactionLines(options);
     this.#ephemeral = new EphemeralLines(options);
     this.#turn = new TurnFlusher(clock, () => this.#flush());
@@ -140,23 +129,15 @@ export class Streamer {
    * @param transaction One that is committed; they come in token order.
    */
   publish(transaction: LoggedTransaction): void {
-    const { token } = transaction;
-    this.#lastToken = token;
     if (this.#readers.size === 0) {
-      // Nobody to tell: who connects later is told the position.
-      for (const stream of this.#told.keys()) this.#told.set(stream, token);
-      this.#sentToken = token;
+      // Who connects later is told the position.
+      this.#positions.pass(transaction.token);
       return;
     }
     this.#lines.add(transaction, this.#forms);
     const counts = countRows(transaction);
-    for (const [stream, rows] of counts) {
-      this.#count(stream, rows);
-      this.#told.set(stream, token);
-      this.#lastStream = stream;
-      if (this.#shared > 0) this.#begun.add(stream);
-    }
-    if (counts.length === 0) this.#lastStream = this.#firstStream;
+    this.#positions.add(transaction.token, counts, this.#shared > 0);
+    for (const [stream, rows] of counts) this.#count(stream, rows);
     this.#turn.request();
   }
 
@@ -204,7 +185,7 @@ export class Streamer {
    */
   disconnect(reason: string): void {
     this.#flush();
-    this.#sentToken = parseToken(this.#lastToken + 1);
+    this.#positions.openGap();
     for (const reader of [...this.#readers]) {
       if (!reader.isShared) reader.fail("closing", reason);
     }
@@ -278,59 +259,25 @@ export class Streamer {
   }
 
   #flushDurable(): void {
-    const stream = this.#lastStream;
-    const isUntold = this.#told.get(stream) !== this.#lastToken;
-    if (this.#lines.isEmpty && !isUntold) return;
-    const { clock } = this.#options;
-    const isQuietOver =
-      clock.monotonicMs() - this.#announcedMs >= ANNOUNCE_INTERVAL_MS;
-    const positions = this.#takePositions(isQuietOver ? undefined : stream);
+    if (this.#lines.isEmpty && !this.#positions.isUntold) return;
+    const positions = this.#positions.take();
     const { rows, compact } = this.#lines.take();
     this.#sendToAll(rows + positions, compact + positions);
   }
 
   /** Once a second at most: the streams that tokens have passed without a row. */
   #announceDue(): void {
-    const last = this.#lastToken;
-    if ([...this.#told.values()].every((token) => token === last)) return;
+    if (!this.#positions.isDue) return;
     this.#flush();
-    const positions = this.#takePositions(undefined, (told) => told !== last);
+    const positions = this.#positions.takeDue();
     if (positions !== "") this.#sendToAll(positions);
-  }
-
-  /** POSITION lines of one stream or of all; what they say counts as told. */
-  #takePositions(
-    only?: string,
-    isWanted: (told: Token) => boolean = () => true,
-  ): string {
-    const { clock } = this.#options;
-    const token = this.#lastToken;
-    let lines = "";
-    for (const [stream, previous] of this.#told) {
-      if (only !== undefined && stream !== only) continue;
-      if (!isWanted(previous)) continue;
-      lines += this.#formatPosition(stream, previous, token);
-      this.#told.set(stream, token);
-    }
-    if (only === undefined) this.#announcedMs = clock.monotonicMs();
-    return lines;
   }
 
   /** Answers REPLICATE: what comes after this is all that comes after the token. */
   #tellPositions(reader: ConnectedReader): void {
     this.#flush();
-    const token = this.#lastToken;
-    let lines = "";
-    for (const stream of this.#told.keys()) {
-      lines += this.#formatPosition(stream, token, token);
-    }
-    this.#sendTo(reader, Buffer.from(lines + this.#ephemeral.positions()));
-  }
-
-  #formatPosition(own: string, previous: Token, token: Token): string {
-    const { instance, wireNames } = this.#options;
-    const name = wireNames.toWire(own);
-    return formatPositionLine(name, instance, previous, token);
+    const lines = this.#positions.all() + this.#ephemeral.positions();
+    this.#sendTo(reader, Buffer.from(lines));
   }
 
   /**
@@ -345,8 +292,8 @@ export class Streamer {
       : Buffer.from(forms.compact ? compact : "");
     const shared = this.#shared === 0
       ? bytes
-      : Buffer.from(this.#takeBeginning() + lines);
-    this.#sentToken = this.#lastToken;
+      : Buffer.from(this.#positions.takeBeginning() + lines);
+    this.#positions.sent();
     for (const reader of this.#readers) {
       const own = reader.isCompact ? compactBytes : bytes;
       this.#sendTo(reader, reader.isShared ? shared : own);
@@ -359,18 +306,6 @@ export class Streamer {
       rows: this.#compact < this.#readers.size,
       compact: this.#compact > 0,
     };
-  }
-
-  /** Where all stood before: who doesn't stand there has missed something. */
-  #takeBeginning(): string {
-    const token = this.#sentToken;
-    if (this.#begun.size === 0) this.#begun.add(this.#lastStream);
-    let lines = "";
-    for (const stream of this.#begun) {
-      lines += this.#formatPosition(stream, token, token);
-    }
-    this.#begun.clear();
-    return lines;
   }
 
   #sendTo(reader: ConnectedReader, bytes: Uint8Array): void {

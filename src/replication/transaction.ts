@@ -26,10 +26,13 @@ export interface LoggedTransaction {
   readonly invalidationsText?: string | undefined;
 }
 
-/** How many rows of each stream it has. */
+/** Streams, and how many rows of each; `caches` first. */
+export type RowCounts = readonly (readonly [stream: string, rows: number])[];
+
+/** How many rows of each stream a transaction has. */
 export function countRows(
   { records, invalidations }: LoggedTransaction,
-): (readonly [stream: string, rows: number])[] {
+): RowCounts {
   const counts: [string, number][] = [];
   if (invalidations !== undefined) {
     counts.push([CACHES_STREAM, countInvalidations(invalidations)]);

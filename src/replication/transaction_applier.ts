@@ -7,9 +7,7 @@
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { ChangeRegistry } from "../caches/change_registry.ts";
 import { readCachesRow } from "../protocol/caches_row.ts";
-import { toCachesRows } from "../protocol/invalidations.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { MAX_COUNTED_STREAMS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Position } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
@@ -17,17 +15,12 @@ import { markChanges } from "./change_filler.ts";
 import type { InvalidationJournal } from "./invalidation_journal.ts";
 import type { ReaderPosition } from "./reader_position.ts";
 import type { VisibilityGate } from "./replica_gate.ts";
-import { invalidRow, parseRow } from "./row_errors.ts";
-import {
-  type Batch,
-  type StreamHandler,
-  StreamSubscription,
-  type SubscribeOptions,
-} from "./stream_subscription.ts";
+import { invalidRow } from "./row_errors.ts";
+import { callInTurn, StreamHandlers } from "./stream_handlers.ts";
+import type { StreamHandler, SubscribeOptions } from "./stream_subscription.ts";
 import type { ApplierStats } from "./applier_stats.ts";
 import {
   CACHES_STREAM,
-  cachesFirst,
   countRows,
   type LoggedStep,
   type LoggedTransaction,
@@ -35,12 +28,6 @@ import {
 
 /** Tells the registry which names of those that it has not got are groups'. */
 export type GroupJudge = () => Promise<void>;
-
-/** What is known of one stream. */
-interface StreamState {
-  subscriptions: readonly StreamSubscription[];
-  rows: number;
-}
 
 /**
  * Applies transactions, in the order it is given them.
@@ -58,19 +45,13 @@ interface StreamState {
 export class TransactionApplier {
   readonly #caches: CacheRegistry;
   readonly #position: ReaderPosition;
-  readonly #logger: Logger;
   readonly #visible: VisibilityGate | undefined;
   readonly #judge: GroupJudge | undefined;
-  readonly #clock: Clock;
   readonly #journal: InvalidationJournal | undefined;
   readonly #changes: ChangeRegistry | undefined;
-  readonly #streams = new Map<string, StreamState>();
-  /** Of streams beyond those that are counted apart. */
-  readonly #others: StreamState = { subscriptions: [], rows: 0 };
+  readonly #handlers: StreamHandlers;
   #busy: Promise<unknown> | undefined;
   #transactions = 0;
-  #rows = 0;
-  #handlerFailures = 0;
 
   /**
    * Constructs an applier without handlers.
@@ -93,35 +74,27 @@ export class TransactionApplier {
   ) {
     this.#caches = caches;
     this.#position = position;
-    this.#logger = logger;
     this.#visible = visible;
-    this.#clock = clock;
     this.#judge = judge;
     this.#changes = changes;
     this.#journal = journal;
+    this.#handlers = new StreamHandlers({ clock, logger });
   }
 
   /** What has been taken in so far. */
   get stats(): ApplierStats {
     return {
       transactions: this.#transactions,
-      rows: this.#rows,
-      rowsByStream: new Map(
-        Array.from(this.#streams, ([stream, { rows }]) => [stream, rows]),
-      ),
-      handlerFailures: this.#handlerFailures,
-      queuedBatches: this.#subscriptions().reduce(
-        (sum, { queued }) => sum + queued,
-        0,
-      ),
+      rows: this.#handlers.rows,
+      rowsByStream: this.#handlers.rowsByStream,
+      handlerFailures: this.#handlers.failures,
+      queuedBatches: this.#handlers.queuedBatches,
     };
   }
 
   /** The streams that somebody handles. */
   get handledStreams(): readonly string[] {
-    return [...this.#streams].flatMap(([stream, { subscriptions }]) =>
-      subscriptions.length > 0 ? [stream] : []
-    );
+    return this.#handlers.streams;
   }
 
   /** Whether something is being applied, which what comes now waits for. */
@@ -149,51 +122,25 @@ export class TransactionApplier {
     handler: StreamHandler,
     options: SubscribeOptions = {},
   ): () => void {
-    const subscription = new StreamSubscription(handler, options, {
-      clock: this.#clock,
-      logger: this.#logger,
-      failed: () => void (this.#handlerFailures += 1),
-    });
-    const state = this.#streams.get(stream) ?? { subscriptions: [], rows: 0 };
-    this.#streams.set(stream, state);
-    state.subscriptions = [...state.subscriptions, subscription];
-    return () => {
-      subscription.close();
-      state.subscriptions = state.subscriptions.filter((kept) =>
-        kept !== subscription
-      );
-    };
+    return this.#handlers.add(stream, handler, options);
   }
 
   /**
    * Waits until the handlers of some streams are through with all up to a
    * position that has been reached: those that are called again, too.
    */
-  async passed(streams: readonly string[], position: Position): Promise<void> {
-    for (const stream of streams) {
-      const { subscriptions = [] } = this.#streams.get(stream) ?? {};
-      for (const subscription of subscriptions) {
-        for (const [instance, token] of position) {
-          await subscription.passed(instance, token);
-        }
-      }
-    }
+  passed(streams: readonly string[], position: Position): Promise<void> {
+    return this.#handlers.passed(streams, position);
   }
 
   /** Whether {@linkcode passed} has nothing to wait for. */
   hasPassed(streams: readonly string[], position: Position): boolean {
-    return streams.every((stream) =>
-      (this.#streams.get(stream)?.subscriptions ?? []).every((subscription) =>
-        [...position].every(([instance, token]) =>
-          subscription.passed(instance, token) === undefined
-        )
-      )
-    );
+    return this.#handlers.hasPassed(streams, position);
   }
 
   /** Calls no handler any more. */
   close(): void {
-    for (const subscription of this.#subscriptions()) subscription.close();
+    this.#handlers.close();
   }
 
   /**
@@ -251,8 +198,7 @@ export class TransactionApplier {
     if (this.#caches.hasUnjudged) await this.#judge?.();
     this.#journal?.steppedTo(instance, upTo, invalidated);
     for (const [stream, rows] of step.rowsByStream) {
-      this.#rows += rows;
-      this.#stateOf(stream).rows += rows;
+      this.#handlers.count(stream, rows);
     }
     this.#transactions += step.transactions;
     for (const each of transactions) markChanges(this.#changes, each);
@@ -299,7 +245,7 @@ export class TransactionApplier {
     const { instance, token } = transaction;
     let isHandled = false;
     for (const [stream, rows] of countRows(transaction)) {
-      if (this.#count(stream, rows)) isHandled = true;
+      if (this.#handlers.count(stream, rows)) isHandled = true;
     }
     if (this.#visible !== undefined) {
       return this.#visible(instance, token).then(() => {
@@ -309,14 +255,6 @@ export class TransactionApplier {
       });
     }
     return this.#finishHandled(transaction, isHandled);
-  }
-
-  /** Counts rows of a stream; says whether anybody handles it. */
-  #count(stream: string, rows: number): boolean {
-    const state = this.#stateOf(stream);
-    this.#rows += rows;
-    state.rows += rows;
-    return state.subscriptions.length > 0;
   }
 
   #finishHandled(
@@ -348,49 +286,9 @@ export class TransactionApplier {
     this.#position.advance(instance, token);
   }
 
-  /** Runs handlers one after another; stays synchronous while they do. */
-  #handle(
-    { instance, token, records, invalidations }: LoggedTransaction,
-  ): undefined | Promise<void> {
-    // All are parsed before the first is called: a row that can't be must not
-    // leave some of the transaction's handlers behind and others not.
-    const calls: (readonly [StreamSubscription, Batch])[] = [];
-    const add = (stream: string, parse: () => readonly unknown[]) => {
-      const { subscriptions } = this.#stateOf(stream);
-      if (subscriptions.length === 0) return;
-      const batch = { stream, instance, token, rows: parse() };
-      for (const subscription of subscriptions) {
-        calls.push([subscription, batch]);
-      }
-    };
-    if (invalidations !== undefined) {
-      add(CACHES_STREAM, () => toCachesRows(invalidations));
-    }
-    for (const { stream, lines } of cachesFirst(records)) {
-      add(stream, () => lines.map(parseRow));
-    }
+  #handle(transaction: LoggedTransaction): undefined | Promise<void> {
+    const calls = this.#handlers.callsFor(transaction);
     if (calls.length > 0) this.#caches.dropStale(); // promise 3
-    let waiting: Promise<void> | undefined;
-    for (const [subscription, batch] of calls) {
-      waiting = waiting === undefined
-        ? subscription.take(batch)
-        : waiting.then(() => subscription.take(batch));
-    }
-    return waiting;
-  }
-
-  #stateOf(stream: string): StreamState {
-    const known = this.#streams.get(stream);
-    if (known !== undefined) return known;
-    if (this.#streams.size >= MAX_COUNTED_STREAMS) return this.#others;
-    const state = { subscriptions: [], rows: 0 };
-    this.#streams.set(stream, state);
-    return state;
-  }
-
-  #subscriptions(): readonly StreamSubscription[] {
-    return [...this.#streams.values()].flatMap(({ subscriptions }) =>
-      subscriptions
-    );
+    return callInTurn(calls);
   }
 }

@@ -8,22 +8,19 @@ import { ReplicationClient } from "../replication/client.ts";
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import {
-  environmentOf,
-  type EnvironmentOptions,
-} from "../runtime/environment.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_FOLLOWED_STREAMS,
-  MAX_LINE_BYTES,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import type { Logger } from "../runtime/logger.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
+import { connectingOf, transportOptionsOf } from "./upstream_options.ts";
 
 /** What a writer says of a stream's place. */
 export interface StreamPosition {
@@ -163,29 +160,16 @@ export interface Following extends AsyncDisposable {
  */
 export function follow(options: FollowOptions): Following {
   requireBounds("follow a writer", options);
-  const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
-    options;
-  const { tls } = options;
-  const { clock, random } = environmentOf(options);
+  const { signal } = options;
+  const connecting = connectingOf(options);
+  const { clock, logger } = connecting;
+  const transport = transportOptionsOf(options);
   const clients = [options.replicate].flat().map((address) =>
     new ReplicationClient({
-      pingIntervalMs: options.pingIntervalMs,
-      silenceTimeoutMs: options.silenceTimeoutMs,
-      transport: openTransport(address, clock, {
-        maxLineBytes,
-        tls,
-        serverName: options.serverName,
-        redisPingIntervalMs: options.redisPingIntervalMs,
-        logger,
-      }),
-      minBackoffMs: options.minBackoffMs,
-      maxBackoffMs: options.maxBackoffMs,
+      ...connecting,
+      transport: openTransport(address, clock, transport),
       receiver: new BatchReceiver(options, logger),
       name: options.name ?? "follower",
-      serverName: options.serverName,
-      clock,
-      random,
-      logger,
     })
   );
   const close = async () => {

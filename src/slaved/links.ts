@@ -12,7 +12,6 @@ import { Follower } from "../replication/follower.ts";
 import type { FollowerOptions } from "../replication/follower_options.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { MAX_LINE_BYTES } from "../runtime/limits.ts";
-import { silentLogger } from "../runtime/logger.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { WireNames } from "../streams/wire_names.ts";
 import {
@@ -25,6 +24,7 @@ import { rememberFailure, type RememberingTransport } from "./last_failure.ts";
 import type { AwaitedLink } from "./open_when_there.ts";
 import type { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
+import { connectingOf, transportOptionsOf } from "./upstream_options.ts";
 import type { WriterCalls } from "./writer_calls.ts";
 
 /** One writer's connection. */
@@ -73,23 +73,10 @@ export interface Source {
  */
 export function openSources(options: SlavedStoreOptions): readonly Source[] {
   const { clock } = environmentOf(options);
-  const {
-    maxLineBytes = MAX_LINE_BYTES,
-    tls,
-    serverName,
-    logger = silentLogger,
-  } = options;
+  const transport = transportOptionsOf(options);
   return sourcesOf(options, false).map((address) => ({
     name: nameOfAddress(address),
-    transport: rememberFailure(
-      openTransport(address, clock, {
-        maxLineBytes,
-        tls,
-        serverName,
-        redisPingIntervalMs: options.redisPingIntervalMs,
-        logger,
-      }),
-    ),
+    transport: rememberFailure(openTransport(address, clock, transport)),
   }));
 }
 
@@ -99,8 +86,8 @@ export function createLinks(
   sources: readonly Source[],
   { following, ephemeral, calls, voice, wireNames }: LinkParts,
 ): readonly Link[] {
-  const { clock, logger } = following;
-  const { random } = environmentOf(options);
+  const connecting = connectingOf(options);
+  const { clock, random, logger } = connecting;
   return sources.map(({ name, transport }) => {
     const live = deferred<void>();
     const follower = new Follower({
@@ -118,20 +105,13 @@ export function createLinks(
       live: live.resolve,
     });
     const client: ReplicationClient = new ReplicationClient({
+      ...connecting,
       ...voice.clientOptions,
       transport,
       receiver: follower,
       name: options.name ?? "slaved",
       wireNames,
       maxLineBytes: options.maxLineBytes ?? MAX_LINE_BYTES,
-      serverName: options.serverName,
-      minBackoffMs: options.minBackoffMs,
-      maxBackoffMs: options.maxBackoffMs,
-      pingIntervalMs: options.pingIntervalMs,
-      silenceTimeoutMs: options.silenceTimeoutMs,
-      clock,
-      random,
-      logger,
     });
     return { name, transport, live, follower, client: voice.add(client) };
   });

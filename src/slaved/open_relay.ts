@@ -7,20 +7,16 @@
 import type { KeepAliveOptions } from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import {
-  environmentOf,
-  type EnvironmentOptions,
-} from "../runtime/environment.ts";
+import type { EnvironmentOptions } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   MAX_CONNECTIONS,
-  MAX_LINE_BYTES,
   MAX_OUTBOX_BYTES,
   MAX_PRESENT_USERS,
   PRESENCE_GRACE_MS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import type { Logger } from "../runtime/logger.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -28,6 +24,7 @@ import type {
   ThreadPort,
   TlsOptions,
 } from "../transport/transport.ts";
+import { connectingOf, transportOptionsOf } from "./upstream_options.ts";
 
 /** Options of {@linkcode openRelay}. */
 export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
@@ -171,20 +168,13 @@ export interface Relay extends AsyncDisposable {
  */
 export function openRelay(options: RelayOptions): Relay {
   requireBounds("open a relay", options);
-  const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
-  const { serverName, redisPingIntervalMs } = options;
-  const { clock, random } = environmentOf(options);
-  const transport = {
-    maxLineBytes,
-    tls,
-    serverName,
-    redisPingIntervalMs,
-    logger,
-  };
+  const connecting = connectingOf(options);
+  const { clock } = connecting;
+  const transport = transportOptionsOf(options);
   const relay = new LineRelay({
+    ...connecting,
     transport: openTransport(options.replicate, clock, transport),
     name: options.name ?? "relay",
-    serverName,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
     presence: {
@@ -192,13 +182,6 @@ export function openRelay(options: RelayOptions): Relay {
       timeoutMs: options.presenceTimeoutMs ?? PRESENCE_TIMEOUT_MS,
       maxUsers: options.maxPresentUsers ?? MAX_PRESENT_USERS,
     },
-    minBackoffMs: options.minBackoffMs,
-    maxBackoffMs: options.maxBackoffMs,
-    pingIntervalMs: options.pingIntervalMs,
-    silenceTimeoutMs: options.silenceTimeoutMs,
-    clock,
-    random,
-    logger,
   });
   const listeners: Listener[] = [];
   let closing: Promise<void> | undefined;

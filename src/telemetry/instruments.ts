@@ -39,14 +39,29 @@ export type Unobserve = () => void;
 const METER = "headwater";
 
 /**
- * Has values read at each collection, by the meter provider that is installed
- * now; by none if none is.
+ * Has a store's values read at each collection, by the meter provider that is
+ * installed now; by none if none is.
  *
+ * @param name What the store is called; followed by a number if another one is.
+ * @param side Which kind of store it is.
  * @param instruments What is measured.
- * @param common Attributes of every value.
  * @param read Gives the values.
  */
-export function observe<Name extends string>(
+export function observeStore<Name extends string>(
+  name: string,
+  side: "reader" | "writer",
+  instruments: Instruments<Name>,
+  read: (observe: Observe<Name>) => void,
+): Unobserve {
+  const store = takeStoreName(name);
+  const end = observe(instruments, { store, side }, read);
+  return () => {
+    end();
+    namesInUse.delete(store);
+  };
+}
+
+function observe<Name extends string>(
   instruments: Instruments<Name>,
   common: Attributes,
   read: (observe: Observe<Name>) => void,
@@ -88,16 +103,11 @@ const namesInUse = new Set<string>();
  * A name that no other store of this process is observed under: `slaved`, then
  * `slaved#2`. Without it two stores would give two values for one thing.
  */
-export function takeStoreName(name: string): string {
+function takeStoreName(name: string): string {
   let taken = name;
   for (let count = 2; namesInUse.has(taken); count += 1) {
     taken = `${name}#${count}`;
   }
   namesInUse.add(taken);
   return taken;
-}
-
-/** Gives a name free. */
-export function releaseStoreName(name: string): void {
-  namesInUse.delete(name);
 }

@@ -15,9 +15,7 @@ import {
 } from "./cache_metrics.ts";
 import {
   type Instruments,
-  observe,
-  releaseStoreName,
-  takeStoreName,
+  observeStore,
   type Unobserve,
 } from "./instruments.ts";
 
@@ -164,9 +162,7 @@ const ALL_INSTRUMENTS = {
 export function observeReader(
   { name, counts, position, caches, audit }: ReaderReadings,
 ): Unobserve {
-  const store = takeStoreName(name);
-  const common = { store, side: "reader" };
-  const end = observe(ALL_INSTRUMENTS, common, (observed) => {
+  return observeStore(name, "reader", ALL_INSTRUMENTS, (observed) => {
     observeCaches(observed, caches());
     observeAudit(observed, audit());
     const now = counts();
@@ -193,8 +189,4 @@ export function observeReader(
     observed("headwater.handlers.failures", now.handlerFailures);
     observed("headwater.handlers.queue", now.queuedBatches);
   });
-  return () => {
-    end();
-    releaseStoreName(store);
-  };
 }

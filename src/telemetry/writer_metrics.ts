@@ -12,9 +12,7 @@ import {
 } from "./cache_metrics.ts";
 import {
   type Instruments,
-  observe,
-  releaseStoreName,
-  takeStoreName,
+  observeStore,
   type Unobserve,
 } from "./instruments.ts";
 
@@ -107,9 +105,7 @@ const ALL_INSTRUMENTS = { ...WRITER_INSTRUMENTS, ...CACHE_INSTRUMENTS };
 export function observeWriter(
   { instance, counts, position, present, caches }: WriterReadings,
 ): Unobserve {
-  const store = takeStoreName(instance);
-  const common = { store, side: "writer" };
-  const end = observe(ALL_INSTRUMENTS, common, (observed) => {
+  return observeStore(instance, "writer", ALL_INSTRUMENTS, (observed) => {
     observeCaches(observed, caches());
     const now = counts();
     const outcomes = { committed: now.commits, rolled_back: now.rollbacks };
@@ -129,8 +125,4 @@ export function observeWriter(
     observed("headwater.queue.size.max", now.maxQueuedBytes);
     observed("headwater.presence.sessions", present());
   });
-  return () => {
-    end();
-    releaseStoreName(store);
-  };
 }

@@ -6,6 +6,7 @@
 
 import type { Engine } from "../database/engine.ts";
 import { migrate } from "../database/migrator.ts";
+import { openDatabase } from "../database/open_database.ts";
 import { recordGroups } from "../log/group_names.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
@@ -35,8 +36,40 @@ export function requireOptions(options: WriterStoreOptions): void {
   WriterEndpoint.check(options);
 }
 
+/** A database, and the name that this process writes to it under. */
+export interface NamedDatabase<Database> {
+  readonly engine: Engine<Database>;
+  readonly lease: Lease;
+}
+
+/**
+ * Opens the database, and takes the instance's name.
+ *
+ * @param groups The cache groups that are declared here.
+ */
+export async function openNamed<Database>(
+  options: WriterStoreOptions,
+  groups: readonly string[],
+): Promise<NamedDatabase<Database>> {
+  const { clock, random } = environmentOf(options);
+  const holder = `headwater ${random.id()}`;
+  const engine = openDatabase<Database>(
+    options.database,
+    clock,
+    options,
+    holder,
+  );
+  try {
+    const lease = await takeName(engine, options, holder, groups);
+    return { engine, lease };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
 /** Takes the instance's name, the library's tables made or upgraded first. */
-export function takeName<Database>(
+function takeName<Database>(
   engine: Engine<Database>,
   options: WriterStoreOptions,
   holder: string,

@@ -20,6 +20,7 @@ import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
 import { closedError } from "./listeners.ts";
+import { OwnHistory } from "./own_history.ts";
 import { toBodies } from "./record_bodies.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
 import {
@@ -117,9 +118,8 @@ export class TransactionRunner<Database> {
   /** Those that run. */
   readonly running: RunningTransactions;
   readonly #options: TransactionRunnerOptions<Database>;
+  readonly #history: OwnHistory;
   readonly #closing = new AbortController();
-  #checkedDisconnections = 0;
-  #rewound: HeadwaterError | undefined;
   #isRefusing = false;
   #commits = 0;
   #rollbacks = 0;
@@ -128,6 +128,12 @@ export class TransactionRunner<Database> {
   /** Constructs one that runs nothing. */
   constructor(options: TransactionRunnerOptions<Database>) {
     this.#options = options;
+    const { engine, instance, recorder } = options;
+    this.#history = new OwnHistory({
+      instance,
+      disconnections: () => engine.disconnections,
+      isInHistory: () => recorder.isInHistory(),
+    });
     this.running = new RunningTransactions(options.clock);
   }
 
@@ -175,7 +181,7 @@ export class TransactionRunner<Database> {
         const state: Attempt<Result> = {};
         let txn: WriterTransaction<Database> | undefined;
         try {
-          const checked = this.#requireHistory();
+          const checked = this.#history.require();
           if (checked !== undefined) await checked;
           this.#requireRoom(name);
           const { isolation, commitId } = options;
@@ -305,32 +311,6 @@ export class TransactionRunner<Database> {
         })
       );
     }
-  }
-
-  /**
-   * Promise 7, for the writer's own part: after a connection was lost it may
-   * meet a server that has forgotten what was acknowledged.
-   */
-  #requireHistory(): Promise<void> | undefined {
-    if (this.#rewound !== undefined) throw this.#rewound;
-    const { disconnections } = this.#options.engine;
-    return disconnections === this.#checkedDisconnections
-      ? undefined
-      : this.#checkHistory(disconnections);
-  }
-
-  async #checkHistory(disconnections: number): Promise<void> {
-    const { recorder, instance } = this.#options;
-    if (!await recorder.isInHistory()) {
-      this.#rewound = new HeadwaterError(
-        "LOG_REWOUND",
-        `Cannot write as instance "${instance}": the last transaction it ` +
-          "committed is not in the log any more; the database was restored, or " +
-          "failed over to a copy that lacks it; open the writer store again",
-      );
-      throw this.#rewound;
-    }
-    this.#checkedDisconnections = disconnections;
   }
 
   #requireRoom(name: string): void {

@@ -10,7 +10,6 @@ import type { ResizeCachesOptions } from "../caches/cache_sizes.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import type { Changes } from "../caches/changes.ts";
 import type { Engine } from "../database/engine.ts";
-import { openDatabase } from "../database/open_database.ts";
 import { readHorizon } from "../log/horizon.ts";
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
@@ -35,7 +34,7 @@ import {
 } from "./read_rows.ts";
 import type { CallHandler } from "./exposed_calls.ts";
 import { closedError } from "./listeners.ts";
-import { requireOptions, takeName } from "./open_writer.ts";
+import { openNamed, requireOptions } from "./open_writer.ts";
 import { marksOf, requireReached } from "./own_wait.ts";
 import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
@@ -115,24 +114,12 @@ export class WriterStore<Database> extends WriterCaches {
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
     requireOptions(options);
-    const parts = declare(options);
-    const { clock, random } = environmentOf(options);
-    const holder = `headwater ${random.id()}`;
-    const engine = openDatabase<Database>(
-      options.database,
-      clock,
-      options,
-      holder,
-    );
+    const declared = declare(options);
+    const { groupNames } = declared.caches;
+    const { engine, lease } = await openNamed<Database>(options, groupNames);
     let store: WriterStore<Database> | undefined;
     try {
-      const lease = await takeName(
-        engine,
-        options,
-        holder,
-        parts.caches.groupNames,
-      );
-      store = new WriterStore<Database>(options, engine, lease, parts);
+      store = new WriterStore<Database>(options, engine, lease, declared);
       await store.#parts.identity.read();
       await store.#parts.readChanges();
       await store.#parts.listeners.open();

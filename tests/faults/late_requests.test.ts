@@ -5,12 +5,11 @@
 
 import { connect, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
-import { WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
-import { createUsers, type TestDatabase } from "../support/stores.ts";
 import { connectReader } from "../crash/held_readers.ts";
 import { HELD, write } from "../crash/held_commits.ts";
+import { openUsers } from "../support/users.ts";
 
 /** A way to a server that a request can be lost on. */
 interface Proxy {
@@ -78,12 +77,10 @@ t.test("a COMMIT that arrives after its connection was lost", async (t) => {
   const database = await postgresDatabase(t);
   const server = await sharedPostgres();
   const proxy = await startProxy(t, database, HELD);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database: proxy.url,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   // From its second run on a statement leaves together with COMMIT.
   await write(writer, "first");
   const reader = await connectReader(t, database, String(writer.url));

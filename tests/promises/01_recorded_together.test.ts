@@ -5,28 +5,22 @@
 import t from "tap";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
-import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
+import { defineStream } from "../../mod.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 
 t.test("WriterStore.transaction()", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     streams: [orders],
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const users = writer.attach(Users);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-    streams: [orders],
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, streams: [orders] });
   // A connection of the test's own: what it sees is what is durable.
   const outside = new DatabaseSync(database.slice("sqlite:".length));
   t.teardown(() => outside.close());

@@ -4,16 +4,12 @@
 
 import t from "tap";
 import { z } from "zod";
-import {
-  cachesStream,
-  defineStream,
-  SlavedStore,
-  WriterStore,
-} from "../../mod.ts";
+import { cachesStream, defineStream, SlavedStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { type TestDatabase, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 const payments = defineStream("payments", z.object({ id: z.string() }));
@@ -21,19 +17,12 @@ const streams = [orders, payments];
 
 t.test("a transaction with rows in several streams", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     streams,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-    streams,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, streams });
   const users = slaved.attach(Users);
 
   await t.test("is seen by handlers with its caches right, its position not yet reached", async (t) => {
@@ -106,9 +95,7 @@ t.test("a transaction with rows in several streams", async (t) => {
 
 t.test("a torn batch moves nothing and is fetched again", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({ database, streams });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database, streams });
   // A writer of the test's own, so that a line can stop where it pleases.
   const fake = await startFakeWriter(t);
   const token = Number(writer.position.get("master"));

@@ -5,15 +5,10 @@
 
 import t from "tap";
 import { z } from "zod";
-import {
-  cached,
-  defineCacheGroup,
-  SlavedStore,
-  Store,
-  WriterStore,
-} from "../../mod.ts";
+import { cached, defineCacheGroup, Store } from "../../mod.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase } from "../support/stores.ts";
+import type { TestDatabase } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const userGroup = defineCacheGroup(
   "user_group",
@@ -44,19 +39,12 @@ class HeldUsers extends Store<TestDatabase> {
 t.test("a load held open while it is invalidated", async (t) => {
   const database = temporaryDatabase(t);
   const groups = [userGroup];
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     groups,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-    groups,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, groups });
   const own = writer.attach(HeldUsers);
   const remote = slaved.attach(HeldUsers);
 

@@ -2,28 +2,17 @@
 // resolves once that process has applied it, or fails at its deadline.
 
 import t from "tap";
-import { SlavedStore, WriterStore } from "../../mod.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 t.test("SlavedStore.waitFor()", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database });
   const users = slaved.attach(Users);
 
   await t.test("resolves once the commit's write is what is read", async (t) => {

@@ -9,18 +9,12 @@ import { parseToken } from "../../src/tokens/token.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 t.test("a reader that was away", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({ database });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database });
   const first = await saveUser(writer, { id: "a", name: "A", version: 1 });
   const fake = await startFakeWriter(t);
   const tell = (token: number) => `POSITION caches master ${token} ${token}\n`;

@@ -5,39 +5,28 @@
 import t from "tap";
 import { TransactionRows } from "../../src/writer/transaction_rows.ts";
 import { z } from "zod";
-import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
+import { defineStream, WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { netcat } from "../support/netcat.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const notes = defineStream("notes", z.string());
 
 t.test("a reader that does not read", async (t) => {
   const database = temporaryDatabase(t);
   const maxOutboxBytes = 256 * 1024;
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     streams: [notes],
     synchronous: "normal",
     maxOutboxBytes,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const stalled = await netcat(t, String(writer.url));
   await stalled.line("it is served", (line) => line.startsWith("SERVER"));
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-    streams: [notes],
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, streams: [notes] });
   const users = slaved.attach(Users);
   stalled.pause();
 

@@ -14,12 +14,8 @@ import { cachedList } from "../../src/caches/mod.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { until } from "../support/conditions.ts";
 import { startPostgres, startReplica } from "../support/postgres.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 /** What loads wait for once they have read. */
 let hold: Promise<void> | undefined;
@@ -65,22 +61,18 @@ const versionsGroup = defineCacheGroup(
 t.test("a slaved store on a replica that lags", async (t) => {
   const primary = await startPostgres(t);
   const database = await primary.createDatabase();
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     groups: [versionsGroup],
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   await saveUser(writer, { id: "1", name: "old", version: 1 });
   const replica = await startReplica(t, primary);
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, writer, {
     database,
     replica: replica.urlOf(database),
-    replicate: writer.url as string,
     groups: [versionsGroup],
   });
-  t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
   const audit = slaved.audit({
     sampleRate: 1,

@@ -11,6 +11,7 @@ import type { Command } from "../../src/protocol/command.ts";
 import { encodeJson } from "../../src/runtime/json.ts";
 import { parseToken, type Token } from "../../src/tokens/token.ts";
 import { type Seeded, seeded, shown } from "../support/seeded.ts";
+import { refuses } from "./refused_lines.ts";
 
 const token = (value: number): Token => parseToken(value);
 
@@ -137,12 +138,7 @@ t.test("parseCommand() refuses everything else, and says why", (t) => {
     ["POSITION caches master x 2", '"x" is not a token'],
     ["POSITION caches master 1 ", '"" is not a token'],
   ];
-  for (const [line, reason] of lines) {
-    t.throws(() => parseCommand(line), {
-      code: "LINE_INVALID",
-      message: `failed to parse line: ${reason} (${JSON.stringify(line)})`,
-    }, line);
-  }
+  refuses(t, lines);
   t.end();
 });
 

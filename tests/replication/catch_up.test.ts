@@ -2,7 +2,7 @@
 
 import t, { type Test } from "tap";
 import { z } from "zod";
-import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
+import { defineStream, SlavedStore } from "../../mod.ts";
 import { openForReading } from "../../src/database/open_database.ts";
 import { MissedReader } from "../../src/log/missed.ts";
 import type { CatchUpProgress, SlavedStats } from "../../src/slaved/mod.ts";
@@ -10,7 +10,8 @@ import type { Token } from "../../src/tokens/token.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { postgresDatabase } from "../support/postgres.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.string());
 const payments = defineStream("payments", z.string());
@@ -22,13 +23,11 @@ async function start(
   database: string,
   options: Record<string, unknown> = {},
 ) {
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     streams: [accounts, orders, payments],
     retentionIntervalMs: 0,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const first = writer.position.get("master") as Token;
   const fake = await startFakeWriter(t);
   fake.answer = `POSITION caches master ${first} ${first}\n`;

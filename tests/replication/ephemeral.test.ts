@@ -96,6 +96,19 @@ async function makeScene(t: Test, stream = typing): Promise<Scene> {
   return scene;
 }
 
+/** Opens another instance on the scene's database, with an address of its own. */
+async function openOther(t: Test, { database }: Scene): Promise<Writer> {
+  const writer = await WriterStore.open<TestDatabase>({
+    database,
+    instance: "other",
+    listen: "tcp://127.0.0.1:0",
+    http: "http://127.0.0.1:0",
+    streams: [typing, receipts],
+  });
+  t.teardown(() => writer.close());
+  return writer;
+}
+
 /** What a handler is given, and where it is told that rows are missing. */
 function listen(slaved: Slaved, stream = typing): string[] {
   const heard: string[] = [];
@@ -339,14 +352,7 @@ t.test("while the writer can't be asked, invalidations go on", async (t) => {
 t.test("handlers come one at a time, and failures are counted", async (t) => {
   const scene = await makeScene(t);
   const writer = await scene.open();
-  const other = await WriterStore.open<TestDatabase>({
-    database: scene.database,
-    instance: "other",
-    listen: "tcp://127.0.0.1:0",
-    http: "http://127.0.0.1:0",
-    streams: [typing, receipts],
-  });
-  t.teardown(() => other.close());
+  const other = await openOther(t, scene);
   const slaved = await scene.connect({
     replicate: [scene.proxy.url, String(other.url)],
     http: { master: scene.http, other: String(other.httpUrl) },
@@ -431,14 +437,7 @@ t.test("a handler's policy holds: it gets the rows again, in order, until they a
 t.test("each instance has its own address and its own tokens", async (t) => {
   const scene = await makeScene(t);
   const master = await scene.open();
-  const other = await WriterStore.open<TestDatabase>({
-    database: scene.database,
-    instance: "other",
-    listen: "tcp://127.0.0.1:0",
-    http: "http://127.0.0.1:0",
-    streams: [typing, receipts],
-  });
-  t.teardown(() => other.close());
+  const other = await openOther(t, scene);
   master.publish(typing, [["m", []]]);
   other.publish(typing, [["o", []]]);
   const logged: string[] = [];

@@ -6,18 +6,14 @@ import { defineStream, SlavedStore, WriterStore } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 
 t.test("SlavedStore", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
-    database,
-    streams: [orders],
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  await openUsers(t, { database, streams: [orders] });
   const start = async (options: Record<string, unknown> = {}) => {
     const fake = await startFakeWriter(t);
     fake.answer = "POSITION caches master 1 1\n";

@@ -4,12 +4,7 @@
 import { MessageChannel } from "node:worker_threads";
 import t, { type Test } from "tap";
 import { z } from "zod";
-import {
-  cachesStream,
-  defineStream,
-  SlavedStore,
-  WriterStore,
-} from "../../mod.ts";
+import { cachesStream, defineStream, SlavedStore } from "../../mod.ts";
 import type { Batch } from "../../src/replication/stream_subscription.ts";
 import { follow, openRelay } from "../../src/slaved/mod.ts";
 import type { Address } from "../../src/transport/transport.ts";
@@ -17,20 +12,19 @@ import { until } from "../support/conditions.ts";
 import { startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { netcat } from "../support/netcat.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const notes = defineStream("notes", z.number());
 const streams = [notes];
 
 async function open(t: Test) {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     streams,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   return { database, writer, url: String(writer.url) };
 }
 

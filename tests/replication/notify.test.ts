@@ -23,12 +23,8 @@ import {
   sharedPostgres,
   startPostgres,
 } from "../support/postgres.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 /** Longer than any test: what is seen is seen because of a poke. */
 const NEVER_MS = 3_600_000;
@@ -39,13 +35,7 @@ async function open(
   options: { instance?: string; database?: string } = {},
 ) {
   const { instance, database = await server.createDatabase() } = options;
-  const writer = await WriterStore.open<TestDatabase>({
-    database,
-    listen: "notify:",
-    instance,
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database, listen: "notify:", instance });
   return { database, writer };
 }
 
@@ -215,9 +205,7 @@ t.test("a reader that nobody pokes", async (t) => {
     const database = kind === "SQLite"
       ? temporaryDatabase(t)
       : await (await sharedPostgres()).createDatabase();
-    const writer = await WriterStore.open<TestDatabase>({ database });
-    t.teardown(() => writer.close());
-    await createUsers(writer);
+    const writer = await openUsers(t, { database });
     const options = { replicate: [], pollIntervalMs: 5 };
     const { slaved, users } = await follow(t, database, options);
     t.equal(slaved.stats.state, "live");

@@ -1,7 +1,7 @@
 // One connection to a writer for many threads: what it sends reaches each of
 // them as it is, and what any of them needs reaches it.
 
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import t, { type Test } from "tap";
 import { z } from "zod";
 import { SlavedStore, WriterStore } from "../../mod.ts";
@@ -33,6 +33,7 @@ import {
 import { manualClock } from "../support/manual_clock.ts";
 import { TOKEN_ZERO } from "../../src/tokens/token.ts";
 import { startThread } from "../support/threads.ts";
+import { openUsers } from "../support/users.ts";
 
 const READER = new URL("./relay_reader_thread.ts", import.meta.url);
 
@@ -42,17 +43,22 @@ function open(t: Test, options: RelayOptions): Relay {
   return relay;
 }
 
-/** A bare connection over the relay, as a thread would have. */
-async function connect(t: Test, relay: Relay): Promise<End> {
+/** A thread's end of a channel whose other end the relay serves. */
+async function serveThread(t: Test, relay: Relay): Promise<MessagePort> {
   const { port1, port2 } = new MessageChannel();
   t.teardown(() => port1.close());
   await relay.serve(port1);
-  return await connectOver(t, port2);
+  return port2;
+}
+
+/** A bare connection over the relay, as a thread would have. */
+async function connect(t: Test, relay: Relay): Promise<End> {
+  return await connectOver(t, await serveThread(t, relay));
 }
 
 async function connectOver(
   t: Test,
-  port: MessageChannel["port2"],
+  port: MessagePort,
 ): Promise<End> {
   const ends: End[] = [];
   const transport = openTransport(port, systemClock, { maxLineBytes: 10_000 });
@@ -64,21 +70,17 @@ async function connectOver(
 
 t.test("threads read through one connection", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   await saveUser(writer, { id: "bob", name: "Bob", version: 1 });
   const relay = open(t, { replicate: String(writer.url) });
   const threads = [];
   for (let count = 0; count < 3; count += 1) {
-    const { port1, port2 } = new MessageChannel();
-    t.teardown(() => port1.close());
-    await relay.serve(port1);
-    const data = { database, replicate: port2 };
-    threads.push(startThread(t, READER, data, [port2]));
+    const port = await serveThread(t, relay);
+    const data = { database, replicate: port };
+    threads.push(startThread(t, READER, data, [port]));
   }
   for (const thread of threads) {
     await thread.hear("it has read", (message) => message === "Bob");
@@ -113,12 +115,10 @@ t.test("when the writer is lost every reader catches up", async (t) => {
   const relay = open(t, { replicate: String(first.url) });
   const readers: SlavedStore<TestDatabase>[] = [];
   for (let count = 0; count < 3; count += 1) {
-    const { port1, port2 } = new MessageChannel();
-    t.teardown(() => port1.close());
-    await relay.serve(port1);
+    const port = await serveThread(t, relay);
     const slaved = await SlavedStore.connect<TestDatabase>({
       database,
-      replicate: port2,
+      replicate: port,
       minBackoffMs: 5,
       maxBackoffMs: 20,
       pollIntervalMs: 0,
@@ -387,10 +387,8 @@ t.test("on a bus only what is for readers is handed on", async (t) => {
   );
 
   // Behind another relay it is a shared one just as well.
-  const { port1, port2 } = new MessageChannel();
-  t.teardown(() => port1.close());
-  await relay.serve(port1);
-  const second = await connect(t, open(t, { replicate: port2 }));
+  const port = await serveThread(t, relay);
+  const second = await connect(t, open(t, { replicate: port }));
   await second.has(greeting);
   bus.cut();
   await reader.closed();
@@ -398,9 +396,7 @@ t.test("on a bus only what is for readers is handed on", async (t) => {
 
 t.test("behind a relay on a shared channel a writer that falls silent is noticed", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({ database });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database });
   const { instance, token } = await saveUser(writer, {
     id: "bob",
     name: "Bob",
@@ -413,12 +409,10 @@ t.test("behind a relay on a shared channel a writer that falls silent is noticed
     bus.say(`POSITION caches ${instance} ${token} ${token}\n`);
   });
   const relay = open(t, { replicate: bus.transport });
-  const { port1, port2 } = new MessageChannel();
-  t.teardown(() => port1.close());
-  await relay.serve(port1);
+  const port = await serveThread(t, relay);
   const slaved = await SlavedStore.connect<TestDatabase>({
     database,
-    replicate: port2,
+    replicate: port,
     silenceTimeoutMs: 50,
     pollIntervalMs: 10,
   });

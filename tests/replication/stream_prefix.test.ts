@@ -3,22 +3,13 @@
 
 import t from "tap";
 import { z } from "zod";
-import {
-  defineStream,
-  eventsStream,
-  SlavedStore,
-  WriterStore,
-} from "../../mod.ts";
+import { defineStream, eventsStream, WriterStore } from "../../mod.ts";
 import { createWireNames } from "../../src/streams/wire_names.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { netcat } from "../support/netcat.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.object({ id: z.string() }));
 
@@ -28,18 +19,12 @@ t.test("a reader with the writer's prefix follows it", async (t) => {
     streams: [orders],
     streamPrefix: "hw_",
   };
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     ...options,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   await saveUser(writer, { id: "bob", name: "Bob", version: 1 });
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    ...options,
-    replicate: String(writer.url),
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { ...options });
   const users = slaved.attach(Users);
   t.equal((await users.getUserById("bob"))?.version, 1);
   const events: string[] = [];

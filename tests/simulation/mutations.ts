@@ -13,6 +13,7 @@ export interface Mutation {
 }
 
 const FOLLOWER = "replication/follower.js";
+const RESETTER = "replication/resetter.js";
 const APPLIER = "replication/transaction_applier.js";
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -74,7 +75,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "call handlers twice",
     breaks: 3,
     patches: [[
-      APPLIER,
+      "replication/stream_handlers.js",
       "calls.push([subscription, batch]);",
       "calls.push([subscription, batch], [subscription, batch]);",
     ]],
@@ -137,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "forget the flush on a reset",
     breaks: 6,
     patches: [[
-      FOLLOWER,
+      RESETTER,
       "caches.flush(cause);\n        const visible",
       "const visible",
     ]],
@@ -344,11 +345,11 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "know on what changed before a reset",
     breaks: 6,
     patches: [[
-      FOLLOWER,
+      RESETTER,
       "() => changes?.suspend(instance);",
       "() => {};",
     ], [
-      FOLLOWER,
+      RESETTER,
       "changes?.restart(instance, from, now);",
       "{}",
     ]],

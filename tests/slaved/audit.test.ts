@@ -3,10 +3,9 @@
 import t, { type Test } from "tap";
 import {
   cached,
-  SlavedStore,
   type SlavedStoreOptions,
   Store,
-  WriterStore,
+  type WriterStore,
 } from "../../mod.ts";
 import { CacheRegistry } from "../../src/caches/cache_registry.ts";
 import { cachedList } from "../../src/caches/mod.ts";
@@ -24,28 +23,17 @@ import { keyedCache } from "../support/caches.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { seeded } from "../support/seeded.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
 import { installMeter } from "../support/telemetry.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 async function open(t: Test, more: Partial<SlavedStoreOptions> = {}) {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-    ...more,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, ...more });
   return { writer, slaved };
 }
 
@@ -342,9 +330,7 @@ t.test("audit: no more reads than its budget, one at a time, on its clock", asyn
   const caches = new CacheRegistry([], silentLogger, clock);
   const position = new ReaderPosition(clock);
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({ database });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  await openUsers(t, { database });
   const engine = openForReading<TestDatabase>(database, {});
   t.teardown(() => engine.close());
   const held: PromiseWithResolvers<number>[] = [];

@@ -3,7 +3,7 @@
 
 import process from "node:process";
 import t, { type Test } from "tap";
-import { cached, SlavedStore, Store, WriterStore } from "../../mod.ts";
+import { cached, Store, WriterStore } from "../../mod.ts";
 import type { WriterStoreOptions } from "../../mod.ts";
 import { CacheMemory } from "../../src/caches/mod.ts";
 import { defineStream } from "../../mod.ts";
@@ -15,12 +15,8 @@ import {
 import { z } from "zod";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const notes = defineStream("notes", z.string());
 
@@ -61,17 +57,11 @@ async function open(t: Test, sizes: Partial<WriterStoreOptions> = {}) {
     database: temporaryDatabase(t),
     streams: [notes],
   };
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     ...options,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    ...options,
-    replicate: writer.url as string,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { ...options });
   return { writer, slaved };
 }
 

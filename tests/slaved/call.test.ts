@@ -19,6 +19,7 @@ import { freePort } from "../support/ports.ts";
 import { startProcess } from "../support/processes.ts";
 import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
 import { exposeUsers } from "./calls.ts";
+import { openUsers } from "../support/users.ts";
 
 type Writer = WriterStore<TestDatabase>;
 type Slaved = SlavedStore<TestDatabase>;
@@ -269,13 +270,11 @@ t.test("deadlines, signals and close()", async (t) => {
 
 t.test("a writer that has exposed nothing yet is asked again", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     http: "http://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const slaved = await connect(t, database, String(writer.url), {
     http: writer.httpUrl,
   });

@@ -5,12 +5,8 @@ import { SlavedStore, WriterStore } from "../../mod.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 t.test("SlavedStore.connect()", async (t) => {
   await t.test("may come before the writer and its database", async (t) => {
@@ -155,17 +151,11 @@ t.test("SlavedStore.connect()", async (t) => {
 
 t.test("an attached store", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database });
   class Writes extends Users {
     async write(): Promise<void> {
       // deno-lint-ignore no-explicit-any -- the type forbids what is tried

@@ -19,6 +19,7 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const orders = defineStream("orders", z.string());
 
@@ -31,17 +32,11 @@ for (
   t.test(`${engine}: a position's text, from process to process`, async (t) => {
     const database = await open(t);
     const options = { database, streams: [orders] };
-    const writer = await WriterStore.open<TestDatabase>({
+    const writer = await openUsers(t, {
       ...options,
       listen: "tcp://127.0.0.1:0",
     });
-    t.teardown(() => writer.close());
-    await createUsers(writer);
-    const slaved = await SlavedStore.connect<TestDatabase>({
-      ...options,
-      replicate: writer.url as string,
-    });
-    t.teardown(() => slaved.close());
+    const slaved = await connectUsers(t, writer, { ...options });
     const users = slaved.attach(Users);
     await users.getUserById("a");
     await saveUser(writer, { id: "a", name: "A", version: 1 });
@@ -113,19 +108,12 @@ t.test("a writer store answers for its own commits only", async (t) => {
 
 t.test("a wait that is to return says which it was", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     streams: [orders],
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    streams: [orders],
-    replicate: writer.url as string,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, streams: [orders] });
   const write = (row: string) =>
     writer.transaction("write", (txn) => {
       txn.write(orders, row);
@@ -226,17 +214,11 @@ t.test("a wait that is to return says which it was", async (t) => {
 
 t.test("what is seen from outside", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: writer.url as string,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database });
   let release = () => {};
   const held = new Promise<void>((resolve) => release = resolve);
   slaved.subscribe("caches", () => held);

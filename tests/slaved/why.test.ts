@@ -6,14 +6,14 @@ import { z } from "zod";
 import {
   cached,
   defineCacheGroup,
-  SlavedStore,
   type SlavedStoreOptions,
   Store,
   WriterStore,
 } from "../../mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase } from "../support/stores.ts";
+import type { TestDatabase } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 /** Reads of every kind of key. */
 class Rooms extends Store<TestDatabase> {
@@ -50,22 +50,14 @@ const groups = [both];
 async function open(t: Test, more: Partial<SlavedStoreOptions> = {}) {
   const database = temporaryDatabase(t);
   const listen = "tcp://127.0.0.1:0";
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, { database, listen, groups });
+  const slaved = await connectUsers(t, writer, {
     database,
-    listen,
-    groups,
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: String(writer.url),
     groups,
     minBackoffMs: 1,
     maxBackoffMs: 5,
     ...more,
   });
-  t.teardown(() => slaved.close());
   const rooms = slaved.attach(Rooms);
   return { database, writer, slaved, rooms };
 }

@@ -2,31 +2,28 @@
 
 import t, { type Test } from "tap";
 import { trace } from "@opentelemetry/api";
-import { SlavedStore, WriterStore } from "../../mod.ts";
+import type { SlavedStore, WriterStore } from "../../mod.ts";
 import { commitLink } from "../../src/telemetry/commit_link.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { onEachEngine } from "../support/databases.ts";
-import { createUsers, saveUser, type TestDatabase } from "../support/stores.ts";
+import { saveUser, type TestDatabase } from "../support/stores.ts";
 import { installTracer } from "../support/telemetry.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 async function open(
   t: Test,
   database: string,
   traceApplied?: boolean,
 ): Promise<[WriterStore<TestDatabase>, SlavedStore<TestDatabase>]> {
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, writer, {
     database,
-    replicate: String(writer.url),
     pollIntervalMs: 0,
     traceApplied,
   });
-  t.teardown(() => slaved.close());
   return [writer, slaved];
 }
 

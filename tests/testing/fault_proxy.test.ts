@@ -3,7 +3,7 @@
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { SlavedStore, WriterStore } from "../../mod.ts";
+import { SlavedStore } from "../../mod.ts";
 import {
   type FaultProxy,
   type FaultProxyOptions,
@@ -11,12 +11,8 @@ import {
 } from "../../src/testing/mod.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase, temporaryFolder } from "../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 /** A client's socket, and what it has heard. */
 interface Client {
@@ -156,13 +152,11 @@ t.test("goes to unix sockets, and refuses what is no address", async (t) => {
 
 t.test("a reader behind it is right again after every fault", async (t) => {
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     synchronous: "normal",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const proxy = await openProxy(t, { target: writer.url ?? "", seed: 11 });
   const slaved = await SlavedStore.connect<TestDatabase>({
     database,
@@ -186,14 +180,12 @@ t.test("a reader behind it is right again after every fault", async (t) => {
 t.test("a connection whose bytes are lost is given up, and what was missed is fetched", async (t) => {
   const database = temporaryDatabase(t);
   const keepAlive = { pingIntervalMs: 20, silenceTimeoutMs: 200 };
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     synchronous: "normal",
     ...keepAlive,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const proxy = await openProxy(t, { target: writer.url ?? "" });
   const slaved = await SlavedStore.connect<TestDatabase>({
     database,

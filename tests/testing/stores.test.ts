@@ -1,33 +1,21 @@
 // Real stores whose time passes when the test says so.
 
 import t from "tap";
-import { SlavedStore, WriterStore } from "../../mod.ts";
 import { seededRandom, VirtualClock } from "../../src/testing/mod.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, Users } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 t.test("stores take a virtual clock and seeded chance", async (t) => {
   const database = temporaryDatabase(t);
   const clock = new VirtualClock({ wallMs: 1_000, settleMs: 2 });
   const environment = { clock, random: seededRandom(1) };
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: "tcp://127.0.0.1:0",
     ...environment,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
-    database,
-    replicate: writer.url ?? "",
-    ...environment,
-  });
-  t.teardown(() => slaved.close());
+  const slaved = await connectUsers(t, writer, { database, ...environment });
   const commit = await saveUser(writer, { id: "1", name: "Ann", version: 1 });
   await slaved.waitFor(commit);
   t.match(await slaved.attach(Users).getUserById("1"), { name: "Ann" });

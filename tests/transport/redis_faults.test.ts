@@ -20,6 +20,7 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 const READERS = 3;
 const notes = defineStream("notes", z.string());
@@ -28,22 +29,18 @@ const notes = defineStream("notes", z.string());
 async function startLoad(t: Test, redis: RedisServer, database: string) {
   // The database is never looked at: what readers know, they know from Redis.
   const shared = { database, pollIntervalMs: 0, maxBackoffMs: 200 };
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: redis.url,
     streams: [notes],
     synchronous: "normal",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   const readers = await Promise.all(
     Array.from({ length: READERS }, async () => {
-      const slaved = await SlavedStore.connect<TestDatabase>({
+      const slaved = await connectUsers(t, redis, {
         ...shared,
-        replicate: redis.url,
         streams: [notes],
       });
-      t.teardown(() => slaved.close());
       const heard: string[] = [];
       slaved.subscribe(notes, ({ rows }) => void heard.push(...rows));
       return { slaved, users: slaved.attach(Users), heard };
@@ -204,20 +201,16 @@ t.test("Redis fails", { skip: noRedis }, (t) => {
 t.test("a batch without its end", { skip: noRedis }, async (t) => {
   const redis = await startRedis(t);
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: redis.url,
     streams: [notes],
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, redis, {
     database,
-    replicate: redis.url,
     streams: [notes],
     pollIntervalMs: 0,
   });
-  t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
   await slaved.waitFor(
     await saveUser(writer, { id: "bob", name: "Bob", version: 1 }),
@@ -252,12 +245,10 @@ t.test("rows that never came", { skip: noRedis }, async (t) => {
   // A publisher whose lines are lost on the way, which its next POSITION shows.
   const redis = await startRedis(t);
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: `${redis.url}?channel=unheard`,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   await redis.run("PUBLISH", "headwater", "nothing yet");
   const publish = (...lines: string[]) =>
     new Promise<void>((resolve) => {
@@ -370,20 +361,16 @@ t.test("a publisher cut off in a flush", { skip: noRedis }, async (t) => {
   const redis = await startRedis(t);
   const cutter = await startCutter(t, redis);
   const database = temporaryDatabase(t);
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen: cutter.url,
     streams: [notes],
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, redis, {
     database,
-    replicate: redis.url,
     streams: [notes],
     pollIntervalMs: 0,
   });
-  t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
   const heard: string[] = [];
   slaved.subscribe(notes, ({ rows }) => void heard.push(...rows));
@@ -430,13 +417,11 @@ t.test("a writer that is gone", { skip: noRedis }, async (t) => {
     pingIntervalMs: 20,
   });
   await createUsers(first);
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, redis, {
     database,
-    replicate: redis.url,
     pollIntervalMs: 20,
     silenceTimeoutMs: 1_000,
   });
-  t.teardown(() => slaved.close());
   const users = slaved.attach(Users);
   const bob = (version: number) => ({ id: "bob", name: "Bob", version });
   await slaved.waitFor(await saveUser(first, bob(1)));

@@ -23,6 +23,7 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const authority = createAuthority();
 const stranger = createAuthority();
@@ -69,14 +70,7 @@ t.test("rediss:", { skip: noRedis }, async (t) => {
   const tls: TlsOptions = { ...authority.issue(["client"]), ca: authority.ca };
   const said: string[] = [];
   const logger = (...args: unknown[]) => void said.push(JSON.stringify(args));
-  const writer = await WriterStore.open<TestDatabase>({
-    database,
-    listen: url,
-    tls,
-    logger,
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database, listen: url, tls, logger });
   const connect = (own: TlsOptions, signal?: AbortSignal) =>
     SlavedStore.connect<TestDatabase>({
       database,
@@ -191,12 +185,7 @@ t.test("messages that are no text", { skip: noRedis }, async (t) => {
   await redis.start();
   const database = temporaryDatabase(t);
   const warnings: unknown[] = [];
-  const writer = await WriterStore.open<TestDatabase>({
-    database,
-    listen: redis.url,
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database, listen: redis.url });
   const slaved = await SlavedStore.connect<TestDatabase>({
     database,
     replicate: redis.url,

@@ -24,6 +24,7 @@ import {
   type TestDatabase,
   Users,
 } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const notes = defineStream("notes", z.string());
 
@@ -183,13 +184,7 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
     const said: string[] = [];
     const logger = (level: string, message: string) =>
       void (level === "warn" && said.push(message));
-    const writer = await WriterStore.open<TestDatabase>({
-      database,
-      listen: replicate,
-      logger,
-    });
-    t.teardown(() => writer.close());
-    await createUsers(writer);
+    const writer = await openUsers(t, { database, listen: replicate, logger });
     const slaved = await SlavedStore.connect<TestDatabase>({
       database,
       replicate,

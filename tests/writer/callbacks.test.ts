@@ -5,7 +5,6 @@ import t, { type Test } from "tap";
 import { z } from "zod";
 import {
   HeadwaterError,
-  SlavedStore,
   WriterStore,
   type WriterTransaction,
 } from "../../mod.ts";
@@ -13,7 +12,8 @@ import { SharedRollbackError } from "../../src/database/commit_group.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
-import { createUsers, type TestDatabase } from "../support/stores.ts";
+import type { TestDatabase } from "../support/stores.ts";
+import { connectUsers, openUsers } from "../support/users.ts";
 
 type Writer = WriterStore<TestDatabase>;
 
@@ -21,11 +21,7 @@ type Writer = WriterStore<TestDatabase>;
 const givenUp = () => new SharedRollbackError(new Error("deadlock"));
 
 async function openWriter(t: Test): Promise<Writer> {
-  const writer = await WriterStore.open<TestDatabase>({
-    database: "sqlite::memory:",
-  });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database: "sqlite::memory:" });
   return writer;
 }
 
@@ -105,12 +101,10 @@ t.test("whose caller has left", async (t) => {
     http: "http://127.0.0.1:0",
   });
   t.teardown(() => writer.close());
-  const slaved = await SlavedStore.connect<TestDatabase>({
+  const slaved = await connectUsers(t, writer, {
     database,
-    replicate: String(writer.url),
     http: writer.httpUrl,
   });
-  t.teardown(() => slaved.close());
   const calls: string[] = [];
   let begun = deferred<void>();
   let held = deferred<void>();

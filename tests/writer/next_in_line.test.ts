@@ -5,12 +5,12 @@ import { Buffer } from "node:buffer";
 import postgres from "postgres";
 import t, { type Test } from "tap";
 import { sql } from "kysely";
-import { WriterStore, type WriterStoreOptions } from "../../mod.ts";
+import type { WriterStoreOptions } from "../../mod.ts";
 import type { Isolation } from "../../src/database/engine.ts";
 import { until } from "../support/conditions.ts";
 import { startCuttingProxy } from "../support/cutting_proxy.ts";
 import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
-import { createUsers, type TestDatabase } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 const MODES: readonly Isolation[] = [
   "read committed",
@@ -26,9 +26,7 @@ async function open(t: Test, options: Partial<WriterStoreOptions>) {
   const database = await postgresDatabase(t);
   const outside = postgres(database, { max: 2, onnotice: () => {} });
   t.teardown(() => outside.end());
-  const writer = await WriterStore.open<TestDatabase>({ database, ...options });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database, ...options });
   /** What the writer's connections do, and did last, but for those that only read. */
   const states = async () => {
     const rows = await outside.unsafe(
@@ -130,12 +128,10 @@ t.test("an error of the next one's BEGIN is not taken for the COMMIT's", async (
   const proxy = await startCuttingProxy(t, port);
   const url = new URL(await postgresDatabase(t));
   url.port = `${proxy.port}`;
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database: url.href,
     maxWriteConnections: 1,
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   let changed = 0;
   proxy.change = (answer) => {
     const begun = answer.indexOf(BEGUN);

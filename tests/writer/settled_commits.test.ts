@@ -2,7 +2,6 @@
 // was abandoned, unless retention may have deleted it: then nobody knows.
 
 import t from "tap";
-import { WriterStore } from "../../mod.ts";
 import type { Session } from "../../src/database/engine.ts";
 import { VirtualClock } from "../../src/testing/mod.ts";
 import { Holders } from "../../src/tokens/holders.ts";
@@ -10,7 +9,8 @@ import type { Token } from "../../src/tokens/token.ts";
 import { createRecorder } from "../../src/writer/recorder.ts";
 import { startCuttingProxy } from "../support/cutting_proxy.ts";
 import { postgresDatabase, sharedPostgres } from "../support/postgres.ts";
-import { createUsers, type TestDatabase, Users } from "../support/stores.ts";
+import { Users } from "../support/stores.ts";
+import { openUsers } from "../support/users.ts";
 
 function start(floor: number) {
   const session: Session = {
@@ -70,9 +70,7 @@ t.test("a connection that is reset", async (t) => {
   const proxy = await startCuttingProxy(t, port);
   const url = new URL(await postgresDatabase(t));
   url.port = `${proxy.port}`;
-  const writer = await WriterStore.open<TestDatabase>({ database: url.href });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
+  const writer = await openUsers(t, { database: url.href });
   const users = writer.attach(Users);
   /** Adds a user, and loses an answer on the way, the first time. */
   const add = async (id: string, lose: "before" | "at") => {

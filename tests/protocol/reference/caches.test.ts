@@ -3,17 +3,13 @@
 
 import t, { type Test } from "tap";
 import { z } from "zod";
-import { defineStream, SlavedStore, WriterStore } from "../../../mod.ts";
+import { defineStream, SlavedStore } from "../../../mod.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { until } from "../../support/conditions.ts";
 import { startFakeWriter } from "../../support/fake_writer.ts";
 import { temporaryDatabase } from "../../support/folders.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../../support/stores.ts";
+import { openUsers } from "../../support/users.ts";
 
 const PIECE_BYTES = 30;
 
@@ -21,14 +17,12 @@ const ev = defineStream("ev", z.int());
 
 async function openWriter(t: Test, database: string, listen?: string) {
   const streams = [ev];
-  const writer = await WriterStore.open<TestDatabase>({
+  const writer = await openUsers(t, {
     database,
     listen,
     streams,
     synchronous: "normal",
   });
-  t.teardown(() => writer.close());
-  await createUsers(writer);
   return writer;
 }
 

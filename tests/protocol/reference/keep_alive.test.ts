@@ -1,31 +1,20 @@
 // Section 2.4 of the protocol, and rule 3: PING when nothing else was sent, and
 // what becomes of those who fall silent, or never say anything.
 
-import t, { type Test } from "tap";
-import { WriterStore, type WriterStoreOptions } from "../../../mod.ts";
+import t from "tap";
 import { follow } from "../../../src/slaved/mod.ts";
 import { until } from "../../support/conditions.ts";
 import { startFakeWriter } from "../../support/fake_writer.ts";
 import { type Netcat, netcat } from "../../support/netcat.ts";
-import type { TestDatabase } from "../../support/stores.ts";
-
-async function open(
-  t: Test,
-  options: Partial<WriterStoreOptions>,
-): Promise<WriterStore<TestDatabase>> {
-  const writer = await WriterStore.open<TestDatabase>({
-    database: "sqlite::memory:",
-    listen: "tcp://127.0.0.1:0",
-    ...options,
-  });
-  t.teardown(() => writer.close());
-  return writer;
-}
+import { openInMemory } from "./memory_writer.ts";
 
 const pings = (person: Netcat) => person.text().match(/^PING \d+$/gm) ?? [];
 
 t.test("rule 3: a peer that pinged and fell silent is closed with ERROR ping timeout; one that never pinged is not", async (t) => {
-  const writer = await open(t, { pingIntervalMs: 20, silenceTimeoutMs: 100 });
+  const writer = await openInMemory(t, {
+    pingIntervalMs: 20,
+    silenceTimeoutMs: 100,
+  });
   const quiet = await netcat(t, String(writer.url));
   quiet.send("NAME quiet\n");
   const pinging = await netcat(t, String(writer.url));
@@ -38,7 +27,7 @@ t.test("rule 3: a peer that pinged and fell silent is closed with ERROR ping tim
 });
 
 t.test("2.4: PING is no question; it isn't answered", async (t) => {
-  const writer = await open(t, { pingIntervalMs: 60_000 });
+  const writer = await openInMemory(t, { pingIntervalMs: 60_000 });
   const person = await netcat(t, String(writer.url));
   person.send("PING 1\nPING 2\nREPLICATE\n");
   await person.line("a position", (line) => line.startsWith("POSITION"));
@@ -46,7 +35,10 @@ t.test("2.4: PING is no question; it isn't answered", async (t) => {
 });
 
 t.test("2.4: any valid command counts as a sign of life", async (t) => {
-  const writer = await open(t, { pingIntervalMs: 20, silenceTimeoutMs: 200 });
+  const writer = await openInMemory(t, {
+    pingIntervalMs: 20,
+    silenceTimeoutMs: 200,
+  });
   const person = await netcat(t, String(writer.url));
   person.send("PING 1\n");
   await until("it has been pinged far beyond the timeout", () => {
@@ -57,7 +49,7 @@ t.test("2.4: any valid command counts as a sign of life", async (t) => {
 });
 
 t.test("2.1: an ERROR that is received closes nothing", async (t) => {
-  const writer = await open(t, {});
+  const writer = await openInMemory(t);
   const person = await netcat(t, String(writer.url));
   person.send("ERROR so it is\nREPLICATE\n");
   await person.line("a position", (line) => line.startsWith("POSITION"));
@@ -75,7 +67,7 @@ t.test("2.1: an ERROR that is received closes nothing", async (t) => {
 });
 
 t.test("a connection that never says anything is closed with ERROR, and counted", async (t) => {
-  const writer = await open(t, { firstCommandTimeoutMs: 50 });
+  const writer = await openInMemory(t, { firstCommandTimeoutMs: 50 });
   const speaking = await netcat(t, String(writer.url));
   speaking.send("NAME me\n");
   const blank = await netcat(t, String(writer.url));
@@ -88,7 +80,7 @@ t.test("a connection that never says anything is closed with ERROR, and counted"
 });
 
 t.test("what leaves by itself, and what there is no place for, is counted", async (t) => {
-  const writer = await open(t, { maxConnections: 1 });
+  const writer = await openInMemory(t, { maxConnections: 1 });
   const first = await netcat(t, String(writer.url));
   await first.line("it is served", (line) => line.startsWith("SERVER"));
   const second = await netcat(t, String(writer.url));

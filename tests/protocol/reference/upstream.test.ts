@@ -1,27 +1,13 @@
 // Section 2.5 of the protocol: what a server does with what its clients tell it.
 
-import t, { type Test } from "tap";
-import { WriterStore, type WriterStoreOptions } from "../../../mod.ts";
+import t from "tap";
 import type { PresenceChange } from "../../../src/writer/mod.ts";
 import { until } from "../../support/conditions.ts";
 import { netcat } from "../../support/netcat.ts";
-import type { TestDatabase } from "../../support/stores.ts";
-
-async function open(
-  t: Test,
-  options: Partial<WriterStoreOptions> = {},
-): Promise<WriterStore<TestDatabase>> {
-  const writer = await WriterStore.open<TestDatabase>({
-    database: "sqlite::memory:",
-    listen: "tcp://127.0.0.1:0",
-    ...options,
-  });
-  t.teardown(() => writer.close());
-  return writer;
-}
+import { openInMemory } from "./memory_writer.ts";
 
 t.test("2.5: USER_SYNC adds and takes away, in both dialects; twice changes nothing", async (t) => {
-  const writer = await open(t);
+  const writer = await openInMemory(t);
   const changes: PresenceChange[] = [];
   writer.presence.onChange((change) => void changes.push(change));
   const person = await netcat(t, String(writer.url));
@@ -58,7 +44,7 @@ t.test("2.5: USER_SYNC adds and takes away, in both dialects; twice changes noth
 });
 
 t.test("2.5: CLEAR_USER_SYNC forgets that process, and no other", async (t) => {
-  const writer = await open(t);
+  const writer = await openInMemory(t);
   const person = await netcat(t, String(writer.url));
   person.send(
     "USER_SYNC abcde @bob:x start 1\nUSER_SYNC abcde @eve:x start 1\n" +
@@ -71,7 +57,7 @@ t.test("2.5: CLEAR_USER_SYNC forgets that process, and no other", async (t) => {
 });
 
 t.test("presence ends when the connection is lost, and the process isn't back in time", async (t) => {
-  const writer = await open(t, { presenceGraceMs: 40 });
+  const writer = await openInMemory(t, { presenceGraceMs: 40 });
   const other = await netcat(t, String(writer.url));
   other.send("USER_SYNC other @eve:x start 1\n");
   const person = await netcat(t, String(writer.url));
@@ -83,7 +69,7 @@ t.test("presence ends when the connection is lost, and the process isn't back in
 });
 
 t.test("a process that comes back keeps whom it tells again, and nobody else", async (t) => {
-  const writer = await open(t);
+  const writer = await openInMemory(t);
   const changes: string[] = [];
   writer.presence.onChange(({ userId, isStart }) => {
     changes.push(`${userId} ${isStart ? "starts" : "ends"}`);
@@ -101,7 +87,7 @@ t.test("a process that comes back keeps whom it tells again, and nobody else", a
 });
 
 t.test("no more users are taken in than there may be", async (t) => {
-  const writer = await open(t, { maxPresentUsers: 2 });
+  const writer = await openInMemory(t, { maxPresentUsers: 2 });
   const person = await netcat(t, String(writer.url));
   const long = "x".repeat(5_000);
   person.send(
@@ -115,7 +101,7 @@ t.test("no more users are taken in than there may be", async (t) => {
 });
 
 t.test("A004: REMOTE_SERVER_UP is relayed to every other connection, and never to its sender", async (t) => {
-  const writer = await open(t);
+  const writer = await openInMemory(t);
   const url = String(writer.url);
   const people = [await netcat(t, url), await netcat(t, url)];
   const sender = await netcat(t, url);
@@ -138,7 +124,7 @@ t.test("A004: REMOTE_SERVER_UP is relayed to every other connection, and never t
 
 t.test("2.5: FEDERATION_ACK, USER_IP and LOCK_RELEASED reach whoever asked, in order, with who sent them", async (t) => {
   const errors: unknown[] = [];
-  const writer = await open(t, {
+  const writer = await openInMemory(t, {
     logger: (level, _message, fields) => {
       if (level === "error") errors.push(fields);
     },

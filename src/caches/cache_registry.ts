@@ -229,6 +229,11 @@ export class CacheRegistry {
     keys: readonly (KeyPart | readonly KeyPart[])[],
   ): void {
     const [cache, ...others] = this.#caches.get(name) ?? [];
+    if (cache === undefined && !this.#groups.has(name)) {
+      this.#applied += keys.length;
+      this.#miss(name, keys.length);
+      return;
+    }
     const isOne = cache !== undefined && others.length === 0;
     for (let index = 0; index < keys.length; index += 1) {
       const key = keys[index] as KeyPart | readonly KeyPart[];
@@ -319,15 +324,17 @@ export class CacheRegistry {
 
   #invalidate(name: string, key: readonly KeyPart[] | null): void {
     const caches = this.#caches.get(name);
-    if (caches === undefined) {
-      this.#unknown += 1;
-      if (this.#unknownNames.isGroup(name)) this.#clearFor(name);
-      return;
-    }
+    if (caches === undefined) return this.#miss(name, 1);
     for (const cache of caches) {
       if (key === null) cache.clear();
       else cache.invalidate(key);
     }
+  }
+
+  /** Nothing here has the name: it is another process's cache, or a group. */
+  #miss(name: string, rows: number): void {
+    this.#unknown += rows;
+    if (this.#unknownNames.isGroup(name)) this.#clearFor(name);
   }
 
   #clearFor(group: string): void {

@@ -17,18 +17,20 @@ const root = existsSync(new URL("package.json", own))
   ? own
   : new URL("../", own);
 const support = new URL("tests/support/", root);
-const runtimeArguments = "Deno" in globalThis
+const isDeno = "Deno" in globalThis;
+const runtimeArguments = isDeno
   ? ["run", "-A", "--quiet", `--preload=${pathOf("deno_tap.ts")}`]
-  : [
-    "--enable-source-maps",
-    "--import",
-    new URL("load_built.mjs", support).href,
-  ];
+  : ["--enable-source-maps"];
+const loader = `--import=${new URL("load_built.mjs", support).href}`;
 
 const environment = {
   // What one process has compiled, the hundreds after it need not: a sixth of their time.
   NODE_COMPILE_CACHE: pathOf("../../dist/compile_cache"),
   ...process.env,
+  // The processes that tests start begin sooner with it, too.
+  ...(isDeno
+    ? {}
+    : { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${loader}` }),
   // tap's own, in seconds; it is 30 unless told.
   TAP_TIMEOUT: String(FILE_TIMEOUT_MS / 1_000),
 };

@@ -17,12 +17,18 @@ const TOGETHER: Readonly<Record<string, number>> = {
   caches: 8,
   "conformance/engine": 3,
   database: 8,
+  log: 4,
+  promises: 4,
   protocol: 8,
   replication: 8,
   runtime: 8,
+  slaved: 4,
   streams: 8,
   testing: 8,
   tokens: 8,
+  transport: 4,
+  types: 4,
+  writer: 4,
 };
 /** Whoever touches what is the whole process's, or the whole run's, is alone. */
 const ALONE =

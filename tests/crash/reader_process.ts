@@ -46,7 +46,8 @@ async function readAndJudge(): Promise<void> {
         await users.getUserById(`user${key}`);
         reads += 1;
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      // Writes take longer: every entry is read between one and the next.
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   })();
   say("reading");

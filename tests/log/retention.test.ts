@@ -159,6 +159,8 @@ onEachEngine(
       replicate: listen,
       minBackoffMs: 10,
       maxBackoffMs: 20,
+      // It would find in the database what it is to miss, were that slow.
+      pollIntervalMs: 0,
     });
     t.teardown(() => slaved.close());
     const users = slaved.attach(Users);

@@ -14,7 +14,11 @@ import { temporaryFolder } from "../support/folders.ts";
 const isDeno = "Deno" in globalThis;
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const run = promisify(execFile);
+const runFile = promisify(execFile);
+// Without what the test runner gives to its processes.
+const env = { ...process.env, NODE_OPTIONS: "" };
+const run = (program: string, args: readonly string[], cwd: string) =>
+  runFile(program, args, { cwd, env });
 
 /** Guides whose TypeScript is one program, and what it says in the end. */
 const GUIDES = [["caching", "all as written\n"]] as const;
@@ -66,11 +70,11 @@ async function makeDenoProject(folder: string): Promise<Start> {
   await run(
     process.execPath,
     ["check", "--quiet", ...programs.map((name) => `${name}.ts`)],
-    { cwd: folder },
+    folder,
   );
   return async (name) => {
     const command = ["run", "-A", "--quiet", "--no-check", `${name}.ts`];
-    const { stdout } = await run(process.execPath, command, { cwd: folder });
+    const { stdout } = await run(process.execPath, command, folder);
     return stdout;
   };
 }
@@ -79,7 +83,7 @@ async function makeNodeProject(folder: string): Promise<Start> {
   const packed = await run(
     "npm",
     ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],
-    { cwd: root },
+    root,
   );
   // npm's own scripts may print before the document.
   const [, filename] = /"filename": "([^"]+)"/.exec(packed.stdout) ?? [];
@@ -90,7 +94,7 @@ async function makeNodeProject(folder: string): Promise<Start> {
   await run(
     "npm",
     ["install", "--no-audit", "--no-fund", "--prefer-offline", `./${filename}`],
-    { cwd: folder },
+    folder,
   );
   const compilerOptions = {
     target: "ES2022",
@@ -106,10 +110,10 @@ async function makeNodeProject(folder: string): Promise<Start> {
     JSON.stringify({ compilerOptions, include: ["*.ts"] }),
   );
   const tsc = join(root, "node_modules/typescript/bin/tsc");
-  await run(process.execPath, [tsc], { cwd: folder });
+  await run(process.execPath, [tsc], folder);
   return async (name) => {
     const program = [`${name}.js`];
-    const { stdout } = await run(process.execPath, program, { cwd: folder });
+    const { stdout } = await run(process.execPath, program, folder);
     return stdout;
   };
 }

@@ -34,8 +34,8 @@ const root = new URL("../../", import.meta.url);
 
 /**
  * The command that runs a TypeScript file of this project, and its first
- * arguments. Under Node it is the file that `npm run build` made of it, which
- * starts in a tenth of the time that the test runner's loader takes.
+ * arguments. Under Node it is the file that `npm run build` made of it, as whoever
+ * installs it has it.
  */
 export function commandFor(file: URL): [string, string[]] {
   if (isDeno) {

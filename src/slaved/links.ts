@@ -125,6 +125,7 @@ export function createLinks(
       wireNames,
       maxLineBytes: options.maxLineBytes ?? MAX_LINE_BYTES,
       serverName: options.serverName,
+      givenUp: transport.givenUp,
       minBackoffMs: options.minBackoffMs,
       maxBackoffMs: options.maxBackoffMs,
       pingIntervalMs: options.pingIntervalMs,

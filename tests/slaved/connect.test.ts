@@ -74,6 +74,41 @@ t.test("SlavedStore.connect()", async (t) => {
     );
   });
 
+  await t.test("says that somebody else answers", async (t) => {
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({
+      database,
+      listen: "tcp://127.0.0.1:0",
+      http: "http://127.0.0.1:0",
+    });
+    t.teardown(() => writer.close());
+    const requests = String(writer.httpUrl).replace("http:", "tcp:");
+    for (
+      const [replicate, serverName, reason] of [
+        [String(writer.url), "another", "Wrong remote"],
+        [requests, undefined, "failed to parse line: .*HTTP/1.1"],
+      ] as const
+    ) {
+      // So long that it has answered once, on a slow machine, too.
+      const connectTimeoutMs = 2_000;
+      await t.rejects(
+        SlavedStore.connect({
+          database,
+          replicate,
+          serverName,
+          connectTimeoutMs,
+        }),
+        {
+          code: "CONNECT_TIMEOUT",
+          message: new RegExp(
+            `who answers at ${replicate} is not the writer \\(${reason}.*; ` +
+              "check the address, and serverName",
+          ),
+        },
+      );
+    }
+  });
+
   await t.test("says that the database isn't there", async (t) => {
     const database = temporaryDatabase(t);
     await t.rejects(

@@ -233,6 +233,7 @@ export class WriterStore<Database> extends WriterCaches {
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
    *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
+   *   `TRANSACTION_ENDED` if an append was not awaited;
    *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
    *   SQLite has it and the disk refused it: nothing more is written then, until
    *   the store is opened again.

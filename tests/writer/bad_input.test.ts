@@ -177,6 +177,31 @@ t.test("a transaction", async (t) => {
     });
   }
 
+  await t.test("refuses to commit without an append that nobody awaits", async (t) => {
+    for (
+      const append of [
+        (txn: Txn) => txn.append("forgotten", [{ type: "x" }]),
+        (txn: Txn) => txn.closeAggregate("forgotten"),
+      ]
+    ) {
+      const forgotten: Promise<number>[] = [];
+      const committing = writer.transaction("forgetful", (txn) => {
+        txn.write(anything, "data without its event");
+        const appending = append(txn);
+        appending.catch(() => {}); // Else it would end the process, as it should.
+        forgotten.push(appending);
+        return Promise.resolve();
+      });
+      await t.rejects(committing, {
+        code: "TRANSACTION_ENDED",
+        message: /an append still runs; await everything/,
+      });
+      await Promise.allSettled(forgotten);
+    }
+    const { version } = await writer.aggregate("forgotten").fold(0, (n) => n);
+    t.equal(version, 0);
+  });
+
   await t.test("left nothing of all that", async (t) => {
     const { rows } = await writer.readRows(anything);
     t.same(rows, []);

@@ -91,7 +91,7 @@ export async function untilLive(
   signal?.addEventListener("abort", abort);
   const cancel = clock.schedule(
     () => {
-      const missing = transport?.describeFailure(name) ??
+      const missing = transport?.describeFailure(name, options.replica) ??
         `nobody answers at ${name}`;
       reject(connectTimeoutError(missing, connectTimeoutMs));
     },

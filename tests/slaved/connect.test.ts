@@ -5,6 +5,7 @@ import { SlavedStore, WriterStore } from "../../mod.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
+import { postgresDatabase } from "../support/postgres.ts";
 import {
   createUsers,
   saveUser,
@@ -107,6 +108,32 @@ t.test("SlavedStore.connect()", async (t) => {
         },
       );
     }
+  });
+
+  await t.test("says that what the writer announced is not seen in the replica", async (t) => {
+    const database = await postgresDatabase(t);
+    const writer = await WriterStore.open({
+      database,
+      listen: "tcp://127.0.0.1:0",
+    });
+    t.teardown(() => writer.close());
+    const replica = new URL(database);
+    replica.port = String(await freePort());
+    await t.rejects(
+      SlavedStore.connect({
+        database,
+        replica: replica.href,
+        replicate: String(writer.url),
+        connectTimeoutMs: 2_000,
+      }),
+      {
+        code: "CONNECT_TIMEOUT",
+        message: new RegExp(
+          `it is connected to ${writer.url}, and no position of its could be ` +
+            `adopted; .* replica "postgres://.*:…@127.0.0.1:${replica.port}/`,
+        ),
+      },
+    );
   });
 
   await t.test("says that the database isn't there", async (t) => {

@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { HeadwaterError } from "./errors.ts";
 
 /** The weight of a message. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -22,6 +23,20 @@ const WEIGHT: Readonly<Record<LogLevel, number>> = {
   warn: 2,
   error: 3,
 };
+
+/**
+ * Refuses what can't be called, before there is anything to say.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireLogger(logger: unknown): void {
+  if (typeof logger === "function") return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    "Cannot use the logger: it is no function; give (level, message, fields) " +
+      '=> …, or stderrLogger("info")',
+  );
+}
 
 /** Drops every message. */
 export const silentLogger: Logger = () => {};

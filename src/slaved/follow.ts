@@ -19,7 +19,7 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { type Logger, requireLogger, silentLogger } from "../runtime/logger.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -165,6 +165,7 @@ export function follow(options: FollowOptions): Following {
   requireBounds("follow a writer", options);
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
+  requireLogger(logger);
   const { tls } = options;
   const { clock, random } = environmentOf(options);
   const clients = [options.replicate].flat().map((address) =>

@@ -20,7 +20,7 @@ import {
   PRESENCE_GRACE_MS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import { type Logger, requireLogger, silentLogger } from "../runtime/logger.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -172,6 +172,7 @@ export interface Relay extends AsyncDisposable {
 export function openRelay(options: RelayOptions): Relay {
   requireBounds("open a relay", options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
+  requireLogger(logger);
   const { serverName, redisPingIntervalMs } = options;
   const { clock, random } = environmentOf(options);
   const transport = {

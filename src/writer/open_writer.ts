@@ -28,7 +28,7 @@ import {
  */
 export function requireOptions(options: WriterStoreOptions): void {
   requireBounds("open a writer store", options);
-  requireName(options.instance ?? "master", "instance");
+  if (options.instance !== undefined) requireName(options.instance, "instance");
   requirePolicies(options.retention ?? {});
   requireServerName(options.serverName ?? "headwater");
   Listeners.check(options);

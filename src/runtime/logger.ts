@@ -5,7 +5,8 @@
  */
 
 import process from "node:process";
-import { HeadwaterError } from "./errors.ts";
+import { HeadwaterError, messageOf } from "./errors.ts";
+import { callListener } from "./listeners.ts";
 
 /** The weight of a message. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -25,11 +26,31 @@ const WEIGHT: Readonly<Record<LogLevel, number>> = {
 };
 
 /**
- * Refuses what can't be called, before there is anything to say.
+ * Options with their logger made safe: what it throws, or rejects with, is told
+ * on standard error, and harms nobody who has something to say.
  *
- * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ * @param options Options, as users give them.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a logger that is no function.
  */
-export function requireLogger(logger: unknown): void {
+export function withSafeLogger<
+  Options extends { readonly logger?: Logger | undefined },
+>(options: Options): Options {
+  const { logger } = options;
+  if (logger === undefined) return options;
+  requireLogger(logger);
+  const safe: Logger = (level, message, fields) =>
+    callListener(
+      () => logger(level, message, fields),
+      (error) =>
+        stderrLogger("error")("error", "the logger failed", {
+          of: message,
+          error: messageOf(error),
+        }),
+    );
+  return { ...options, logger: safe };
+}
+
+function requireLogger(logger: unknown): void {
   if (typeof logger === "function") return;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",

@@ -5,7 +5,10 @@
  */
 
 import { ReplicationClient } from "../replication/client.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import {
+  type KeepAliveOptions,
+  requireKeepAlive,
+} from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import {
@@ -19,7 +22,11 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import { type Logger, requireLogger, silentLogger } from "../runtime/logger.ts";
+import {
+  type Logger,
+  silentLogger,
+  withSafeLogger,
+} from "../runtime/logger.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -162,10 +169,11 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
+  options = withSafeLogger(options);
   requireBounds("follow a writer", options);
+  requireKeepAlive("follow a writer", options);
   const { maxLineBytes = MAX_LINE_BYTES, logger = silentLogger, signal } =
     options;
-  requireLogger(logger);
   const { tls } = options;
   const { clock, random } = environmentOf(options);
   const clients = [options.replicate].flat().map((address) =>

@@ -4,7 +4,10 @@
  * @module
  */
 
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import {
+  type KeepAliveOptions,
+  requireKeepAlive,
+} from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import {
@@ -20,7 +23,11 @@ import {
   PRESENCE_GRACE_MS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import { type Logger, requireLogger, silentLogger } from "../runtime/logger.ts";
+import {
+  type Logger,
+  silentLogger,
+  withSafeLogger,
+} from "../runtime/logger.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -170,9 +177,10 @@ export interface Relay extends AsyncDisposable {
  * ```
  */
 export function openRelay(options: RelayOptions): Relay {
+  options = withSafeLogger(options);
   requireBounds("open a relay", options);
+  requireKeepAlive("open a relay", options);
   const { maxLineBytes = MAX_LINE_BYTES, tls, logger = silentLogger } = options;
-  requireLogger(logger);
   const { serverName, redisPingIntervalMs } = options;
   const { clock, random } = environmentOf(options);
   const transport = {

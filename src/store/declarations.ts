@@ -18,7 +18,7 @@ import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Changes, ParsePosition } from "../caches/changes.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { type Logger, requireLogger, silentLogger } from "../runtime/logger.ts";
+import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
 import { createWireNames, type WireNames } from "../streams/wire_names.ts";
@@ -74,7 +74,6 @@ export function declare(
 ): Declarations {
   const { streams = [], groups = [], changeCaches = [] } = options;
   const { logger = silentLogger } = options;
-  requireLogger(logger);
   requireDeclared("streams", streams, "defineStream");
   requireDeclared("groups", groups, "defineCacheGroup");
   requireDeclared("changeCaches", changeCaches, "defineChangeCache");

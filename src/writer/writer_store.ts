@@ -16,6 +16,7 @@ import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { withSafeLogger } from "../runtime/logger.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -114,6 +115,7 @@ export class WriterStore<Database> extends WriterCaches {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
+    options = withSafeLogger(options);
     requireOptions(options);
     const parts = declare(options);
     const { clock, random } = environmentOf(options);

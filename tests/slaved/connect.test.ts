@@ -2,6 +2,7 @@
 
 import t from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { follow, openRelay } from "../../src/slaved/mod.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
@@ -148,8 +149,48 @@ t.test("SlavedStore.connect()", async (t) => {
     );
   });
 
+  await t.test("goes on where the logger fails, at once or later", async (t) => {
+    const database = temporaryDatabase(t);
+    const loggers = [
+      () => {
+        throw new Error("no disk");
+      },
+      () => Promise.reject(new Error("no network")),
+    ];
+    for (const logger of loggers) {
+      const writer = await WriterStore.open({
+        database,
+        logger,
+        listen: "tcp://127.0.0.1:0",
+      });
+      const slaved = await SlavedStore.connect({
+        database,
+        logger,
+        replicate: String(writer.url),
+      });
+      t.equal(slaved.stats.flushes, 1, "which is logged");
+      await slaved.close();
+      await writer.close();
+    }
+  });
+
   await t.test("refuses what can't be", async (t) => {
     const replicate = "tcp://127.0.0.1:9";
+    await t.rejects(
+      SlavedStore.connect({
+        database: "sqlite:a.db",
+        replicate,
+        silenceTimeoutMs: 0,
+      }),
+      { code: "INVALID_ARGUMENT", message: /silenceTimeoutMs is 0; give/ },
+    );
+    for (const open of [openRelay, follow]) {
+      const options = { replicate, silenceTimeoutMs: 0, onBatch() {} };
+      t.throws(() => open(options), {
+        code: "INVALID_ARGUMENT",
+        message: /silenceTimeoutMs is 0; give/,
+      });
+    }
     await t.rejects(
       SlavedStore.connect({ database: "sqlite::memory:", replicate }),
       { code: "INVALID_ARGUMENT", message: /no other process can reach it/ },

@@ -326,6 +326,12 @@ t.test("WriterStore.open()", async (t) => {
         /leaseMs is "5"; give a number of ms/,
       ],
       [
+        "no time at all between PINGs",
+        { database: memory, pingIntervalMs: 0 },
+        "INVALID_ARGUMENT",
+        /Cannot open a writer store: pingIntervalMs is 0; give .* above 0/,
+      ],
+      [
         "a logger that is no function",
         { database: memory, logger: console as never },
         "INVALID_ARGUMENT",

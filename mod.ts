@@ -19,27 +19,33 @@ export { VersionConflictError } from "./src/events/version_conflict.ts";
 export { WaitTimeoutError } from "./src/replication/reader_position.ts";
 export { WriterStore } from "./src/writer/writer_store.ts";
 
+// Through the doors: TypeScript names what it infers of these in a user's
+// declarations, `AggregateKind` say, by a door that it has met.
+export type {
+  CachedOptions,
+  CacheGroup,
+  CacheStats,
+  Invalidation,
+} from "./src/caches/mod.ts";
+export type { EventInput } from "./src/events/mod.ts";
+export type {} from "./src/protocol/mod.ts";
+export type { SlavedStoreOptions } from "./src/slaved/mod.ts";
+export type { ExpectedVersion, WriterStoreOptions } from "./src/writer/mod.ts";
+
 export type {
   Batch,
   StreamHandler,
 } from "./src/replication/stream_subscription.ts";
-export type { CachedOptions } from "./src/caches/cached_options.ts";
-export type { CacheGroup, Invalidation } from "./src/caches/cache_groups.ts";
-export type { CacheStats } from "./src/caches/cache_stats.ts";
 export type { Commit, Position, WaitTarget } from "./src/tokens/position.ts";
 export type { ErrorCode } from "./src/runtime/errors.ts";
-export type { EventInput } from "./src/events/event.ts";
-export type { ExpectedVersion } from "./src/events/version_conflict.ts";
 export type { JsonValue } from "./src/runtime/json.ts";
 export type { KeyPart } from "./src/streams/builtin_streams.ts";
 export type { Logger, LogLevel } from "./src/runtime/logger.ts";
 export type { RowOf, Stream } from "./src/streams/stream.ts";
 export type { RowPage } from "./src/writer/read_rows.ts";
 export type { SlavedStats } from "./src/slaved/slaved_stats.ts";
-export type { SlavedStoreOptions } from "./src/slaved/slaved_options.ts";
 export type { StoreContext } from "./src/store/store.ts";
 export type { Token } from "./src/tokens/token.ts";
 export type { WaitOptions } from "./src/runtime/waiting.ts";
 export type { WriterStats } from "./src/writer/writer_stats.ts";
-export type { WriterStoreOptions } from "./src/writer/writer_options.ts";
 export type { WriterTransaction } from "./src/writer/writer_transaction.ts";

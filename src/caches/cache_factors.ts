@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 
 /** What the variables that set factors begin with. */
 export const FACTOR_VARIABLE = "HEADWATER_CACHE_FACTOR";
@@ -128,6 +128,6 @@ function check(what: string, factor: number): number {
   if (Number.isFinite(factor) && factor > 0) return factor;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot size caches: ${what} is ${factor}; give a positive number`,
+    `Cannot size caches: ${what} is ${show(factor)}; give a positive number`,
   );
 }

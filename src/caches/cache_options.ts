@@ -6,7 +6,7 @@
 
 import { requireBounds } from "../runtime/bounds.ts";
 import { type ByteSize, toBytes } from "../runtime/bytes.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, show } from "../runtime/errors.ts";
 import { MAX_QUEUED_LOADS, REVALIDATE_JITTER_MS } from "../runtime/limits.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
@@ -149,14 +149,14 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     maxEntries === undefined ? maxBytes === undefined : !isCount(maxEntries)
   ) {
     refuse(
-      `maxEntries is ${maxEntries}`,
+      `maxEntries is ${show(maxEntries)}`,
       maxEntries === undefined
         ? "give maxEntries, maxBytes or both"
         : "give a positive integer",
     );
   }
   if (ttlMs !== undefined && !isTime(ttlMs)) {
-    refuse(`ttlMs is ${ttlMs}`, "give a positive number of ms");
+    refuse(`ttlMs is ${show(ttlMs)}`, "give a positive number of ms");
   }
   const negativeTtlMs = typeof negative === "object"
     ? negative.ttlMs
@@ -165,7 +165,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     : 0;
   if (typeof negative === "object" && !isTime(negative.ttlMs)) {
     refuse(
-      `negative.ttlMs is ${negative.ttlMs}`,
+      `negative.ttlMs is ${show(negative.ttlMs)}`,
       "give a positive number of ms, or negative: false",
     );
   }

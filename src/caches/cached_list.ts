@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
 import { abortable, type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
@@ -178,7 +178,9 @@ function checkMaxKeys(
   if (isCount(maxKeys)) return maxKeys;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot load lists of "${name}": maxKeys is ${maxKeys}; give a positive integer`,
+    `Cannot load lists of "${name}": maxKeys is ${
+      show(maxKeys)
+    }; give a positive integer`,
   );
 }
 

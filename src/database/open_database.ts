@@ -102,7 +102,8 @@ function parseUrl(url: unknown, { schema }: TableNameOptions): Target {
           "has no schemas; give tablePrefix",
       );
     }
-    if (path !== "") return { dialect: "sqlite", path };
+    const isMisspelt = path.startsWith(":") && path !== MEMORY;
+    if (path !== "" && !isMisspelt) return { dialect: "sqlite", path };
   }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",

@@ -9,7 +9,7 @@ import type { Session, SqlValue } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { isEventsOf, perDialect } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, show } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { PAGE_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
@@ -363,7 +363,7 @@ function requireCount(option: string, value: unknown): void {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot read events: ${option} is ${String(value)}; give an integer from 1`,
+    `Cannot read events: ${option} is ${show(value)}; give an integer from 1`,
   );
 }
 

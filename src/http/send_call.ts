@@ -44,7 +44,7 @@ export async function sendCall(
 ): Promise<CallReply> {
   const deadlineMs = clock.monotonicMs() + timeoutMs;
   const backoff = new Backoff({ clock, random });
-  let last = "there was no time";
+  let last = timeoutMs > 0 ? "" : " (there was no time)";
   while (true) {
     const leftMs = deadlineMs - clock.monotonicMs();
     if (leftMs <= 0) throw timeoutError(name, id, client.url, timeoutMs, last);
@@ -59,13 +59,15 @@ export async function sendCall(
       });
     } catch (error) {
       signal?.throwIfAborted();
-      last = messageOf(error);
+      // One that the deadline cut short says less than those before it.
+      const isCutShort = clock.monotonicMs() >= deadlineMs;
+      if (!isCutShort) last = ` (${messageOf(error)})`;
     }
     if (answer !== undefined) {
       if (!TRY_AGAIN.includes(answer.status)) {
         return readReply(answer.status, answer.text);
       }
-      last = `status ${answer.status}, ${quote(answer.text)}`;
+      last = ` (status ${answer.status}, ${quote(answer.text)})`;
     }
     const restMs = Math.max(0, deadlineMs - clock.monotonicMs());
     await backoff.pause(signal, restMs);
@@ -82,7 +84,7 @@ function timeoutError(
 ): HeadwaterError {
   return new HeadwaterError(
     "CALL_TIMEOUT",
-    `Cannot call "${name}" at ${url}: no answer within ${timeoutMs} ms ` +
-      `(${last}); it may have been executed: call again with the id "${id}"`,
+    `Cannot call "${name}" at ${url}: no answer within ${timeoutMs} ms` +
+      `${last}; it may have been executed: call again with the id "${id}"`,
   );
 }

@@ -88,6 +88,11 @@ const BOUND_LOCKS = `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
 const LOCK_NOT_AVAILABLE = "55P03";
 const NOT_ALLOWED = "42501";
 
+/** When a lease runs out, as the table takes it: a whole number, however long it is. */
+function expiryOf(nowMs: number, leaseMs: number): number {
+  return Math.min(Math.ceil(nowMs + leaseMs), Number.MAX_SAFE_INTEGER);
+}
+
 /** The time of the clock that leases run by: the server's, or the machine's. */
 export async function readNow(session: Session, clock: Clock): Promise<number> {
   if (session.dialect === "sqlite") return Math.round(clock.wallMs());
@@ -197,7 +202,7 @@ async function takeName(
       self.pid,
       self.mark,
       now,
-      now + leaseMs,
+      expiryOf(now, leaseMs),
       holder,
     ],
   );
@@ -306,7 +311,7 @@ export async function renewLease(
   position: Token,
   clock: Clock,
 ): Promise<void> {
-  const expiresMs = await readNow(session, clock) + leaseMs;
+  const expiresMs = expiryOf(await readNow(session, clock), leaseMs);
   const changed = await session.run(
     `UPDATE headwater_instances SET expires_ms = ?, position = ?
     WHERE name = ? AND fence = ?`,

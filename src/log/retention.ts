@@ -6,7 +6,7 @@
 
 import type { Engine, Session, SqlValue } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, show } from "../runtime/errors.ts";
 import { RETENTION_CHUNK_RECORDS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readFloorOf } from "./history.ts";
@@ -252,11 +252,11 @@ function requirePolicy(
     refuse('give maxAgeMs, maxRows, or "forever"');
   }
   if (maxAgeMs !== undefined && !(Number.isFinite(maxAgeMs) && maxAgeMs >= 0)) {
-    refuse(`maxAgeMs is ${maxAgeMs}; give a number of ms`);
+    refuse(`maxAgeMs is ${show(maxAgeMs)}; give a number of ms`);
   }
   if (
     maxRows !== undefined && !(Number.isSafeInteger(maxRows) && maxRows >= 0)
   ) {
-    refuse(`maxRows is ${maxRows}; give a number of rows`);
+    refuse(`maxRows is ${show(maxRows)}; give a number of rows`);
   }
 }

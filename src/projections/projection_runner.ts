@@ -21,7 +21,11 @@ import {
   PROJECTION_POLL_MS,
   WAIT_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import { type Logger, silentLogger } from "../runtime/logger.ts";
+import {
+  type Logger,
+  silentLogger,
+  withSafeLogger,
+} from "../runtime/logger.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
@@ -142,6 +146,7 @@ export class ProjectionRunner<Database> {
   static async open<Database>(
     options: ProjectionRunnerOptions<Database>,
   ): Promise<ProjectionRunner<Database>> {
+    options = withSafeLogger(options);
     requireBounds("run projections", options);
     if (options.database === "sqlite::memory:") throw memoryError();
     const names = options.projections.map(({ name }) => name);

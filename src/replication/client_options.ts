@@ -44,6 +44,8 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
   readonly maxLineBytes?: number | undefined;
   /** What streams are called on the wire; as everywhere by default. */
   readonly wireNames?: WireNames | undefined;
+  /** Is told why a connection was given up, once it was made. */
+  readonly givenUp?: ((error: unknown) => void) | undefined;
   /** The name that the writer must have; any by default. */
   readonly serverName?: string | undefined;
   /** The first pause before connecting again, in ms. */

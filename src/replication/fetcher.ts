@@ -8,6 +8,7 @@ import type { CacheRegistry } from "../caches/cache_registry.ts";
 import type { Session } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { callListener } from "../runtime/listeners.ts";
 import { MAX_CATCH_UP_KEYS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { catchUps } from "../telemetry/channels.ts";
@@ -133,11 +134,11 @@ export class Fetcher {
 
   async #pageDone(meter: ProgressMeter): Promise<void> {
     const { clock, logger, onProgress } = this.#options;
-    try {
-      onProgress?.(meter.progress);
-    } catch (error) {
-      logger("error", "onProgress failed", { error: messageOf(error) });
-    }
+    callListener(
+      () => onProgress?.(meter.progress),
+      (error) =>
+        logger("error", "onProgress failed", { error: messageOf(error) }),
+    );
     // Pages come without waiting; others want a turn, too.
     await new Promise<void>((resolve) => clock.nextTurn(resolve));
   }

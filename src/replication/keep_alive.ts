@@ -5,22 +5,45 @@
  */
 
 import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 
 /** Options of {@linkcode KeepAlive}. */
 export interface KeepAliveOptions {
   /**
-   * How long a side stays silent at most before it sends PING, in ms.
+   * How long a side stays silent at most before it sends PING, in ms: above 0.
    *
    * @default {5000}
    */
   readonly pingIntervalMs?: number | undefined;
   /**
-   * How long a peer that pings may be silent, in ms.
+   * How long a peer that pings may be silent, in ms: above 0.
    *
    * @default {15000}
    */
   readonly silenceTimeoutMs?: number | undefined;
+}
+
+/**
+ * Refuses no time at all, which would be PINGs, or reconnections, without end.
+ *
+ * @param action What can't be done with it: `open a relay`.
+ * @param options The options, as users give them.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`.
+ */
+export function requireKeepAlive(
+  action: string,
+  { pingIntervalMs, silenceTimeoutMs }: KeepAliveOptions,
+): void {
+  for (
+    const [name, ms] of Object.entries({ pingIntervalMs, silenceTimeoutMs })
+  ) {
+    if (ms !== 0) continue;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot ${action}: ${name} is 0; give a number of ms above 0`,
+    );
+  }
 }
 
 /** What is to be done about a connection now. */

@@ -10,6 +10,7 @@ import type {
 } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import { callListener } from "../runtime/listeners.ts";
 import { MAX_ID_CHARS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
 import {
@@ -53,7 +54,8 @@ export interface Presence {
    * @param userId The user; any text without spaces.
    * @param deviceId The device, if that matters; likewise.
    * @throws {HeadwaterError} `LINE_INVALID` for an id that is empty or holds a
-   *   space; `TOO_MANY_USERS` beyond `maxPresentUsers`.
+   *   space; `LINE_TOO_LONG` for ids of more than 896 characters together;
+   *   `TOO_MANY_USERS` beyond `maxPresentUsers`.
    */
   start(userId: string, deviceId?: string): void;
   /** A user is connected to the writer's own process no more. */
@@ -327,14 +329,12 @@ export class PresenceTable implements Presence {
   }
 
   #tell(change: PresenceChange): void {
+    const failed = (error: unknown) =>
+      this.#options.logger("error", "a listener to presence failed", {
+        error: messageOf(error),
+      });
     for (const listener of this.#listeners) {
-      try {
-        listener(change);
-      } catch (error) {
-        this.#options.logger("error", "a listener to presence failed", {
-          error: messageOf(error),
-        });
-      }
+      callListener(() => listener(change), failed);
     }
   }
 }

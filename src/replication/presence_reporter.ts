@@ -25,7 +25,8 @@ export interface SlavedPresence {
    * @param userId The user; any text without spaces.
    * @param deviceId The device, if that matters; likewise.
    * @throws {HeadwaterError} `LINE_INVALID` for an id that is empty or holds a
-   *   space; `TOO_MANY_USERS` beyond `maxPresentUsers`.
+   *   space; `LINE_TOO_LONG` for ids of more than 896 characters together;
+   *   `TOO_MANY_USERS` beyond `maxPresentUsers`.
    */
   start(userId: string, deviceId?: string): void;
 

@@ -351,6 +351,7 @@ export class ReplicationLink implements ConnectionHandler {
 
   #fail(error: unknown): void {
     if (this.#isOver) return;
+    this.#options.givenUp?.(error);
     this.#warn("connection given up", error);
     if (!this.#connection.isShared) {
       const text = messageOf(error).replaceAll("\n", " ");

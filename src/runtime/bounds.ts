@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HeadwaterError } from "./errors.ts";
+import { HeadwaterError, show } from "./errors.ts";
 
 /**
  * Refuses a time to wait that can't be: any length is one, `Infinity` included.
@@ -21,9 +21,7 @@ export function requireTimeout(
   if (typeof timeoutMs === "number" && timeoutMs >= 0) return;
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
-    `Cannot ${action}: timeoutMs is ${
-      String(timeoutMs)
-    }; give a number of ms, ` +
+    `Cannot ${action}: timeoutMs is ${show(timeoutMs)}; give a number of ms, ` +
       "0 or more",
   );
 }
@@ -47,7 +45,7 @@ export function requireBounds(action: string, options: object): void {
     if (isValid) continue;
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot ${action}: ${name} is ${String(value)}; give a ${
+      `Cannot ${action}: ${name} is ${show(value)}; give a ${
         isDuration ? "number of ms, 0 or more" : "positive integer"
       }`,
     );

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HeadwaterError, quote } from "./errors.ts";
+import { HeadwaterError, show } from "./errors.ts";
 
 /** Bytes: a number, or a text such as `"512KiB"`, `"256MiB"` or `"2GiB"`. */
 export type ByteSize = number | string;
@@ -33,7 +33,7 @@ export function toBytes(size: ByteSize, option: string): number {
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
     `Cannot use ${
-      typeof size === "string" ? quote(size) : String(size)
+      show(size)
     } as ${option}: give a positive number of bytes, or a text such as ` +
       '"256MiB" (KiB, MiB, GiB)',
   );

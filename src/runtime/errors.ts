@@ -109,6 +109,16 @@ export function quote(text: string): string {
 }
 
 /**
+ * A value that was given where another was wanted, fit for a message: `5` and
+ * `"5"` are told apart.
+ *
+ * @param value The value to show.
+ */
+export function show(value: unknown): string {
+  return typeof value === "string" ? quote(value) : String(value);
+}
+
+/**
  * What an unknown thrown value says.
  *
  * @param error Whatever was thrown.

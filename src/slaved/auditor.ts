@@ -17,6 +17,7 @@ import type { Tracer } from "../replication/key_trace.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { callListener } from "../runtime/listeners.ts";
 import {
   AUDIT_BUDGET_PER_SECOND,
   AUDIT_SAMPLE_RATE,
@@ -231,11 +232,11 @@ export class Auditor implements Audit {
       const told = { cache: cache.name, key, trace: String(trace) };
       auditDifferences.publish(told);
     }
-    try {
-      onDifference?.(difference);
-    } catch (error) {
-      logger("error", "onDifference failed", { error: messageOf(error) });
-    }
+    callListener(
+      () => onDifference?.(difference),
+      (error) =>
+        logger("error", "onDifference failed", { error: messageOf(error) }),
+    );
   }
 
   #digest(value: unknown): string {

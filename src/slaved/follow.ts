@@ -5,7 +5,10 @@
  */
 
 import { ReplicationClient } from "../replication/client.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import {
+  type KeepAliveOptions,
+  requireKeepAlive,
+} from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import type { EnvironmentOptions } from "../runtime/environment.ts";
@@ -15,7 +18,7 @@ import {
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { type Logger, withSafeLogger } from "../runtime/logger.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -159,7 +162,9 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
+  options = withSafeLogger(options);
   requireBounds("follow a writer", options);
+  requireKeepAlive("follow a writer", options);
   const { signal } = options;
   const connecting = connectingOf(options);
   const { clock, logger } = connecting;

@@ -112,6 +112,7 @@ export function createLinks(
       name: options.name ?? "slaved",
       wireNames,
       maxLineBytes: options.maxLineBytes ?? MAX_LINE_BYTES,
+      givenUp: transport.givenUp,
     });
     return { name, transport, live, follower, client: voice.add(client) };
   });

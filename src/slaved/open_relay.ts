@@ -4,7 +4,10 @@
  * @module
  */
 
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import {
+  type KeepAliveOptions,
+  requireKeepAlive,
+} from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import type { EnvironmentOptions } from "../runtime/environment.ts";
@@ -16,7 +19,7 @@ import {
   PRESENCE_GRACE_MS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { type Logger, withSafeLogger } from "../runtime/logger.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -167,7 +170,9 @@ export interface Relay extends AsyncDisposable {
  * ```
  */
 export function openRelay(options: RelayOptions): Relay {
+  options = withSafeLogger(options);
   requireBounds("open a relay", options);
+  requireKeepAlive("open a relay", options);
   const connecting = connectingOf(options);
   const { clock } = connecting;
   const transport = transportOptionsOf(options);

@@ -91,9 +91,8 @@ export async function untilLive(
   signal?.addEventListener("abort", abort);
   const cancel = clock.schedule(
     () => {
-      const lastFailure = transport?.lastFailure ?? "";
-      const reason = lastFailure === "" ? "" : ` (${lastFailure})`;
-      const missing = `nobody answers at ${name}${reason}`;
+      const missing = transport?.describeFailure(name, options.replica) ??
+        `nobody answers at ${name}`;
       reject(connectTimeoutError(missing, connectTimeoutMs));
     },
     Math.max(0, deadlineMs - clock.monotonicMs()),

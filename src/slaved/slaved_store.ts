@@ -18,6 +18,7 @@ import {
   type WaitForOptions,
   waitForPosition,
 } from "../replication/wait_for.ts";
+import { requireKeepAlive } from "../replication/keep_alive.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { environmentOf } from "../runtime/environment.ts";
@@ -27,6 +28,7 @@ import {
   CONNECT_TIMEOUT_MS,
   FIRST_LOOK_TIMEOUT_MS,
 } from "../runtime/limits.ts";
+import { withSafeLogger } from "../runtime/logger.ts";
 import { soon } from "../runtime/waiting.ts";
 import {
   changesOf,
@@ -122,8 +124,10 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   static async connect<Database>(
     options: SlavedStoreOptions,
   ): Promise<SlavedStore<Database>> {
+    options = withSafeLogger(options);
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     requireBounds("connect a slaved store", options);
+    requireKeepAlive("connect a slaved store", options);
     requireReplica(options);
     requireSources(options);
     signal?.throwIfAborted();

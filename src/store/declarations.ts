@@ -17,6 +17,7 @@ import { CACHES } from "../caches/cached.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Changes, ParsePosition } from "../caches/changes.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
@@ -73,6 +74,9 @@ export function declare(
 ): Declarations {
   const { streams = [], groups = [], changeCaches = [] } = options;
   const { logger = silentLogger } = options;
+  requireDeclared("streams", streams, "defineStream");
+  requireDeclared("groups", groups, "defineCacheGroup");
+  requireDeclared("changeCaches", changeCaches, "defineChangeCache");
   const { clock, random } = environmentOf(options);
   const variables = environmentVariables(FACTOR_VARIABLE);
   const sizes = new CacheSizes(options, variables, random);
@@ -88,6 +92,22 @@ export function declare(
       ? undefined
       : new ChangeRegistry(changeCaches, logger, { [CACHES]: caches }),
   };
+}
+
+/** Refuses what `definedBy` has not given: a name, say, or an object of several. */
+function requireDeclared(
+  option: string,
+  given: unknown,
+  definedBy: string,
+): void {
+  const isDeclared = (each: unknown) =>
+    typeof each === "object" && each !== null && "name" in each;
+  if (Array.isArray(given) && given.every(isDeclared)) return;
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot open a store: ${option} is not an array of what ${definedBy} gives; ` +
+      `give [${definedBy}(…), …]`,
+  );
 }
 
 /**

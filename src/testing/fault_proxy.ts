@@ -202,7 +202,10 @@ export class FaultProxy {
  * ```ts
  * import { openFaultProxy } from "headwater/testing";
  *
- * const proxy = await openFaultProxy({ target: writer.url, faults: { split: 0.2 } });
+ * const proxy = await openFaultProxy({
+ *   target: String(writer.url),
+ *   faults: { split: 0.2 },
+ * });
  * const slaved = await SlavedStore.connect({ database, replicate: proxy.url });
  * proxy.cutAll();
  * ```

@@ -23,7 +23,7 @@ import {
 import type { CommitSession } from "../database/engine.ts";
 import { readHolders } from "../log/history.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
-import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 import { encodeJson } from "../runtime/json.ts";
 import type { ProjectedEvent } from "../projections/projection.ts";
 import type { Random } from "../runtime/random.ts";
@@ -270,7 +270,7 @@ function checkExpected(aggregate: string, expected: unknown): void {
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
     `Cannot append to aggregate "${aggregate}": expectedVersion is ` +
-      `${String(expected)}; give a version, "any", "none" or "exists"`,
+      `${show(expected)}; give a version, "any", "none" or "exists"`,
   );
 }
 

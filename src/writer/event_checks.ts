@@ -10,7 +10,7 @@ import {
   type EventInput,
 } from "../events/event.ts";
 import { checkEvent, requireStable } from "../events/typed_events.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 
 /** An event that has passed the checks. */
@@ -82,7 +82,16 @@ const MAX_NAME_LENGTH = 512;
 export function checkText(value: unknown, subject: string): void {
   if (
     typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH
-  ) return;
+  ) {
+    // SQLite takes half a character for another, and so two ids for the same;
+    // PostgreSQL has no NUL.
+    if (value.isWellFormed() && !value.includes("\0")) return;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot append events: the ${subject}, ${quote(value)}, has half of a ` +
+        "surrogate pair, or a NUL; give whole characters",
+    );
+  }
   throw new HeadwaterError(
     "INVALID_ARGUMENT",
     `Cannot append events: the ${subject} is ${

@@ -11,6 +11,7 @@ import { recordGroups } from "../log/group_names.ts";
 import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requirePolicies } from "../log/retention.ts";
+import { requireKeepAlive } from "../replication/keep_alive.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
@@ -29,7 +30,8 @@ import {
  */
 export function requireOptions(options: WriterStoreOptions): void {
   requireBounds("open a writer store", options);
-  requireName(options.instance ?? "master", "instance");
+  requireKeepAlive("open a writer store", options);
+  if (options.instance !== undefined) requireName(options.instance, "instance");
   requirePolicies(options.retention ?? {});
   requireServerName(options.serverName ?? "headwater");
   Listeners.check(options);

@@ -8,7 +8,7 @@ import type { Session } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { readLogPages } from "../log/read.ts";
 import { toRows } from "../protocol/logged_rows.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, show } from "../runtime/errors.ts";
 import { PAGE_ROWS } from "../runtime/limits.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
@@ -67,7 +67,7 @@ export async function readStreamRows<Row>(
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot read rows: limit is ${limit}; give a positive integer`,
+      `Cannot read rows: limit is ${show(limit)}; give a positive integer`,
     );
   }
   let after = parseToken(options.after ?? TOKEN_ZERO);

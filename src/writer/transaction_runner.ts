@@ -10,6 +10,7 @@ import type { RetryReason } from "../database/retry.ts";
 import { UndurableError } from "../database/sqlite_durability.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { callListener } from "../runtime/listeners.ts";
 import {
   MAX_HELD_TRANSACTIONS,
   MIN_BACKOFF_MS,
@@ -361,15 +362,11 @@ export class TransactionRunner<Database> {
 
   /** A callback that fails can't undo what is committed: it is reported. */
   #call(name: string, callbacks: readonly (() => void)[]): void {
-    for (const callback of callbacks) {
-      try {
-        callback();
-      } catch (error) {
-        this.#options.logger("error", "transaction callback failed", {
-          transaction: name,
-          error: messageOf(error),
-        });
-      }
-    }
+    const failed = (error: unknown) =>
+      this.#options.logger("error", "transaction callback failed", {
+        transaction: name,
+        error: messageOf(error),
+      });
+    for (const callback of callbacks) callListener(callback, failed);
   }
 }

@@ -15,6 +15,7 @@ import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
 import type { WaitForOptions } from "../replication/wait_for.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { withSafeLogger } from "../runtime/logger.ts";
 import type { Projection } from "../projections/projection.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
@@ -113,6 +114,7 @@ export class WriterStore<Database> extends WriterCaches {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
+    options = withSafeLogger(options);
     requireOptions(options);
     const declared = declare(options);
     const { groupNames } = declared.caches;
@@ -220,6 +222,7 @@ export class WriterStore<Database> extends WriterCaches {
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
    *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
+   *   `TRANSACTION_ENDED` if an append was not awaited;
    *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
    *   SQLite has it and the disk refused it: nothing more is written then, until
    *   the store is opened again.

@@ -89,6 +89,7 @@ export class WriterTransaction<Database> {
   /** The time of its invalidations, once there is one. */
   #nowMs: number | undefined;
   #hasEnded = false;
+  #appendsRunning = 0;
 
   /** Made by `WriterStore.transaction`. */
   constructor(
@@ -144,6 +145,9 @@ export class WriterTransaction<Database> {
    * has the instance and the token of the first time. Metadata may differ, as
    * that of a retry does.
    *
+   * Await it: a transaction whose function is done while an append still runs is
+   * rolled back, as its data would be there without the events.
+   *
    * @param aggregate The aggregate: one of a kind, `users.of("1")`, whose events
    *   are checked against its schemas; or any by its id, `user:1`.
    * @param events What happened, in order; at least one.
@@ -171,7 +175,9 @@ export class WriterTransaction<Database> {
     options: AppendOptions = {},
   ): Promise<number> {
     this.#requireOpen("append events");
-    return await this.#appender().append(aggregate, events, options);
+    return await this.#appending((appender) =>
+      appender.append(aggregate, events, options)
+    );
   }
 
   /**
@@ -187,7 +193,9 @@ export class WriterTransaction<Database> {
     options: AppendOptions & { readonly reason?: JsonValue | undefined } = {},
   ): Promise<number> {
     this.#requireOpen("close an aggregate");
-    return await this.#appender().close(aggregate, options.reason, options);
+    return await this.#appending((appender) =>
+      appender.close(aggregate, options.reason, options)
+    );
   }
 
   /**
@@ -268,8 +276,19 @@ export class WriterTransaction<Database> {
     this.#afterRollback.push(callback);
   }
 
-  /** For the writer store: takes what was appended into inline projections. */
+  /**
+   * For the writer store: takes what was appended into inline projections.
+   *
+   * @throws {HeadwaterError} `TRANSACTION_ENDED` if an append still runs.
+   */
   project(): Promise<void> | undefined {
+    if (this.#appendsRunning > 0) {
+      throw new HeadwaterError(
+        "TRANSACTION_ENDED",
+        "Cannot commit: the transaction's function is done, and an append still " +
+          "runs; await everything within it",
+      );
+    }
     const { inline } = this.#parts;
     const events = this.#events?.events ?? [];
     return inline.length === 0 || events.length === 0
@@ -304,6 +323,17 @@ export class WriterTransaction<Database> {
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };
+  }
+
+  async #appending(
+    append: (appender: EventAppender) => Promise<number>,
+  ): Promise<number> {
+    this.#appendsRunning += 1;
+    try {
+      return await append(this.#appender());
+    } finally {
+      this.#appendsRunning -= 1;
+    }
   }
 
   #appender(): EventAppender {

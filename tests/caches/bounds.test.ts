@@ -277,7 +277,7 @@ t.test("KeyedCache refuses options that can't be", (t) => {
     [{}, "maxEntries is undefined; give maxEntries, maxBytes or both"],
     [{ maxEntries: 1, ttlMs: 0 }, "ttlMs is 0; give a positive number of ms"],
     [{ maxEntries: 1, ttlMs: NaN }, "ttlMs is NaN; give a positive number"],
-    [{ maxEntries: 1, ttlMs: "5" }, "ttlMs is 5; give a positive number"],
+    [{ maxEntries: 1, ttlMs: "5" }, 'ttlMs is "5"; give a positive number'],
     [
       { maxEntries: 1, negative: { ttlMs: -1 } },
       "negative.ttlMs is -1; give a positive number of ms, or negative: false",

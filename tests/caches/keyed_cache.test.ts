@@ -134,10 +134,11 @@ t.test("KeyedCache.load() refuses what can't be a key, and starts nothing", (t) 
 
 t.test("KeyedCache() refuses a maxEntries that is no positive integer", (t) => {
   for (const maxEntries of [0, -1, 1.5, NaN, Infinity, "5"]) {
+    const shown = maxEntries === "5" ? '"5"' : maxEntries;
     t.throws(() => keyedCache("c", { maxEntries: maxEntries as number }), {
       code: "INVALID_ARGUMENT",
       message:
-        `Cannot create cache "c": maxEntries is ${maxEntries}; give a positive integer`,
+        `Cannot create cache "c": maxEntries is ${shown}; give a positive integer`,
     });
   }
   t.end();

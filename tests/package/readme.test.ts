@@ -79,6 +79,45 @@ async function makeDenoProject(folder: string): Promise<Start> {
   };
 }
 
+/** What a library exports whose author has written no types, of our first door alone. */
+const INFERRED = `import * as h from "headwater";
+import { z } from "zod";
+export const rooms = h.defineAggregate("room", { opened: z.object({}) });
+export const room = rooms.of("1");
+export const orders = h.defineStream("orders", z.object({}));
+export const group = h.defineCacheGroup("g", z.tuple([z.string()]), () => []);
+export const streams = [h.cachesStream, h.eventsStream] as const;
+export const ofWriter = (w: h.WriterStore<unknown>) => [
+  w.stats, w.caches, w.why, w.presence, w.readRows(orders), w.aggregate(room),
+  w.aggregate(room).fold, w.readEvents, w.waitFor, w.changes, w.transaction,
+] as const;
+export const ofSlaved = (s: h.SlavedStore<unknown>) => [
+  s.stats, s.audit, s.presence, s.call, s.subscribe, s.waitFor, s.changes,
+  s.waitFor("x", { onTimeout: "return" }), s.send, s.onCommand, s.resizeCaches,
+] as const;
+`;
+
+/** TypeScript refuses declarations of what it can't name. */
+async function emitDeclarations(
+  tsc: string,
+  folder: string,
+  compilerOptions: object,
+): Promise<void> {
+  writeFileSync(join(folder, "inferred.ts"), INFERRED);
+  const options = {
+    ...compilerOptions,
+    declaration: true,
+    emitDeclarationOnly: true,
+    noEmitOnError: true,
+  };
+  writeFileSync(
+    join(folder, "inferred.json"),
+    JSON.stringify({ compilerOptions: options, files: ["inferred.ts"] }),
+  );
+  const command = [tsc, "-p", "inferred.json"];
+  await run(process.execPath, command, folder);
+}
+
 async function makeNodeProject(folder: string): Promise<Start> {
   const packed = await run(
     "npm",
@@ -111,6 +150,7 @@ async function makeNodeProject(folder: string): Promise<Start> {
   );
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   await run(process.execPath, [tsc], folder);
+  await emitDeclarations(tsc, folder, compilerOptions);
   return async (name) => {
     const program = [`${name}.js`];
     const { stdout } = await run(process.execPath, program, folder);

@@ -23,6 +23,7 @@ t.test("a reader that was away", async (t) => {
     database,
     replicate: fake.url,
     minBackoffMs: 1,
+    pollIntervalMs: 0, // Or it may read of an instance before it is told.
   });
   t.teardown(() => slaved.close());
   const users = slaved.attach(Users);

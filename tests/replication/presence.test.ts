@@ -5,10 +5,11 @@ import {
   type PresenceSource,
   PresenceTable,
 } from "../../src/replication/presence.ts";
-import { silentLogger } from "../../src/runtime/logger.ts";
+import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
+import { until } from "../support/conditions.ts";
 import { manualClock } from "../support/manual_clock.ts";
 
-function start() {
+function start(logger: Logger = silentLogger) {
   const hand = manualClock();
   // Time that passes while nothing runs, as in a process that is suspended.
   let sleptMs = 0;
@@ -20,7 +21,7 @@ function start() {
     timeoutMs: 60_000,
     maxUsers: 10,
     clock,
-    logger: silentLogger,
+    logger,
   });
   const source = (isShared = false) => ({
     isShared,
@@ -124,12 +125,16 @@ t.test("the old connection's end says nothing of who is back on a new one", (t) 
   t.end();
 });
 
-t.test("listeners hear each change once, and hurt nobody", (t) => {
-  const { table, source, sync } = start();
+t.test("listeners hear each change once, and hurt nobody", async (t) => {
+  const failed: unknown[] = [];
+  const { table, source, sync } = start((_level, _message, fields) => {
+    failed.push(fields?.error);
+  });
   const heard: string[] = [];
-  table.onChange(() => {
+  const spoil = table.onChange(() => {
     throw new TypeError("no");
   });
+  const spoilLater = table.onChange(() => Promise.reject(new Error("later")));
   const stop = table.onChange(({ userId, instanceId, isStart, isPresent }) =>
     void heard.push(`${userId} ${instanceId} ${isStart} ${isPresent}`)
   );
@@ -147,7 +152,11 @@ t.test("listeners hear each change once, and hurt nobody", (t) => {
     "@bob a false true",
     "@bob b false false",
   ]);
-  t.end();
+  t.same(failed.slice(0, 2), ["no", "no"]);
+  await until("all have failed", () => failed.length === 10);
+  t.equal(failed.filter((error) => error === "later").length, 5);
+  spoil();
+  spoilLater();
 });
 
 t.test("nobody in excess is taken in, and nothing is left of them", (t) => {

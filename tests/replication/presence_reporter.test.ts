@@ -71,3 +71,17 @@ t.test("a user's start is told again as a sign of life, and all leave at the clo
   t.same(said, ["CLEAR_USER_SYNC abcde"]);
   t.end();
 });
+
+t.test("ids that no writer takes in are refused, rather than told on each new connection", (t) => {
+  const { said, reporter } = start();
+  const long = "x".repeat(897);
+  const refused = { code: "LINE_TOO_LONG", message: /have 897 characters/ };
+  t.throws(() => reporter.start(long), refused);
+  t.throws(() => reporter.start("@bob", long.slice(4)), refused);
+  t.same(said, []);
+  t.same(reporter.greeting(false), []);
+  reporter.start("@bob", long.slice(5));
+  t.equal(reporter.size, 1);
+  reporter.close();
+  t.end();
+});

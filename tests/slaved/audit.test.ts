@@ -82,7 +82,7 @@ t.test("audit: a forgotten invalidation is found, with its trace", async (t) => 
     ...FAST,
     onDifference: (difference) => {
       differences.push(difference);
-      throw new Error("a listener's mistake");
+      return Promise.reject(new Error("a listener's mistake"));
     },
   });
   await until("it is found", () => audit.stats.differing > 0);

@@ -2,10 +2,17 @@
 
 import t from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
+import { follow, openRelay } from "../../src/slaved/mod.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
-import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
+import { postgresDatabase } from "../support/postgres.ts";
+import {
+  createUsers,
+  saveUser,
+  type TestDatabase,
+  Users,
+} from "../support/stores.ts";
 import { connectUsers, openUsers } from "../support/users.ts";
 
 t.test("SlavedStore.connect()", async (t) => {
@@ -70,6 +77,67 @@ t.test("SlavedStore.connect()", async (t) => {
     );
   });
 
+  await t.test("says that somebody else answers", async (t) => {
+    const database = temporaryDatabase(t);
+    const writer = await WriterStore.open({
+      database,
+      listen: "tcp://127.0.0.1:0",
+      http: "http://127.0.0.1:0",
+    });
+    t.teardown(() => writer.close());
+    const requests = String(writer.httpUrl).replace("http:", "tcp:");
+    for (
+      const [replicate, serverName, reason] of [
+        [String(writer.url), "another", "Wrong remote"],
+        [requests, undefined, "failed to parse line: .*HTTP/1.1"],
+      ] as const
+    ) {
+      // So long that it has answered once, on a slow machine, too.
+      const connectTimeoutMs = 2_000;
+      await t.rejects(
+        SlavedStore.connect({
+          database,
+          replicate,
+          serverName,
+          connectTimeoutMs,
+        }),
+        {
+          code: "CONNECT_TIMEOUT",
+          message: new RegExp(
+            `who answers at ${replicate} is not the writer \\(${reason}.*; ` +
+              "check the address, and serverName",
+          ),
+        },
+      );
+    }
+  });
+
+  await t.test("says that what the writer announced is not seen in the replica", async (t) => {
+    const database = await postgresDatabase(t);
+    const writer = await WriterStore.open({
+      database,
+      listen: "tcp://127.0.0.1:0",
+    });
+    t.teardown(() => writer.close());
+    const replica = new URL(database);
+    replica.port = String(await freePort());
+    await t.rejects(
+      SlavedStore.connect({
+        database,
+        replica: replica.href,
+        replicate: String(writer.url),
+        connectTimeoutMs: 2_000,
+      }),
+      {
+        code: "CONNECT_TIMEOUT",
+        message: new RegExp(
+          `it is connected to ${writer.url}, and no position of its could be ` +
+            `adopted; .* replica "postgres://.*:…@127.0.0.1:${replica.port}/`,
+        ),
+      },
+    );
+  });
+
   await t.test("says that the database isn't there", async (t) => {
     const database = temporaryDatabase(t);
     await t.rejects(
@@ -82,8 +150,48 @@ t.test("SlavedStore.connect()", async (t) => {
     );
   });
 
+  await t.test("goes on where the logger fails, at once or later", async (t) => {
+    const database = temporaryDatabase(t);
+    const loggers = [
+      () => {
+        throw new Error("no disk");
+      },
+      () => Promise.reject(new Error("no network")),
+    ];
+    for (const logger of loggers) {
+      const writer = await WriterStore.open({
+        database,
+        logger,
+        listen: "tcp://127.0.0.1:0",
+      });
+      const slaved = await SlavedStore.connect({
+        database,
+        logger,
+        replicate: String(writer.url),
+      });
+      t.equal(slaved.stats.flushes, 1, "which is logged");
+      await slaved.close();
+      await writer.close();
+    }
+  });
+
   await t.test("refuses what can't be", async (t) => {
     const replicate = "tcp://127.0.0.1:9";
+    await t.rejects(
+      SlavedStore.connect({
+        database: "sqlite:a.db",
+        replicate,
+        silenceTimeoutMs: 0,
+      }),
+      { code: "INVALID_ARGUMENT", message: /silenceTimeoutMs is 0; give/ },
+    );
+    for (const open of [openRelay, follow]) {
+      const options = { replicate, silenceTimeoutMs: 0, onBatch() {} };
+      t.throws(() => open(options), {
+        code: "INVALID_ARGUMENT",
+        message: /silenceTimeoutMs is 0; give/,
+      });
+    }
     await t.rejects(
       SlavedStore.connect({ database: "sqlite::memory:", replicate }),
       { code: "INVALID_ARGUMENT", message: /no other process can reach it/ },

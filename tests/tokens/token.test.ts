@@ -13,9 +13,10 @@ t.test("parseToken() refuses everything else", (t) => {
   for (
     const value of [-1, 1.5, 2 ** 53, NaN, Infinity, "1", null, undefined, 1n]
   ) {
+    const shown = typeof value === "string" ? `"${value}"` : value;
     t.throws(() => parseToken(value as number), {
       code: "INVALID_ARGUMENT",
-      message: new RegExp(`^Cannot take ${value} as a token`),
+      message: new RegExp(`^Cannot take ${shown} as a token`),
     }, String(value));
   }
   t.end();

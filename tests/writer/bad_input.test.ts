@@ -139,6 +139,25 @@ t.test("a transaction", async (t) => {
       /the aggregate is 0 characters/,
     ],
     [
+      "an aggregate named with half a character",
+      (txn) => txn.append("user:\ud800", [{ type: "x" }]),
+      "INVALID_ARGUMENT",
+      /the aggregate, "user:\\ud800", has half of a surrogate pair/,
+    ],
+    [
+      "an aggregate named with a NUL",
+      (txn) => txn.append("user:\0", [{ type: "x" }]),
+      "INVALID_ARGUMENT",
+      /the aggregate, "user:\\u0000", has half of .*, or a NUL/,
+    ],
+    [
+      "a version in a text",
+      (txn) =>
+        txn.append("a", [{ type: "x" }], { expectedVersion: "5" as never }),
+      "INVALID_ARGUMENT",
+      /expectedVersion is "5"; give a version/,
+    ],
+    [
       "an event without a type",
       (txn) => txn.append("a", [{} as never]),
       "INVALID_ARGUMENT",
@@ -176,6 +195,31 @@ t.test("a transaction", async (t) => {
       t.same(writer.position, before);
     });
   }
+
+  await t.test("refuses to commit without an append that nobody awaits", async (t) => {
+    for (
+      const append of [
+        (txn: Txn) => txn.append("forgotten", [{ type: "x" }]),
+        (txn: Txn) => txn.closeAggregate("forgotten"),
+      ]
+    ) {
+      const forgotten: Promise<number>[] = [];
+      const committing = writer.transaction("forgetful", (txn) => {
+        txn.write(anything, "data without its event");
+        const appending = append(txn);
+        appending.catch(() => {}); // Else it would end the process, as it should.
+        forgotten.push(appending);
+        return Promise.resolve();
+      });
+      await t.rejects(committing, {
+        code: "TRANSACTION_ENDED",
+        message: /an append still runs; await everything/,
+      });
+      await Promise.allSettled(forgotten);
+    }
+    const { version } = await writer.aggregate("forgotten").fold(0, (n) => n);
+    t.equal(version, 0);
+  });
 
   await t.test("left nothing of all that", async (t) => {
     const { rows } = await writer.readRows(anything);
@@ -264,6 +308,48 @@ t.test("WriterStore.open()", async (t) => {
         /instance is "a b"/,
       ],
       [
+        "no name for an instance",
+        { database: memory, instance: null as never },
+        "INVALID_ARGUMENT",
+        /instance is "null"/,
+      ],
+      [
+        "a database in memory, misspelt",
+        { database: "sqlite::memory" },
+        "INVALID_ARGUMENT",
+        /"sqlite::memory": the schemes are .* sqlite::memory: and/,
+      ],
+      [
+        "a time in a text",
+        { database: memory, leaseMs: "5" as never },
+        "INVALID_ARGUMENT",
+        /leaseMs is "5"; give a number of ms/,
+      ],
+      [
+        "no time at all between PINGs",
+        { database: memory, pingIntervalMs: 0 },
+        "INVALID_ARGUMENT",
+        /Cannot open a writer store: pingIntervalMs is 0; give .* above 0/,
+      ],
+      [
+        "a logger that is no function",
+        { database: memory, logger: console as never },
+        "INVALID_ARGUMENT",
+        /give \(level, message, fields\) => …, or stderrLogger/,
+      ],
+      [
+        "streams by name",
+        { database: memory, streams: { orders } as never },
+        "INVALID_ARGUMENT",
+        /streams is not an array of what defineStream gives/,
+      ],
+      [
+        "the names of groups",
+        { database: memory, groups: ["rooms"] as never },
+        "INVALID_ARGUMENT",
+        /groups is not an array of what defineCacheGroup gives/,
+      ],
+      [
         "an address that is none",
         { database: memory, listen: "here" },
         "INVALID_ARGUMENT",
@@ -314,6 +400,15 @@ t.test("WriterStore.open()", async (t) => {
       await t.rejects(WriterStore.open(options), { code, message });
     });
   }
+
+  await t.test("takes a lease of any length", async (t) => {
+    for (const leaseMs of [0.5, 1_000.25, 1e300]) {
+      const database = temporaryDatabase(t);
+      const writer = await WriterStore.open({ database, leaseMs });
+      t.equal(writer.position.get("master"), 0);
+      await writer.close();
+    }
+  });
 
   await t.test("can be closed twice, and answers no more", async (t) => {
     const writer = await WriterStore.open({ database: memory });

@@ -65,6 +65,38 @@ t.test("A251: the callback of failure is called once, and the error is passed on
   t.match(writer.stats, { commits, rollbacks: rollbacks + 1 });
 });
 
+t.test("what callbacks reject with is logged, as what they throw", async (t) => {
+  const logged: unknown[] = [];
+  const writer = await WriterStore.open<TestDatabase>({
+    database: "sqlite::memory:",
+    logger: (level, message, fields) => logged.push([level, message, fields]),
+  });
+  t.teardown(() => writer.close());
+  await writer.transaction("good", (txn) => {
+    txn.afterCommit(() => Promise.reject(new Error("late")));
+    txn.afterCommit(() => {
+      throw new Error("soon");
+    });
+    return Promise.resolve();
+  });
+  const failing = writer.transaction("bad", (txn) => {
+    txn.afterRollback(() => Promise.reject(new Error("undone")));
+    return Promise.reject(new RangeError("no"));
+  });
+  await t.rejects(failing, { name: "RangeError" });
+  await until("all is logged", () => logged.length === 3);
+  const told = (transaction: string, error: string) => [
+    "error",
+    "transaction callback failed",
+    { transaction, error },
+  ];
+  t.same(logged, [
+    told("good", "soon"),
+    told("good", "late"),
+    told("bad", "undone"),
+  ]);
+});
+
 t.test("A252: what fails for ever is tried five times, and each is rolled back", async (t) => {
   const writer = await openWriter(t);
   const { commits, rollbacks } = writer.stats;

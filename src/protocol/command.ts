@@ -118,14 +118,16 @@ export interface NameCommand {
 
 /**
  * `REPLICATE`: a client asks for the POSITION of every stream. With
- * `REPLICATE INVALIDATE` it also asks for INVALIDATE lines; who doesn't know
- * them passes over what follows the name.
+ * `REPLICATE INVALIDATE LOG=<id>` it also asks for INVALIDATE lines, and says
+ * which log it reads; who knows neither passes over what follows the name.
  */
 export interface ReplicateCommand {
   /** The name on the wire. */
   readonly kind: "REPLICATE";
   /** Whether it takes INVALIDATE lines; not by default. */
   readonly takesInvalidate?: boolean | undefined;
+  /** The identity of the log that the client reads, if it reads one. */
+  readonly logId?: string | undefined;
 }
 
 /**

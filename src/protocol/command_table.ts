@@ -40,6 +40,9 @@ export interface CommandEntry<C extends Command> {
 /** What REPLICATE asks for besides. */
 const INVALIDATE: CommandKind = "INVALIDATE";
 
+/** What stands before the log that it reads. */
+const LOG = "LOG=";
+
 /** The literal that stands for no device. */
 const NO_DEVICE = "None";
 
@@ -87,11 +90,22 @@ export const COMMANDS: {
   REPLICATE: {
     senders: "client",
     // Before 1.13 it had arguments, and later versions pass over any.
-    parse: (rest) =>
-      rest.split(" ").includes(INVALIDATE)
-        ? { kind: "REPLICATE", takesInvalidate: true }
-        : { kind: "REPLICATE" },
-    format: ({ takesInvalidate }) => takesInvalidate ? INVALIDATE : "",
+    parse: (rest) => {
+      const words = rest.split(" ");
+      const log = words.find((word) => word.startsWith(LOG));
+      return {
+        kind: "REPLICATE",
+        ...(words.includes(INVALIDATE) ? { takesInvalidate: true } : {}),
+        ...(log === undefined ? {} : { logId: log.slice(LOG.length) }),
+      };
+    },
+    format: ({ takesInvalidate, logId }) => {
+      const words: string[] = takesInvalidate ? [INVALIDATE] : [];
+      if (logId !== undefined) {
+        words.push(LOG + requireField(logId, "a log's identity"));
+      }
+      return words.join(" ");
+    },
   },
   USER_SYNC: {
     senders: "client",

@@ -44,6 +44,10 @@ export interface ReplicationClientOptions extends KeepAliveOptions {
   readonly maxLineBytes?: number | undefined;
   /** What streams are called on the wire; as everywhere by default. */
   readonly wireNames?: WireNames | undefined;
+  /** The log that the reader reads: a writer of another one refuses it. */
+  readonly logId?: (() => string | undefined) | undefined;
+  /** Is called where a writer has refused it for that: perhaps it is not that one any more. */
+  readonly otherLog?: (() => void) | undefined;
   /** Is told why a connection was given up, once it was made. */
   readonly givenUp?: ((error: unknown) => void) | undefined;
   /** The name that the writer must have; any by default. */

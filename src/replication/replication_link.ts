@@ -33,6 +33,7 @@ import type { ReplicationClientOptions } from "./client_options.ts";
 import type { CommandSender, Outgoing } from "./command_bus.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { remedyFor, remedyForAnswer } from "./long_lines.ts";
+import { isOtherLog } from "./other_log.ts";
 import { CACHES_STREAM } from "./transaction.ts";
 
 /** What a peer may say before it has said who it is. */
@@ -157,7 +158,10 @@ export class ReplicationLink implements ConnectionHandler {
     const { receiver, maxLineBytes = MAX_LINE_BYTES } = this.#options;
     const takesInvalidate = receiver.invalidations !== undefined &&
       maxLineBytes >= COMPACT_LINE_BYTES && !this.#connection.isShared;
-    return { kind: "REPLICATE", takesInvalidate };
+    const logId = this.#connection.isShared
+      ? undefined
+      : this.#options.logId?.();
+    return { kind: "REPLICATE", takesInvalidate, logId };
   }
 
   #readFrom(lines: string, from: number): void {
@@ -305,6 +309,12 @@ export class ReplicationLink implements ConnectionHandler {
           text: withoutToken(command.text),
           ...remedyForAnswer(command.text, "reader"),
         });
+        if (isOtherLog(command.text)) {
+          this.#options.givenUp?.(
+            new HeadwaterError("DATABASE_INVALID", command.text),
+          );
+          this.#options.otherLog?.();
+        }
         return;
     }
     if (this.isShared || maySend(command.kind, "server")) return;

@@ -21,6 +21,7 @@ import {
 } from "./connected_reader.ts";
 import { Echoes, RELAYED } from "./echoes.ts";
 import { EphemeralLines } from "./ephemeral_lines.ts";
+import { otherLogText } from "./other_log.ts";
 import { PositionLines } from "./position_lines.ts";
 import {
   tellConnected,
@@ -216,6 +217,10 @@ export class Streamer {
         this.#flush();
         // It may have been too much for this very reader.
         if (!this.#readers.has(reader)) return;
+        if (!reader.isShared && this.#isOther(command.logId)) {
+          reader.fail("refused", otherLogText());
+          return;
+        }
         this.#compact -= Number(reader.isCompact);
         reader.isCompact = !reader.isShared && command.takesInvalidate === true;
         this.#compact += Number(reader.isCompact);
@@ -231,6 +236,11 @@ export class Streamer {
         if (!this.#relay(reader, command)) return;
     }
     return receiver?.command(command, reader.sender, reader);
+  }
+
+  #isOther(logId: string | undefined): boolean {
+    const own = this.#options.logId?.();
+    return own !== undefined && logId !== undefined && logId !== own;
   }
 
   /** Tells all others; says whether it was news. */

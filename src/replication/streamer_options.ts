@@ -43,6 +43,8 @@ export interface StreamerOptions extends ConnectedReaderOptions {
   readonly ephemeralStreams?: readonly string[] | undefined;
   /** What they are called on the wire. */
   readonly wireNames: WireNames;
+  /** The log's identity: who reads another is refused. */
+  readonly logId?: (() => string | undefined) | undefined;
   /** The last token of the log, as the streamer begins. */
   readonly lastToken: Token;
   /** Bytes that may wait for one reader's socket, beside one text that is larger. */

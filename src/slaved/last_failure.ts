@@ -30,7 +30,7 @@ export function rememberFailure(transport: Transport): RememberingTransport {
     describeFailure(name, replica) {
       if (refused !== "") {
         return `who answers at ${name} is not the writer${refused}; check the ` +
-          "address, and serverName if it is given";
+          "address, the database, and serverName if it is given";
       }
       if (!isConnected) return `nobody answers at ${name}${unanswered}`;
       const visible = replica === undefined

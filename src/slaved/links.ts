@@ -10,6 +10,7 @@ import { EphemeralFollower } from "../replication/ephemeral_follower.ts";
 import type { EphemeralStreams } from "../replication/ephemeral_streams.ts";
 import { Follower } from "../replication/follower.ts";
 import type { FollowerOptions } from "../replication/follower_options.ts";
+import type { LogIdentity } from "../replication/log_identity.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { MAX_LINE_BYTES } from "../runtime/limits.ts";
 import { deferred } from "../runtime/waiting.ts";
@@ -40,6 +41,7 @@ export interface LinkParts {
   readonly calls: WriterCalls;
   readonly voice: SlavedVoice;
   readonly wireNames: WireNames;
+  readonly identity: LogIdentity;
 }
 
 /** The addresses that are `notify:`, or all others. */
@@ -84,10 +86,11 @@ export function openSources(options: SlavedStoreOptions): readonly Source[] {
 export function createLinks(
   options: SlavedStoreOptions,
   sources: readonly Source[],
-  { following, ephemeral, calls, voice, wireNames }: LinkParts,
+  { following, ephemeral, calls, voice, wireNames, identity }: LinkParts,
 ): readonly Link[] {
   const connecting = connectingOf(options);
   const { clock, random, logger } = connecting;
+  const refresh = async () => await following.refresh();
   return sources.map(({ name, transport }) => {
     const live = deferred<void>();
     const follower = new Follower({
@@ -113,6 +116,9 @@ export function createLinks(
       wireNames,
       maxLineBytes: options.maxLineBytes ?? MAX_LINE_BYTES,
       givenUp: transport.givenUp,
+      logId: () => identity.id,
+      // The reader's own database may be another by now.
+      otherLog: () => void refresh().catch(() => {}),
     });
     return { name, transport, live, follower, client: voice.add(client) };
   });

@@ -153,6 +153,7 @@ export function assembleSlaved<Database>(
       calls,
       voice,
       wireNames,
+      identity,
     }),
     voice,
     watched: new Follower({ ...following, live: () => {} }),

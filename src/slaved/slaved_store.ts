@@ -330,7 +330,9 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     options: SlavedStoreOptions,
     deadlineMs: number,
   ): Promise<void> {
-    const { links } = this.#parts;
+    const { links, identity } = this.#parts;
+    // Writers compare it; whoever can't read it now is asked for none.
+    await identity.read().catch(() => {});
     for (const { client } of links) client.open();
     for (const link of links) await untilLive(link, options, deadlineMs);
     this.#watch = await watchDatabase(

@@ -43,6 +43,7 @@ export function createVoice(
   options: WriterStoreOptions,
   { instance, lastToken }: Pick<Lease, "instance" | "lastToken">,
   { streams, wireNames }: Declarations,
+  logId: () => string | undefined,
 ): WriterVoice {
   const { logger = silentLogger } = options;
   const { clock } = environmentOf(options);
@@ -65,6 +66,7 @@ export function createVoice(
     streams: streams.durableNames,
     ephemeralStreams: streams.ephemeral.map(({ name }) => name),
     wireNames,
+    logId,
     lastToken,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,

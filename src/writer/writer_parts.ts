@@ -93,7 +93,7 @@ export function assembleWriter<Database>(
   const { changes } = declared;
   const { logger = silentLogger } = options;
   const { clock, random } = environmentOf(options);
-  const voice = createVoice(options, lease, declared);
+  const voice = createVoice(options, lease, declared, () => identity.id);
   const { streamer } = voice;
   const listeners = new Listeners(options, {
     accept: (connection) => streamer.accept(connection),

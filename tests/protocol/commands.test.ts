@@ -174,6 +174,8 @@ t.test("what was formatted is parsed again, whatever it says", (t) => {
     make("PING", { text }),
     make("REPLICATE", {}),
     make("REPLICATE", { takesInvalidate: fc.constant(true) }),
+    make("REPLICATE", { logId: field }),
+    make("REPLICATE", { takesInvalidate: fc.constant(true), logId: field }),
     make("INVALIDATE", {
       instance: field,
       token: fc.option(token, { nil: undefined }),

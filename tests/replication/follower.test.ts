@@ -33,7 +33,7 @@ t.test("SlavedStore", async (t) => {
     const { fake, slaved } = await start({ name: "worker 1" });
     t.match(
       fake.received(),
-      /^NAME worker 1\nPING \d{13}\nREPLICATE INVALIDATE\n$/,
+      /^NAME worker 1\nPING \d{13}\nREPLICATE INVALIDATE LOG=[0-9a-f]{16}\n$/,
     );
     await slaved.close();
   });

@@ -1,5 +1,6 @@
 // How a slaved store comes to be connected, and what it says when it can't.
 
+import { rmSync } from "node:fs";
 import t from "tap";
 import { SlavedStore, WriterStore } from "../../mod.ts";
 import { follow, openRelay } from "../../src/slaved/mod.ts";
@@ -105,11 +106,59 @@ t.test("SlavedStore.connect()", async (t) => {
           code: "CONNECT_TIMEOUT",
           message: new RegExp(
             `who answers at ${replicate} is not the writer \\(${reason}.*; ` +
-              "check the address, and serverName",
+              "check the address, the database, and serverName",
           ),
         },
       );
     }
+  });
+
+  await t.test("is refused by the writer of another database", async (t) => {
+    const listen = "tcp://127.0.0.1:0";
+    const [database, other] = [temporaryDatabase(t), temporaryDatabase(t)];
+    const here = await openUsers(t, { database, listen });
+    const there = await openUsers(t, { database: other, listen });
+    for (const writer of [here, there]) {
+      await saveUser(writer, { id: "u", name: "n", version: 1 });
+    }
+    await t.rejects(
+      SlavedStore.connect({
+        database,
+        replicate: String(there.url),
+        connectTimeoutMs: 2_000,
+      }),
+      {
+        code: "CONNECT_TIMEOUT",
+        message: new RegExp(
+          `who answers at ${there.url} is not the writer \\(another log: this ` +
+            "writer's database is not the reader's",
+        ),
+      },
+    );
+    t.ok(there.stats.disconnections.refused > 0);
+    await connectUsers(t, here, { database });
+    t.equal(here.stats.disconnections.refused, 0);
+  });
+
+  await t.test("goes on where both have another database from now on", async (t) => {
+    const database = temporaryDatabase(t);
+    const listen = `tcp://127.0.0.1:${await freePort()}`;
+    const before = await openUsers(t, { database, listen });
+    await saveUser(before, { id: "u", name: "n", version: 1 });
+    const slaved = await connectUsers(t, before, {
+      database,
+      maxBackoffMs: 50,
+      pollIntervalMs: 0,
+    });
+    const users = slaved.attach(Users);
+    t.match(await users.getUserById("u"), { version: 1 });
+    await before.close();
+    const path = database.slice("sqlite:".length);
+    for (const end of ["", "-wal", "-shm"]) rmSync(path + end, { force: true });
+    const after = await openUsers(t, { database, listen });
+    const commit = await saveUser(after, { id: "u", name: "n", version: 2 });
+    await slaved.waitFor(commit, { timeoutMs: 20_000 });
+    t.match(await users.getUserById("u"), { version: 2 });
   });
 
   await t.test("says that what the writer announced is not seen in the replica", async (t) => {

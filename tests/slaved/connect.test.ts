@@ -8,12 +8,7 @@ import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 import { freePort } from "../support/ports.ts";
 import { postgresDatabase } from "../support/postgres.ts";
-import {
-  createUsers,
-  saveUser,
-  type TestDatabase,
-  Users,
-} from "../support/stores.ts";
+import { saveUser, type TestDatabase, Users } from "../support/stores.ts";
 import { connectUsers, openUsers } from "../support/users.ts";
 
 t.test("SlavedStore.connect()", async (t) => {

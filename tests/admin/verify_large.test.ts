@@ -139,15 +139,14 @@ for (const dialect of DIALECTS) {
   t.test(`texts that are hard to page by on ${dialect}`, async (t) => {
     const database = await emptyDatabase(t, dialect);
     const writer = await openWriter(t, database);
-    const names = ["é", "\u{1f44d}", "\uffff", "a\ud800", "'", '"', "\n"];
-    if (dialect === "sqlite") names.push("a\0b", "a\0c");
+    const names = ["é", "\u{1f44d}", "\uffff", "a\ufffd", "'", '"', "\n"];
     await writer.transaction("write", async (txn) => {
       for (const name of names) {
         await txn.append(name, [{ type: "x", id: `id ${name}` }]);
         await txn.append(name, [{ type: "x" }]);
       }
       for (let n = 1; n <= 1_100; n += 1) {
-        await txn.append(`a\ud800${n}`, [{ type: "x", id: `a\ud800${n}` }]);
+        await txn.append(`a\ufffd${n}`, [{ type: "x", id: `a\ufffd${n}` }]);
       }
     });
     const found = await verify(database);

@@ -30,6 +30,8 @@ for (const dialect of DIALECTS) {
       const time = "20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z";
       const rows = [
         `       1  master    ${time}  caches    \\["things",null,\\d+\\]`,
+        ` {47,}\\["thing",\\["é",2\\],\\d+\\]`,
+        ` {47,}\\["thing",\\[null\\],\\d+\\]`,
         `       1  master    ${time}  events    \\["user:1",1,"named",".*","a",null\\]`,
         ` {47,}\\["user:1",2,"named",".*","b",null\\]`,
         `       1  master    ${time}  orders    {"n":1}`,

@@ -70,6 +70,8 @@ export class ReplicationClient {
     const { receiver, logger } = this.#options;
     const { signal } = this.#closing;
     const backoff = new Backoff(this.#options);
+    // Said once for each time that there is nobody.
+    let isToldOf = false;
     while (!signal.aborted) {
       let wasLive = false;
       try {
@@ -78,6 +80,7 @@ export class ReplicationClient {
           (made) => this.#link = made,
           signal,
         );
+        isToldOf = false;
         this.#connections += 1;
         const event: ConnectedEvent = {
           side: "reader",
@@ -93,7 +96,11 @@ export class ReplicationClient {
         }
         wasLive = receiver.isLive;
       } catch (error) {
-        logger("debug", "cannot connect", { error: messageOf(error) });
+        const level = isToldOf || signal.aborted ? "debug" : "warn";
+        logger(level, "cannot connect, trying again", {
+          error: messageOf(error),
+        });
+        isToldOf = true;
       }
       this.#link = undefined;
       receiver.disconnected();

@@ -155,11 +155,19 @@ export class Relay {
     const { logger } = this.#options;
     const { signal } = this.#closing;
     const backoff = new Backoff(this.#options);
+    // Said once for each time that there is nobody.
+    let isToldOf = false;
     while (!signal.aborted) {
       try {
-        if (await this.#follow(signal)) backoff.reset();
+        const wasOfUse = await this.#follow(signal);
+        isToldOf = false;
+        if (wasOfUse) backoff.reset();
       } catch (error) {
-        logger("debug", "cannot connect", { error: messageOf(error) });
+        const level = isToldOf || signal.aborted ? "debug" : "warn";
+        logger(level, "cannot connect, trying again", {
+          error: messageOf(error),
+        });
+        isToldOf = true;
       }
       await backoff.pause(signal);
     }

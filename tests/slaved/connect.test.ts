@@ -61,8 +61,15 @@ t.test("SlavedStore.connect()", async (t) => {
     const writer = await WriterStore.open({ database });
     t.teardown(() => writer.close());
     const replicate = `tcp://127.0.0.1:${await freePort()}`;
+    const said: string[] = [];
     await t.rejects(
-      SlavedStore.connect({ database, replicate, connectTimeoutMs: 50 }),
+      SlavedStore.connect({
+        database,
+        replicate,
+        connectTimeoutMs: 50,
+        maxBackoffMs: 5,
+        logger: (level, message) => void said.push(`${level} ${message}`),
+      }),
       {
         code: "CONNECT_TIMEOUT",
         message: new RegExp(
@@ -71,6 +78,9 @@ t.test("SlavedStore.connect()", async (t) => {
         ),
       },
     );
+    const [first, ...others] = said.filter((text) => /connect/.test(text));
+    t.equal(first, "warn cannot connect, trying again");
+    t.same(others.filter((text) => text.startsWith("warn")), []);
   });
 
   await t.test("says that somebody else answers", async (t) => {

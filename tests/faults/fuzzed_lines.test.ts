@@ -34,6 +34,16 @@ interface Tally {
 
 t.comment(`SEED=${SEED} FUZZED_LINES=${LINES}`);
 
+/** Connections that were ended here, not by whom they are to. */
+const ended = new WeakSet<Socket>();
+
+function end(sockets: Iterable<Socket>): void {
+  for (const socket of sockets) {
+    ended.add(socket);
+    socket.destroy();
+  }
+}
+
 /** Sends bursts over one connection, until it is closed or all were sent. */
 async function fuzz(
   socket: Socket,
@@ -62,6 +72,7 @@ async function fuzz(
       await new Promise<void>((resolve) => wake = resolve);
     }
     if (!isClosed) continue;
+    if (ended.has(socket)) break;
     tally.closes += 1;
     const said = ERROR.exec(heard)?.[1];
     if (said === undefined || said.length > MAX_ERROR_CHARS) {
@@ -144,7 +155,7 @@ t.test("a follower", async (t) => {
     server.listen(0, "127.0.0.1", () => resolve())
   );
   t.teardown(() => {
-    for (const socket of sockets) socket.destroy();
+    end(sockets);
     server.close();
   });
   const { port } = server.address() as { port: number };
@@ -159,7 +170,7 @@ t.test("a follower", async (t) => {
   );
   const all = async () => {
     isWarm = false;
-    for (const socket of sockets) socket.destroy();
+    end(sockets);
     await until("all is read", () => isWarm, LINES);
     return await memoryOf(child);
   };
@@ -167,7 +178,7 @@ t.test("a follower", async (t) => {
   goal = LINES;
   const after = await all();
   writerPort = Number(new URL(url).port);
-  for (const socket of sockets) socket.destroy();
+  end(sockets);
   await judge(t, child, tally, [before, after]);
 });
 

@@ -79,7 +79,7 @@ async function fuzz(
       tally.silent.push(JSON.stringify(heard.slice(-200)));
       continue;
     }
-    const kind = said.replace(/\(.*|".*|: .*/s, "").trim();
+    const kind = said.replace(/\(.*|".*|: .*/s, "").replace(/\d+/g, "N").trim();
     tally.errors.set(kind, (tally.errors.get(kind) ?? 0) + 1);
   }
   socket.off("data", onData);

@@ -65,19 +65,23 @@ export class Coalescer {
    * @throws {HeadwaterError} `LINE_INVALID` if a line is none of the stream's.
    */
   apply(lines: string): readonly string[] {
-    this.#names.clear();
     this.#cleared = [];
     let seen: Seen | undefined;
     let start = 0;
-    while (start < lines.length) {
-      let end = lines.indexOf(ROW_SEPARATOR, start);
-      if (end < 0) end = lines.length;
-      if (seen === undefined || !lines.startsWith(seen.prefix, start)) {
-        seen = this.#find(lines, start, end);
+    try {
+      while (start < lines.length) {
+        let end = lines.indexOf(ROW_SEPARATOR, start);
+        if (end < 0) end = lines.length;
+        if (seen === undefined || !lines.startsWith(seen.prefix, start)) {
+          seen = this.#find(lines, start, end);
+        }
+        if (seen === undefined) this.#invalidate(lines.slice(start, end));
+        else this.#takeLine(seen, lines, start, end);
+        start = end + 1;
       }
-      if (seen === undefined) this.#invalidate(lines.slice(start, end));
-      else this.#takeLine(seen, lines, start, end);
-      start = end + 1;
+    } finally {
+      // Their keys are slices, and would keep the lines alive.
+      this.#names.clear();
     }
     this.#caches.contained(this.#contained.rows, this.#contained.unknown);
     this.#contained = { ...NO_ROWS };
@@ -96,9 +100,12 @@ export class Coalescer {
       else this.#invalidate(lines.slice(start, end));
       return;
     }
-    const only = onlyKey(lines, at, end);
-    if (only === undefined) this.#takeRuns(lines.slice(start, end));
-    else this.#takeKey(seen, only);
+    const keyStart = findOnlyKey(lines, at, end);
+    if (keyStart < 0) return this.#takeRuns(lines.slice(start, end));
+    if (seen.isDone) return this.#skip(seen, false);
+    const key = lines.slice(keyStart, end - ONLY_KEY_END.length);
+    if (key.includes("\\")) this.#takeRuns(lines.slice(start, end));
+    else this.#takeKey(seen, key);
   }
 
   #takeRow(
@@ -108,10 +115,12 @@ export class Coalescer {
     start: number,
     end: number,
   ): void {
-    if (this.#passOver(seen, seen.keys.has(key), key === "null")) return;
+    const isWhole = key === "null";
+    if (seen.isDone || seen.keys.has(key)) return this.#skip(seen, isWhole);
+    if (this.#isTooMany(seen)) return;
     this.#invalidate(lines.slice(start, end));
-    if (seen.kind === "cache" && key === "null") this.#finish(seen);
-    else seen.keys.add(ownText(key));
+    if (seen.kind === "cache" && isWhole) this.#finish(seen);
+    else seen.keys.add(key);
   }
 
   #takeRuns(line: string): void {
@@ -126,27 +135,31 @@ export class Coalescer {
   }
 
   #takeKey(seen: Seen, key: InvalidatedKey): void {
+    if (seen.isDone) return this.#skip(seen, key === null);
     if (typeof key !== "object") {
-      if (this.#passOver(seen, seen.parts.has(key), false)) return;
+      if (seen.parts.has(key)) return this.#skip(seen, false);
+      if (this.#isTooMany(seen)) return;
       this.#caches.applyOne(seen.name, key);
-      seen.parts.add(typeof key === "string" ? ownText(key) : key);
+      seen.parts.add(key);
       return;
     }
     const text = JSON.stringify(key);
-    if (this.#passOver(seen, seen.keys.has(text), key === null)) return;
+    if (seen.keys.has(text)) return this.#skip(seen, key === null);
+    if (this.#isTooMany(seen)) return;
     this.#caches.apply(seen.name, key);
     if (seen.kind === "cache" && key === null) this.#finish(seen);
     else seen.keys.add(text);
   }
 
-  /** Whether nothing has to be done for a key; clears its cache for want of a bound on its keys. */
-  #passOver(seen: Seen, isRepeated: boolean, isWhole: boolean): boolean {
-    if (seen.isDone || isRepeated) {
-      this.#contained.rows += 1;
-      if (seen.kind === "unknown") this.#contained.unknown += 1;
-      this.#hasLeftOut ||= seen.isDone && seen.kind === "cache" && !isWhole;
-      return true;
-    }
+  /** There is nothing left to be done for a key. */
+  #skip(seen: Seen, isWhole: boolean): void {
+    this.#contained.rows += 1;
+    if (seen.kind === "unknown") this.#contained.unknown += 1;
+    this.#hasLeftOut ||= seen.isDone && seen.kind === "cache" && !isWhole;
+  }
+
+  /** Whether its cache has been cleared, for want of a bound on its keys. */
+  #isTooMany(seen: Seen): boolean {
     if (seen.keys.size + seen.parts.size < this.#maxKeys) return false;
     if (seen.kind === "cache") {
       this.#caches.apply(seen.name, null);
@@ -202,19 +215,21 @@ export class Coalescer {
   }
 }
 
-/** The key of a run that has one, a text without an escape: `123,["key"]]`. */
-function onlyKey(
-  lines: string,
-  start: number,
-  end: number,
-): string | undefined {
+/**
+ * Where the key of a run begins that has one, a text: `123,["key"]]`. Any other
+ * gives -1.
+ */
+function findOnlyKey(lines: string, start: number, end: number): number {
   const comma = lines.indexOf(",", start);
-  if (!lines.startsWith('["', comma + 1)) return undefined;
-  const keyEnd = lines.indexOf('"', comma + 3);
-  if (keyEnd !== end - 3 || !lines.endsWith('"]]', end)) return undefined;
-  const key = lines.slice(comma + 3, keyEnd);
-  return key.includes("\\") ? undefined : key;
+  const keyStart = comma + 3;
+  const keyEnd = end - ONLY_KEY_END.length;
+  const isText = lines[comma + 1] === "[" && lines[comma + 2] === '"' &&
+    lines[end - 1] === "]" && lines[end - 2] === "]";
+  return isText && lines.indexOf('"', keyStart) === keyEnd ? keyStart : -1;
 }
+
+/** What a run of one text ends with. */
+const ONLY_KEY_END = '"]]';
 
 /**
  * A row's key as JSON; `undefined` for a row that doesn't end with a number,

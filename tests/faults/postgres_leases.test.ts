@@ -161,7 +161,7 @@ for (const [who, prepare] of Object.entries(TAKEOVERS)) {
       holder.order({ ...order, id: `open ${isolation}` });
       await holder.says("within", `open ${isolation}`);
     }
-    holder.signal("SIGSTOP");
+    await suspend(holder, database);
     const writer = await takeOver(t, taken);
     if (endsConnections) {
       // Those that have not touched the log are told to end, and not waited for.

@@ -12,7 +12,7 @@ import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 import type { Engine, ReadEngine } from "./engine.ts";
 import { PostgresEngine } from "./postgres_engine.ts";
-import type { PostgresOptions } from "./postgres_pool.ts";
+import type { PostgresOptions } from "./postgres_client.ts";
 import { PostgresReads } from "./postgres_reads.ts";
 import { SqliteEngine, type SqliteOptions } from "./sqlite_engine.ts";
 import { SqliteReads } from "./sqlite_reads.ts";

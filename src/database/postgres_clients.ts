@@ -8,7 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { Gate } from "../runtime/gate.ts";
 import { PostgresConnection } from "./postgres_connection.ts";
-import { type ClientOptions, openClient } from "./postgres_pool.ts";
+import { type ClientOptions, openClient } from "./postgres_client.ts";
 import type { Rename } from "./table_names.ts";
 
 /** What {@linkcode PostgresClients} works with. */

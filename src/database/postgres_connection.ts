@@ -1,5 +1,5 @@
 /**
- * One connection of PostgreSQL's, for as long as a transaction lasts.
+ * One connection of PostgreSQL's.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   LostConnectionError,
   postgresCodeOf,
 } from "./postgres_errors.ts";
-import { numberParameters, type PostgresPool } from "./postgres_pool.ts";
+import { numberParameters, type PostgresClient } from "./postgres_client.ts";
 import type { Rename } from "./table_names.ts";
 
 /** A result of postgres.js: an array of rows, and what the server said of it. */
@@ -57,8 +57,9 @@ const ANY_STATEMENT = /^(?:0[0-8]|5[3-8]|72|F0|XX)/;
  * transaction.
  */
 export class PostgresConnection implements Session {
-  readonly #sql: ReservedSql;
+  readonly #client: PostgresClient;
   readonly #rename: Rename;
+  #sql!: ReservedSql;
   /** Of what is under way; a few at most, and the first is answered first. */
   readonly #pending: ((error: unknown) => void)[] = [];
   #lost: unknown;
@@ -68,32 +69,34 @@ export class PostgresConnection implements Session {
   #begun: string | undefined;
   readonly dialect = "postgres";
 
-  readonly #client: PostgresPool;
-  readonly #watching = {
-    // Called as it is sent. The socket alone tells of its end while idle.
-    onexecute: (socket: Socket) => {
-      socket.onclose = (error) => void this.#lose(error);
-      return true;
-    },
-  };
   #onLost: () => void = () => {};
 
-  private constructor(client: PostgresPool, sql: ReservedSql, rename: Rename) {
+  private constructor(client: PostgresClient, rename: Rename) {
     this.#client = client;
-    this.#sql = sql;
     this.#rename = rename;
   }
 
-  /** Makes the connection of a client that has one. */
+  /** Makes the connection of a client that has none. */
   static async open(
-    client: PostgresPool,
+    client: PostgresClient,
     rename: Rename,
   ): Promise<PostgresConnection> {
+    const connection = new PostgresConnection(client, rename);
+    const watching = {
+      // Called as it is sent. The socket alone tells of its end while idle.
+      onexecute: (socket: Socket) => {
+        socket.onclose = (error) => void connection.#lose(error);
+        return true;
+      },
+    };
     try {
       // To reserve a connection that isn't there yet takes for ever in 3.4.9.
-      await client.unsafe("SELECT 1");
-      const sql = await client.reserve();
-      return new PostgresConnection(client, sql, rename);
+      const query = client.unsafe("SELECT 1", [], watching as object);
+      await query;
+      connection.#backend = (query as unknown as Sent).state?.pid;
+      if (connection.#lost !== undefined) throw connection.#lost;
+      connection.#sql = await client.reserve();
+      return connection;
     } catch (error) {
       await client.end({ timeout: 0 });
       throw error;
@@ -130,12 +133,8 @@ export class PostgresConnection implements Session {
       return;
     }
     this.giveUpNext();
-    const query = this.#backend === undefined
-      ? this.#sql.unsafe(`BEGIN ${mode}`, [], this.#watching as object)
-      : this.#sql.unsafe(`BEGIN ${mode}`);
-    query.then(() => {
-      this.#backend ??= (query as unknown as Sent).state?.pid;
-    }, (error) => this.#lose(error));
+    const begun = this.#sql.unsafe(`BEGIN ${mode}`);
+    begun.then(undefined, (error) => this.#lose(error));
   }
 
   /** Takes back a transaction that was begun with the last commit, for nobody. */

@@ -5,7 +5,6 @@
  */
 
 import type { ReadonlyKysely } from "kysely/readonly";
-import { PostgresJSDialect } from "kysely-postgres-js";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
@@ -28,6 +27,7 @@ import {
   type PostgresConnection,
   postgresRenamer,
 } from "./postgres_connection.ts";
+import { postgresDialect } from "./postgres_dialect.ts";
 import { describeIfRaised, describePostgresError } from "./postgres_errors.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
 import { renamer } from "./table_names.ts";
@@ -46,13 +46,10 @@ export interface PostgresEngineOptions extends PostgresReadsOptions {
   readonly queueTimeoutMs?: number | undefined;
 }
 
-/** Kysely asks it for how to write SQL, never for a connection. */
-const INERT_POSTGRES = (() => {}) as never;
-
 /** Whether a transaction that gave no sign of it has changed anything. */
 const HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL";
 
-/** A pool for writing, and one of read-only sessions beside it. */
+/** Connections for writing, and read-only ones beside them. */
 export class PostgresEngine<Database> implements Engine<Database> {
   readonly dialect = "postgres";
   readonly #where: string;
@@ -62,7 +59,7 @@ export class PostgresEngine<Database> implements Engine<Database> {
   #disconnections = 0;
   #closing: Promise<void> | undefined;
 
-  /** Opens the pools; no connection is made before the first query. */
+  /** Makes no connection before the first query. */
   constructor(options: PostgresEngineOptions) {
     const { clock, maxWriteConnections = MAX_WRITE_CONNECTIONS } = options;
     this.#where = hideSecrets(options.url);
@@ -78,13 +75,7 @@ export class PostgresEngine<Database> implements Engine<Database> {
       disconnected: () => this.#disconnections += 1,
     });
     this.#reads = new PostgresReads(options);
-    const dialect = new PostgresJSDialect({ postgres: INERT_POSTGRES });
-    this.#writes = new WriteKysely({
-      createDriver: inertDriver,
-      createAdapter: () => dialect.createAdapter(),
-      createQueryCompiler: () => dialect.createQueryCompiler(),
-      createIntrospector: (db) => dialect.createIntrospector(db),
-    });
+    this.#writes = new WriteKysely(postgresDialect(inertDriver));
   }
 
   get disconnections(): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { openClient, type PostgresOptions } from "./postgres_pool.ts";
+import { openClient, type PostgresOptions } from "./postgres_client.ts";
 
 /**
  * One channel for every log of a database, whatever its tables are called: a
@@ -21,7 +21,7 @@ export interface NotifyOptions extends PostgresOptions {
   readonly url: string;
 }
 
-/** Tells everybody who listens. Connects with the first call, and again where it must. */
+/** Tells everybody who listens. Connects with the first call, and anew after one that failed. */
 export interface NotifyClient {
   /** Resolves once the server has it; it runs in no transaction of anybody's. */
   notify(payload: string): Promise<void>;
@@ -41,14 +41,24 @@ export interface ListenClient {
 
 /** Opens a {@linkcode NotifyClient}. */
 export function openNotify(options: NotifyOptions): NotifyClient {
-  const client = openClient({
-    ...options,
-    readOnly: false,
-    applicationName: "headwater notify",
-  });
+  const open = () =>
+    openClient({
+      ...options,
+      readOnly: false,
+      applicationName: "headwater notify",
+    });
+  let client = open();
   return {
-    notify: async (payload) =>
-      void await client.unsafe(NOTIFY, [CHANNEL, payload]),
+    async notify(payload) {
+      const used = client;
+      try {
+        await used.unsafe(NOTIFY, [CHANNEL, payload]);
+      } catch (error) {
+        if (used === client) client = open();
+        used.end({ timeout: 0 }).catch(() => {});
+        throw error;
+      }
+    },
     close: () => client.end({ timeout: 0 }),
   };
 }

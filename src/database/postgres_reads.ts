@@ -12,28 +12,25 @@ import {
   type QueryResult,
 } from "kysely";
 import type { ReadonlyKysely } from "kysely/readonly";
-import { PostgresJSDialect } from "kysely-postgres-js";
 import { assert, HeadwaterError } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { pause } from "../runtime/waiting.ts";
 import {
   MAX_QUEUED_TRANSACTIONS,
   MAX_READ_CONNECTIONS,
   QUEUE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
-import type { ReadEngine, Session, SqlParameter, SqlValue } from "./engine.ts";
+import type { ReadEngine, Session } from "./engine.ts";
 import { PostgresClients } from "./postgres_clients.ts";
 import {
   type PostgresConnection,
   postgresRenamer,
 } from "./postgres_connection.ts";
-import { describePostgresError, postgresCodeOf } from "./postgres_errors.ts";
-import {
-  openPool,
-  type PostgresOptions,
-  type PostgresPool,
-} from "./postgres_pool.ts";
-import { type Rename, renamer, type TableNameOptions } from "./table_names.ts";
+import { postgresDialect } from "./postgres_dialect.ts";
+import { describePostgresError, isDisconnection } from "./postgres_errors.ts";
+import type { PostgresOptions } from "./postgres_client.ts";
+import { renamer, type TableNameOptions } from "./table_names.ts";
 
 /** Options of {@linkcode PostgresReads}. */
 export interface PostgresReadsOptions
@@ -42,67 +39,53 @@ export interface PostgresReadsOptions
   readonly maxReadConnections?: number | undefined;
 }
 
-const PREPARED = { prepare: true, simple: false } as const;
-/** A connection whose end nobody saw yet, and one whose client forgot to. */
-const LOST =
-  /^(?:57P0[123]|CONNECTION_CLOSED|CONNECTION_ENDED|ECONNRESET|EPIPE)$/;
+/** How long, in ms, a read that lost its connection is tried again. */
+const TRIED_MS = 1_000;
+/** The first pause between two tries; each next is twice as long. */
+const FIRST_PAUSE_MS = 10;
 
 /**
- * The reads of a store: a pool whose sessions are read-only. Every statement
- * sees what was committed before it began; transactions and streamed queries
- * have a connection of their own.
+ * The reads of a store, on read-only connections. Every statement sees what was
+ * committed before it began. Transactions and streamed queries, which may run
+ * others meanwhile, have connections apart.
  */
 export class PostgresReads<Database> implements ReadEngine<Database> {
   readonly dialect = "postgres";
   readonly db: ReadonlyKysely<Database>;
   readonly session: Session;
-  readonly #pool: PostgresPool;
-  readonly #clients: PostgresClients;
+  readonly #statements: PostgresClients;
+  readonly #transactions: PostgresClients;
   #isClosed = false;
 
-  /** Opens the pool; no connection is made before the first query. */
+  /** Makes no connection before the first query. */
   constructor(options: PostgresReadsOptions) {
     const { url, maxReadConnections = MAX_READ_CONNECTIONS } = options;
-    const rename = postgresRenamer(renamer(options));
     const shared = {
       ...options,
-      maxConnections: maxReadConnections,
-      readOnly: true,
-      applicationName: "headwater reads",
-    };
-    this.#pool = openPool(shared);
-    this.#clients = new PostgresClients({
-      ...shared,
       subject: "a read connection",
+      maxConnections: maxReadConnections,
       maxQueued: MAX_QUEUED_TRANSACTIONS,
       queueTimeoutMs: QUEUE_TIMEOUT_MS,
-      rename,
+      readOnly: true,
+      applicationName: "headwater reads",
+      rename: postgresRenamer(renamer(options)),
       clock: systemClock,
       disconnected: () => {},
-    });
+    };
+    this.#statements = new PostgresClients(shared);
+    this.#transactions = new PostgresClients(shared);
     const where = hideSecrets(url);
     const requireOpen = () => {
       if (this.#isClosed) throw closedError();
     };
-    const query: RunQuery = (sql, parameters) =>
-      again(
-        () => this.#pool.unsafe(sql, parameters as never[], PREPARED),
-        maxReadConnections,
-      );
-    this.session = poolSession(this.#pool, rename, where, requireOpen);
+    const read: RunRead = (use) => readAgain(this.#statements, where, use);
+    this.session = readSession(read, requireOpen);
     const driver = readDriver(
-      { query, clients: this.#clients, where },
+      { read, transactions: this.#transactions, where },
       requireOpen,
     );
-    const dialect = new PostgresJSDialect({ postgres: this.#pool });
-    const kysely = new Kysely<Database>({
-      dialect: {
-        createDriver: () => driver,
-        createAdapter: () => dialect.createAdapter(),
-        createQueryCompiler: () => dialect.createQueryCompiler(),
-        createIntrospector: (db) => dialect.createIntrospector(db),
-      },
-    });
+    const dialect = postgresDialect(() => driver);
+    const kysely = new Kysely<Database>({ dialect });
     this.db = kysely as unknown as ReadonlyKysely<Database>;
   }
 
@@ -115,69 +98,66 @@ export class PostgresReads<Database> implements ReadEngine<Database> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     // Whoever reads now has not waited for it.
-    await this.#clients.cut();
-    await this.#pool.end({ timeout: 0 });
+    await Promise.all([this.#statements.cut(), this.#transactions.cut()]);
   }
 }
 
-type RunQuery = (
-  sql: string,
-  parameters: readonly unknown[],
-) => Promise<unknown[]>;
+/** Has one statement read on whichever connection is free. */
+type RunRead = <Result>(
+  use: (connection: PostgresConnection) => Promise<Result>,
+) => Promise<Result>;
 
 /**
- * Runs a read again where its connection was lost. postgres.js (3.4.9) fails the
- * first query on each connection that it makes anew with the error that ended
- * the old one.
+ * Reads, and again where the connection was lost meanwhile: nothing was
+ * changed, and a server that restarts ends all connections at once. It is
+ * waited for a little.
  */
-async function again<Result>(
-  read: () => PromiseLike<Result>,
-  connections: number,
+async function readAgain<Result>(
+  clients: PostgresClients,
+  where: string,
+  use: (connection: PostgresConnection) => Promise<Result>,
 ): Promise<Result> {
-  for (let left = connections;; left -= 1) {
+  const endMs = systemClock.monotonicMs() + TRIED_MS;
+  for (let pauseMs = FIRST_PAUSE_MS;; pauseMs *= 2) {
     try {
-      return await read();
+      const connection = clients.takeIdle("read") ?? await clients.take("read");
+      try {
+        return await use(connection);
+      } finally {
+        clients.give(connection);
+      }
     } catch (error) {
-      if (left === 0 || !LOST.test(postgresCodeOf(error))) throw error;
+      const described = describePostgresError(`read "${where}"`, error);
+      const isLate = systemClock.monotonicMs() + pauseMs > endMs;
+      if (isLate || !isDisconnection(described)) throw described;
     }
+    await pause(systemClock, pauseMs);
   }
 }
 
 /** A session whose every statement goes to whichever connection is free. */
-function poolSession(
-  pool: PostgresPool,
-  rename: Rename,
-  where: string,
-  requireOpen: () => void,
-): Session {
-  const send = async (sql: string, parameters: readonly SqlParameter[]) => {
-    requireOpen();
-    const text = rename(sql);
-    try {
-      return await again(
-        () => pool.unsafe(text, parameters as never[], PREPARED).values(),
-        pool.options.max,
-      );
-    } catch (error) {
-      throw describePostgresError(`read "${where}"`, error);
-    }
-  };
+function readSession(read: RunRead, requireOpen: () => void): Session {
   return {
     dialect: "postgres",
-    run: async (sql, parameters) => (await send(sql, parameters)).count ?? 0,
-    rows: async (sql, parameters) =>
-      await send(sql, parameters) as unknown as SqlValue[][],
+    async run(sql, parameters) {
+      requireOpen();
+      return await read((connection) => connection.run(sql, parameters));
+    },
+    async rows(sql, parameters) {
+      requireOpen();
+      return await read((connection) => connection.rows(sql, parameters));
+    },
   };
 }
 
 /** Where a store's reads go. */
 interface ReadTarget {
-  readonly query: RunQuery;
-  readonly clients: PostgresClients;
+  readonly read: RunRead;
+  readonly transactions: PostgresClients;
   readonly where: string;
 }
 
-/** One holder's connection: any of the pool, or its own while it needs one. */
+/** One holder's connection: any that is free, or its own while it needs one. */
 class ReadConnection implements DatabaseConnection {
   readonly #target: ReadTarget;
   #own: PostgresConnection | undefined;
@@ -189,12 +169,13 @@ class ReadConnection implements DatabaseConnection {
   async executeQuery<Row>(
     { sql, parameters }: CompiledQuery,
   ): Promise<QueryResult<Row>> {
+    if (this.#own === undefined) {
+      return await this.#target.read((connection) =>
+        connection.execute<Row>(sql, parameters)
+      );
+    }
     try {
-      if (this.#own !== undefined) {
-        return await this.#own.execute<Row>(sql, parameters);
-      }
-      const rows = await this.#target.query(sql, parameters);
-      return { rows: Array.from(rows) as Row[] };
+      return await this.#own.execute<Row>(sql, parameters);
     } catch (error) {
       throw this.#describe(error);
     }
@@ -218,7 +199,7 @@ class ReadConnection implements DatabaseConnection {
 
   async begin(mode: string): Promise<void> {
     try {
-      this.#own = await this.#target.clients.take("read transaction");
+      this.#own = await this.#target.transactions.take("read transaction");
     } catch (error) {
       throw this.#describe(error);
     }
@@ -230,7 +211,7 @@ class ReadConnection implements DatabaseConnection {
     assert(connection !== undefined, "a read transaction to end");
     this.#own = undefined;
     await connection.rollBack();
-    this.#target.clients.give(connection);
+    this.#target.transactions.give(connection);
   }
 
   #describe(error: unknown): unknown {

@@ -52,7 +52,7 @@ export type {
 } from "../replication/ephemeral_streams.ts";
 export type { SlavedStoreOptions } from "./slaved_options.ts";
 export type { DatabaseOptions } from "../database/open_database.ts";
-export type { PostgresOptions } from "../database/postgres_pool.ts";
+export type { PostgresOptions } from "../database/postgres_client.ts";
 export type { SqliteOptions, Synchronous } from "../database/sqlite_engine.ts";
 export type { TableNameOptions } from "../database/table_names.ts";
 export type { SlavedCaches } from "./slaved_caches.ts";

@@ -19,7 +19,7 @@ export type { WriterStats } from "./writer_stats.ts";
 export type { EndpointOptions } from "./endpoint_options.ts";
 export type { WriterStoreOptions } from "./writer_options.ts";
 export type { DatabaseOptions } from "../database/open_database.ts";
-export type { PostgresOptions } from "../database/postgres_pool.ts";
+export type { PostgresOptions } from "../database/postgres_client.ts";
 export type { SqliteOptions, Synchronous } from "../database/sqlite_engine.ts";
 export type { TableNameOptions } from "../database/table_names.ts";
 export type { WriterCaches } from "./writer_caches.ts";

@@ -15,6 +15,8 @@ export interface CuttingProxy {
   change: ((answer: Buffer) => Buffer) | undefined;
   /** How many were. */
   readonly lost: () => number;
+  /** Ends all connections, in one turn. */
+  readonly end: () => void;
 }
 
 /** Starts one before a port of loopback; it goes with the test. */
@@ -55,8 +57,11 @@ export async function startCuttingProxy(
   await new Promise<void>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve())
   );
-  t.teardown(() => {
+  const end = () => {
     for (const socket of sockets) socket.destroy();
+  };
+  t.teardown(() => {
+    end();
     server.close();
   });
   const { port } = server.address() as { port: number };
@@ -66,6 +71,7 @@ export async function startCuttingProxy(
     resetAt: undefined,
     change: undefined,
     lost: () => lost,
+    end,
   };
   return proxy;
 }

@@ -54,6 +54,7 @@ const SETTINGS = {
   max_connections: "200",
   wal_level: "replica",
   wal_keep_size: "128MB", // A new replica has no slot.
+  wal_retrieve_retry_interval: "100ms", // A replica's, which it waits for twice.
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
 };

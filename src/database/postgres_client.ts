@@ -1,5 +1,5 @@
 /**
- * Connections to one PostgreSQL server.
+ * How connections to PostgreSQL are made.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface PostgresOptions {
 }
 
 /** What postgres.js gives. */
-export type PostgresPool = postgres.Sql;
+export type PostgresClient = postgres.Sql;
 
 /** How a connection is made. */
 export interface ClientOptions extends PostgresOptions {
@@ -46,36 +46,17 @@ export interface ClientOptions extends PostgresOptions {
   readonly closed?: (() => void) | undefined;
 }
 
-/** How a pool is opened. */
-export interface PoolOptions extends ClientOptions {
-  readonly maxConnections: number;
-}
-
 const INT8 = 20;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * Opens a pool. No connection is made before the first query.
+ * Opens a client of one connection, which is for its holder to end: as soon as
+ * the connection is lost, as postgres.js (3.4.9) can't be relied upon to make
+ * it anew. None is made before the first query.
  *
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for a URL that can't be read.
  */
-export function openPool(options: PoolOptions): PostgresPool {
-  return open(options, { max: options.maxConnections });
-}
-
-/**
- * Opens a client of one connection, which is for its holder to end.
- *
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for a URL that can't be read.
- */
-export function openClient(options: ClientOptions): PostgresPool {
-  return open(options, { max: 1, max_lifetime: null });
-}
-
-function open(
-  options: ClientOptions,
-  pool: { max: number; max_lifetime?: null },
-): PostgresPool {
+export function openClient(options: ClientOptions): PostgresClient {
   const { url, readOnly, applicationName, notified, closed } = options;
   const { statementTimeoutMs = 0 } = options;
   const { databaseConnectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
@@ -83,7 +64,8 @@ function open(
     // It would win over ours, by which a holder's connections are found.
     const own = url.replace(/([?&])application_name=[^&]*&?/gi, "$1");
     return postgres(own, {
-      ...pool,
+      max: 1,
+      max_lifetime: null,
       // As its own listen() does, which (3.4.9) says nothing if it fails later on.
       ...(notified === undefined ? {} : {
         onnotify: (_channel: string, payload: string) => notified(payload),
@@ -100,7 +82,7 @@ function open(
         statement_timeout: statementTimeoutMs,
         ...(readOnly ? { default_transaction_read_only: true } : {}),
       },
-    }) as unknown as PostgresPool;
+    }) as unknown as PostgresClient;
   } catch (error) {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",

@@ -10,6 +10,7 @@ import { EpochMark, EpochMarks } from "./epoch_marks.ts";
 import {
   countParts,
   flatten,
+  isAmbiguous,
   type KeyArgument,
   otherMeaning,
 } from "./key_parts.ts";
@@ -40,7 +41,6 @@ export class EntryTable implements MemoryMember {
   readonly #owner: TableOwner;
   #memory: MemoryBudget | undefined;
   readonly #marks = new EpochMarks();
-  readonly #markSlots = new Map<EpochMark, number>();
   #bounds: TableBounds;
   /** Slots, by the only part of their entries' keys. */
   #singles = new Map<NonNullable<KeyArgument>, number>();
@@ -52,6 +52,12 @@ export class EntryTable implements MemoryMember {
   /** What entries take; empty where that is not counted. */
   #sizes: number[] = [];
   #size = 0;
+  /**
+   * Slots whose entries were invalidated: what was asked for is most often asked
+   * for again, and finds its place in the map. They go before any entry does,
+   * and are among `maxEntries`; where bytes are counted there are none.
+   */
+  #vacant = 0;
   #bytes = 0;
   /** Whether two entries may be alike on the wire. */
   #isAmbiguous = false;
@@ -166,8 +172,10 @@ export class EntryTable implements MemoryMember {
     while (slot !== ANCHOR) {
       const key = this.#keys[slot];
       if (key === undefined) return;
-      if (!(key instanceof EpochMark)) yield key;
-      if (this.#keys[slot] !== key) return;
+      if (this.#isTaken(slot)) {
+        yield key as EntryKey;
+        if (!this.#isTaken(slot) || this.#keys[slot] !== key) return;
+      }
       slot = this.#recency.next(slot, isOldestFirst);
     }
   }
@@ -191,6 +199,10 @@ export class EntryTable implements MemoryMember {
       else if (isTrieKey(key)) this.#trie.drop(key);
     } else {
       const slot = before ?? this.#add(key);
+      if (!this.#isTaken(slot)) {
+        this.#size += 1;
+        if (before !== undefined) this.#vacant -= 1;
+      }
       this.#promises[slot] = promise;
       this.#recency.use(slot);
       if (this.countsBytes) {
@@ -208,7 +220,7 @@ export class EntryTable implements MemoryMember {
   /** Drops an entry; says whether there was one. */
   delete(key: EntryKey): boolean {
     const slot = this.#slotOf(key);
-    if (slot === undefined) return false;
+    if (slot === undefined || !this.#isTaken(slot)) return false;
     this.#remove(slot);
     this.#tell();
     return true;
@@ -216,11 +228,13 @@ export class EntryTable implements MemoryMember {
 
   /** {@linkcode delete} of a key of one part, of a plain table. */
   deleteOne(part: NonNullable<KeyArgument>): boolean {
+    if (this.countsBytes) return this.delete(part);
     const slot = this.#singles.get(part);
-    if (slot === undefined) return false;
-    this.#singles.delete(part);
-    this.#forget(slot);
-    this.#tell();
+    if (slot === undefined || !this.#isTaken(slot)) return false;
+    this.#promises[slot] = undefined;
+    this.#recency.demote(slot);
+    this.#size -= 1;
+    this.#vacant += 1;
     return true;
   }
 
@@ -234,6 +248,7 @@ export class EntryTable implements MemoryMember {
     this.#keys = [undefined];
     this.#sizes = [];
     this.#size = 0;
+    this.#vacant = 0;
     this.#bytes = 0;
     this.#tell();
   }
@@ -273,10 +288,9 @@ export class EntryTable implements MemoryMember {
     );
     if (marked === undefined) return;
     for (const mark of marked.removed) this.#removeMark(mark);
-    const slot = this.#recency.add();
+    const slot = marked.added.slot = this.#recency.add();
     this.#keys[slot] = marked.added;
     this.#promises[slot] = undefined;
-    this.#markSlots.set(marked.added, slot);
   }
 
   #slotOf(key: EntryKey): number | undefined {
@@ -288,8 +302,13 @@ export class EntryTable implements MemoryMember {
 
   #use(slot: number | undefined): Promise<unknown> | undefined {
     if (slot === undefined) return undefined;
-    this.#recency.use(slot);
-    return this.#promises[slot];
+    const promise = this.#promises[slot];
+    if (promise !== undefined) this.#recency.use(slot);
+    return promise;
+  }
+
+  #isTaken(slot: number): boolean {
+    return this.#promises[slot] !== undefined;
   }
 
   #add(key: EntryKey): number {
@@ -297,7 +316,6 @@ export class EntryTable implements MemoryMember {
     this.#keys[slot] = key;
     if (isTrieKey(key)) key.slot = slot;
     else this.#singles.set(key, slot);
-    this.#size += 1;
     return slot;
   }
 
@@ -306,14 +324,11 @@ export class EntryTable implements MemoryMember {
     if (key === undefined || key instanceof EpochMark) return;
     if (isTrieKey(key)) this.#trie.drop(key);
     else this.#singles.delete(key);
-    this.#forget(slot);
-  }
-
-  #forget(slot: number): void {
+    if (this.#isTaken(slot)) this.#size -= 1;
+    else this.#vacant -= 1;
     this.#recency.remove(slot);
     this.#keys[slot] = undefined;
     this.#promises[slot] = undefined;
-    this.#size -= 1;
     if (!this.countsBytes) return;
     this.#bytes -= this.#sizes[slot] ?? 0;
     this.#sizes[slot] = 0;
@@ -329,7 +344,7 @@ export class EntryTable implements MemoryMember {
   #trim(): void {
     const { maxEntries = Infinity, maxBytes = Infinity } = this.#bounds;
     while (
-      this.#size > maxEntries ||
+      this.#size + this.#vacant > maxEntries ||
       (this.#bytes > maxBytes && this.countsBytes)
     ) this.#evict();
   }
@@ -343,21 +358,19 @@ export class EntryTable implements MemoryMember {
       this.#marks.passed(key);
       return;
     }
+    const isEntry = this.#isTaken(slot);
     this.#remove(slot);
-    this.#owner.evicted(key);
+    if (isEntry) this.#owner.evicted(key);
   }
 
-  #removeMark(mark: EpochMark): void {
-    const slot = this.#markSlots.get(mark);
-    if (slot === undefined) return;
+  #removeMark({ slot }: EpochMark): void {
     this.#recency.remove(slot);
     this.#keys[slot] = undefined;
-    this.#markSlots.delete(mark);
   }
 
   #restartMarks(): void {
-    for (const mark of [...this.#markSlots.keys()]) this.#removeMark(mark);
-    this.#marks.restart(this.#memory?.epoch ?? 0);
+    const marks = this.#marks.restart(this.#memory?.epoch ?? 0);
+    for (const mark of marks) this.#removeMark(mark);
   }
 
   #tell(): void {
@@ -382,8 +395,4 @@ export class EntryTable implements MemoryMember {
 
 function isTrieKey(key: EntryKey | EpochMark): key is TrieKey {
   return typeof key === "object" && key !== null && !(key instanceof EpochMark);
-}
-
-function isAmbiguous(part: KeyArgument): boolean {
-  return part === undefined || typeof part === "bigint";
 }

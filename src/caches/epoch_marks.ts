@@ -4,6 +4,8 @@
  * @module
  */
 
+import { ANCHOR } from "./recency.ts";
+
 /** Marks of one cache at a time; beyond, every second is taken out. */
 const MAX_MARKS = 64;
 
@@ -11,6 +13,8 @@ const MAX_MARKS = 64;
 export class EpochMark {
   /** Moves on while nothing comes after it. */
   epoch: number;
+  /** Where it stands in the order of use. */
+  slot: number = ANCHOR;
 
   /** Constructs a mark of an epoch. */
   constructor(epoch: number) {
@@ -30,10 +34,16 @@ export class EpochMarks {
     return this.#oldest;
   }
 
-  /** There is nothing: what comes is used in this epoch. */
-  restart(epoch: number): void {
+  /**
+   * There is nothing: what comes is used in this epoch.
+   *
+   * @returns The marks there were, which are to be taken out.
+   */
+  restart(epoch: number): readonly EpochMark[] {
+    const removed = this.#marks;
     this.#marks = [];
     this.#oldest = epoch;
+    return removed;
   }
 
   /**

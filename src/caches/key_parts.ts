@@ -40,6 +40,11 @@ export function otherMeaning(part: KeyPart): KeyArgument | typeof NO_OTHER {
   return BigInt(part);
 }
 
+/** Whether a part is alike on the wire with one of another kind. */
+export function isAmbiguous(part: KeyArgument): boolean {
+  return part === undefined || typeof part === "bigint";
+}
+
 /** A part that stands for itself alone. */
 export const NO_OTHER: unique symbol = Symbol("no other");
 

@@ -70,6 +70,22 @@ export class Recency {
     olders[ANCHOR] = slot;
   }
 
+  /** A slot is to go first. */
+  demote(slot: number): void {
+    const newers = this.#newer;
+    const olders = this.#older;
+    const oldest = newers[ANCHOR] as number;
+    if (oldest === slot) return;
+    const newer = newers[slot] as number;
+    const older = olders[slot] as number;
+    newers[older] = newer;
+    olders[newer] = older;
+    newers[slot] = oldest;
+    olders[slot] = ANCHOR;
+    olders[oldest] = slot;
+    newers[ANCHOR] = slot;
+  }
+
   /** Gives all slots back. */
   clear(): void {
     this.#newer = new Uint32Array(MIN_SLOTS);

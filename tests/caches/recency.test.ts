@@ -21,6 +21,13 @@ t.test("what was used last goes last", (t) => {
   order.use(b);
   t.same(walked(order, true), [a, c, d, b]);
   t.same(walked(order, false), [b, d, c, a]);
+  order.demote(d);
+  order.demote(d);
+  t.same(walked(order, true), [d, a, c, b]);
+  order.demote(b);
+  t.same(walked(order, false), [c, a, d, b]);
+  order.use(d);
+  order.use(b);
   order.remove(c);
   t.same(walked(order, true), [a, d, b]);
   t.equal(order.add(), c, "a slot is used again");
@@ -41,9 +48,12 @@ t.test("it behaves as a list would, through any changes", (t) => {
     if (action < 4 || slot === undefined) list.push(order.add());
     else {
       list = list.filter((other) => other !== slot);
-      if (action < 7) {
+      if (action < 6) {
         order.use(slot);
         list.push(slot);
+      } else if (action < 8) {
+        order.demote(slot);
+        list.unshift(slot);
       } else order.remove(slot);
     }
     if (random.below(3_000) === 0) {

@@ -210,6 +210,21 @@ t.test("negative: { ttlMs } is the time of nothing alone", async (t) => {
   t.equal(cache.stats.expirations, 2);
 });
 
+t.test("negative: { ttlMs } lengthens no life", async (t) => {
+  const { clock, cache, load, keys } = timed({
+    ttlMs: 20,
+    negative: { ttlMs: 100 },
+  });
+  await load("a");
+  await cache.load(["b"], () => Promise.resolve(undefined));
+  await settled();
+  clock.advance(19);
+  t.equal(keys("ab"), "ab");
+  clock.advance(1);
+  t.equal(keys("ab"), "");
+  t.equal(cache.stats.expirations, 2);
+});
+
 t.test("negative: { ttlMs } beside ttlMs: each has its own", async (t) => {
   const { clock, cache, load, keys } = timed({
     ttlMs: 100,

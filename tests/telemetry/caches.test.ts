@@ -23,6 +23,11 @@ class Names extends Store<TestDatabase> {
     return this.load(id);
   }
 
+  @cached({ maxEntries: 2, keyOf: ({ id }: { id: string }) => id })
+  getShared({ id }: { id: string }): Promise<string> {
+    return this.load(id);
+  }
+
   @cached({ maxEntries: 2, tree: true })
   getPair(a: string, b: number): Promise<string> {
     return this.load(`${a}${b}`);
@@ -301,6 +306,15 @@ t.test("a listener hears of hits, misses, loads, fences, evictions and invalidat
   for (const b of [1, 2, 3]) await names.getPair("x", b);
   const evictions = take().filter(([name]) => name === "evict");
   t.same(evictions, [["evict", { cache: "getPair", key: ["x", 1] }]]);
+  await names.getPair("x", 3);
+  await names.getShared({ id: "x" });
+  await names.getShared({ id: "x" });
+  t.match(take(), [
+    ["hit", { cache: "getPair", key: ["x", 3] }],
+    ["miss", { cache: "getShared", key: ["x"] }],
+    ["load", { cache: "getShared", key: ["x"] }],
+    ["hit", { cache: "getShared", key: ["x"] }],
+  ], "whatever makes the key");
   await slaved.waitFor(
     await commit(writer, (txn) => txn.invalidatePrefix("getPair", ["x"])),
   );

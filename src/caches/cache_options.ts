@@ -45,7 +45,8 @@ export interface CacheLimits {
 
   /**
    * Whether `undefined` and `null` are kept, which say that there is nothing:
-   * always, never, or for a shorter time than others.
+   * always, never, or for a shorter time than others. A longer one than
+   * {@linkcode ttlMs} is as good as that.
    *
    * @default {true}
    */
@@ -159,7 +160,7 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     refuse(`ttlMs is ${show(ttlMs)}`, "give a positive number of ms");
   }
   const negativeTtlMs = typeof negative === "object"
-    ? negative.ttlMs
+    ? Math.min(negative.ttlMs, ttlMs ?? Infinity)
     : negative
     ? undefined
     : 0;

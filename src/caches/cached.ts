@@ -10,6 +10,8 @@ import type {
   CachedOptions,
   KeyOfOptions,
   LeavesOut,
+  NoArgument,
+  TakesKeys,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 import type { CacheBound } from "./cache_options.ts";
@@ -49,6 +51,19 @@ export type CacheDecorator<Args extends readonly unknown[]> = <
     CacheableMethod<This, Given, Value>
   >,
 ) => CacheableMethod<This, Given, Value>;
+
+/** A decorator of methods whose arguments are their keys. */
+export type KeyDecorator = <
+  This extends CachesOwner,
+  Args extends readonly (KeyArgument | NoArgument)[],
+  Value,
+>(
+  method: CacheableMethod<This, Args, Value> & TakesKeys<Args>,
+  context: ClassMethodDecoratorContext<
+    This,
+    CacheableMethod<This, Args, Value>
+  >,
+) => CacheableMethod<This, Args, Value>;
 
 /** A decorator of methods some of whose arguments are no part of their keys. */
 export type LeavingDecorator<Positions extends readonly number[]> = <
@@ -107,7 +122,7 @@ export function cached<const Positions extends readonly number[]>(
 /** {@linkcode cached}, of a method whose arguments are the key. */
 export function cached(
   options: CachedOptions & CacheBound,
-): CacheDecorator<readonly KeyArgument[]>;
+): KeyDecorator;
 export function cached(
   options: CachedOptions & Partial<UncachedArgsOptions>,
 ): CacheDecorator<readonly unknown[]> {

@@ -75,6 +75,22 @@ export type Misfits<Args extends readonly unknown[], Left extends string> = {
     : "an argument that is not left out can't be part of a key";
 }[number];
 
+/** What no argument is: it tells a list of arguments from the widest that there can be. */
+export interface NoArgument {
+  /** Nothing has it. */
+  readonly "no argument is this": never;
+}
+
+/**
+ * Nothing to ask of a method whose arguments can be a key; else what can't be.
+ * Where one may be anything (`unknown`) the compiler puts the widest list that
+ * is allowed in the arguments' place, and that is no method's own.
+ */
+export type TakesKeys<Args extends readonly unknown[]> =
+  readonly (KeyArgument | NoArgument)[] extends Args
+    ? { readonly "an argument may be what can't be part of a key": never }
+    : unknown;
+
 /** Options of `cached` where the key is made of the arguments. */
 export interface KeyOfOptions<Args extends readonly unknown[]>
   extends CachedOptions {

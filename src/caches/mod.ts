@@ -20,6 +20,7 @@ export type {
   CacheableMethod,
   CacheDecorator,
   CachesOwner,
+  KeyDecorator,
   LeavingDecorator,
 } from "./cached.ts";
 export type {
@@ -27,6 +28,8 @@ export type {
   KeyOfOptions,
   LeavesOut,
   Misfits,
+  NoArgument,
+  TakesKeys,
   UncachedArgsOptions,
 } from "./cached_options.ts";
 export type { CachedFunctionOwner } from "./cached_function.ts";

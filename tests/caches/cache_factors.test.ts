@@ -43,11 +43,12 @@ t.test("A260 a cache's factor from the environment", (t) => {
 
 t.test("A261 the environment takes precedence over what the program says", (t) => {
   const { registry, create } = open(
-    { cacheFactor: 4, cacheFactors: { getUser: 3 } },
+    { cacheFactor: 4, cacheFactors: { getUser: 3, getTag: 7 } },
     { HEADWATER_CACHE_FACTOR_GETUSER: "2", HEADWATER_CACHE_FACTOR: "0.5" },
   );
   const [user, room] = [create("getUser", 100), create("getRoom", 100)];
   t.same([user(), room()], [200, 50]);
+  t.equal(create("getTag", 100)(), 700, "the common one is of the others only");
   registry.resize({ cacheFactor: 8, cacheFactors: { getUser: 8 } });
   t.same([user(), room()], [200, 50], "later, too");
   t.end();

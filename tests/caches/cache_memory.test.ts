@@ -87,6 +87,21 @@ t.test("CacheMemory: without minimum shares a cold cache loses all", async (t) =
   t.equal(cold.stats.entries, 0);
 });
 
+t.test("CacheMemory: minimum shares are resized with it", async (t) => {
+  const memory = new CacheMemory("1MiB", { minShare: 0.5 });
+  const [cold, hot] = [member(memory, "cold"), member(memory, "hot")];
+  await ask(cold, range(400), KIB);
+  for (let round = 0; round < 4; round += 1) {
+    await ask(hot, range(1_100), KIB);
+  }
+  t.equal(cold.stats.entries, 256, "half of an equal share");
+  memory.resize("512KiB");
+  t.equal(cold.stats.entries, 128);
+  memory.resize("512KiB", { minShare: 0.25 });
+  await ask(hot, range(1_100), KIB);
+  t.equal(cold.stats.entries, 64);
+});
+
 t.test("CacheMemory: it is resized both ways, at once", async (t) => {
   const memory = new CacheMemory("1MiB");
   const caches = range(4).map((number) => member(memory, `c${number}`));

@@ -88,6 +88,37 @@ t.test("KeyTrie.drop() leaves no node, in any order", (t) => {
   t.end();
 });
 
+t.test("KeyTrie.under() looks at nothing beside what begins so", (t) => {
+  const trie = new KeyTrie();
+  const rooms = Array.from({ length: 1_000 }, (_, room) => `room ${room}`);
+  const keys = rooms.flatMap((room) =>
+    [1, 2, 3].map((user) => use(trie, [room, user, true]))
+  );
+  const root = rootOf(use(trie, ["room 0", 1, true]));
+  const nodes = new Set(keys.flatMap((key) => [key, ...above(key)]));
+  nodes.delete(root);
+  const looked = new Set<TrieKey>();
+  for (const node of nodes) {
+    for (const name of ["part", "slot", "children"] as const) {
+      const value = node[name];
+      const get = () => {
+        looked.add(node);
+        return value;
+      };
+      Object.defineProperty(node, name, { get });
+    }
+  }
+  t.equal(nodes.size, 1_000 + 2 * 3_000);
+  t.equal(trie.under(["room 7"]).length, 3);
+  t.equal(looked.size, 1 + 2 * 3, "the room, its users, and their entries");
+  t.end();
+});
+
+/** The keys that a key is below of. */
+function above(key: TrieKey): TrieKey[] {
+  return key.parent === undefined ? [] : [key.parent, ...above(key.parent)];
+}
+
 function rootOf(key: TrieKey): TrieKey {
   return key.parent === undefined ? key : rootOf(key.parent);
 }

@@ -33,7 +33,7 @@ class Names extends Store<unknown> {
   }
 }
 
-t.test("a signal ends its caller's wait, and not the load", async (t) => {
+t.test("A197, A198: a signal ends its caller's wait, and not the load", async (t) => {
   const caches = new CacheRegistry([], silentLogger);
   const names = new Names({ db: {} as never, caches });
   const leaving = new AbortController();

@@ -3,6 +3,7 @@
 import t from "tap";
 import type { CacheLimits } from "../../src/caches/cache_options.ts";
 import { type Expiring, ExpiryQueue } from "../../src/caches/expiry_queue.ts";
+import type { KeyedCache } from "../../src/caches/keyed_cache.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { settled } from "../support/attached.ts";
 import { keyedCache } from "../support/caches.ts";
@@ -36,6 +37,25 @@ t.test("ttlMs: an entry is gone at the very moment, not before", async (t) => {
     t.equal(keys("a"), "");
     const { expirations, evictions, invalidations, entries } = cache.stats;
     t.same([expirations, evictions, invalidations, entries], [1, 0, 0, 0]);
+  }
+});
+
+t.test("ttlMs: however many arguments an entry is asked for by", async (t) => {
+  const ways: ((cache: KeyedCache) => unknown)[] = [
+    (cache) => cache.getOne("a"),
+    (cache) => cache.getTwo("a", 1),
+    (cache) => cache.get(["a", 1, 2]),
+  ];
+  for (const ask of ways) {
+    const { clock, cache } = timed({ ttlMs: 100 });
+    for (const key of [["a"], ["a", 1], ["a", 1, 2]]) {
+      await cache.load(key, () => Promise.resolve("A"));
+    }
+    await settled();
+    clock.advance(99);
+    t.equal(await ask(cache), "A");
+    clock.advance(1);
+    t.equal(ask(cache), undefined);
   }
 });
 
@@ -207,6 +227,21 @@ t.test("negative: { ttlMs } is the time of nothing alone", async (t) => {
   t.equal(keys("abc"), "a");
   clock.advance(1e9);
   t.equal(keys("abc"), "a", "others live for ever");
+  t.equal(cache.stats.expirations, 2);
+});
+
+t.test("negative: { ttlMs } lengthens no life", async (t) => {
+  const { clock, cache, load, keys } = timed({
+    ttlMs: 20,
+    negative: { ttlMs: 100 },
+  });
+  await load("a");
+  await cache.load(["b"], () => Promise.resolve(undefined));
+  await settled();
+  clock.advance(19);
+  t.equal(keys("ab"), "ab");
+  clock.advance(1);
+  t.equal(keys("ab"), "");
   t.equal(cache.stats.expirations, 2);
 });
 

@@ -185,6 +185,26 @@ t.test("maxConcurrentLoads: ttlMs runs from when a load begins", async (t) => {
   t.match(store[CACHES].cacheStats()[0], { entries: 0 });
 });
 
+t.test("maxConcurrentLoads: ttlMs of each of a list's loads runs from its own beginning", async (t) => {
+  const clock = manualClock();
+  const store = { [CACHES]: new CacheRegistry([], silentLogger, clock) };
+  const limits = { maxEntries: 100, maxConcurrentLoads: 1, ttlMs: 100 };
+  const get = cachedFunction(
+    { store, name: "get", ...limits },
+    (key: string) => Promise.resolve(key),
+  );
+  const getAll = cachedListFunction(get, (keys: readonly string[]) => {
+    clock.advance(60);
+    return Promise.resolve(new Map(keys.map((key) => [key, key])));
+  }, { maxKeys: 1 });
+  await getAll(["a", "b"]);
+  await turn();
+  clock.advance(39);
+  t.match(store[CACHES].cacheStats()[0], { entries: 1, expirations: 1 });
+  clock.advance(1);
+  t.match(store[CACHES].cacheStats()[0], { entries: 0, expirations: 2 });
+});
+
 t.test("maxConcurrentLoads: a list's load is one", async (t) => {
   const began: (readonly string[])[] = [];
   const loads: Deferred<void>[] = [];

@@ -261,6 +261,23 @@ t.test("Background loads are put off at random, and limited", async (t) => {
   t.equal(clock.timers, 0, "no timer is left");
 });
 
+t.test("Beyond maxQueuedLoads none is put off: what is old is served again", async (t) => {
+  const { clock, cache, loads, get, fill } = open(
+    { maxQueuedLoads: 1, revalidateJitterMs: 200 },
+    { random: { ...noDelay, fraction: () => 0.5 } },
+  );
+  await fill("old", "a");
+  await fill("old", "b");
+  cache.clear();
+  t.same(await Promise.all([get("a"), get("b")]), ["old", "old"]);
+  await clock.advance(200);
+  t.equal(loads.length, 3, "one for the two");
+  t.equal(await get("b"), "old");
+  await clock.advance(100);
+  t.equal(loads.length, 4, "the next caller's");
+  cache.close();
+});
+
 t.test("Background loads that were put off aren't begun once nothing old is served", async (t) => {
   const { clock, cache, loads, get, fill } = open(
     {},

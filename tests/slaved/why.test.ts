@@ -35,6 +35,11 @@ class Rooms extends Store<TestDatabase> {
     return await Promise.resolve(room);
   }
 
+  @cached({ maxEntries: 10, keyOf: ({ id }: { id: string }) => ["of", id] })
+  async getOf({ id }: { id: string }): Promise<string> {
+    return await Promise.resolve(id);
+  }
+
   @cached({ maxEntries: 10, uncachedArgs: [1] })
   async getBig(_id: bigint, _signal?: AbortSignal): Promise<string> {
     return await Promise.resolve("");
@@ -167,6 +172,30 @@ t.test("why: by key, prefix, group, dependence, cache and reset", async (t) => {
     loaded: { position: new Map([["master", big]]) },
     invalidated: { by: "cache", token: byCache, instance: "master" },
   });
+});
+
+t.test("why: a key that keyOf makes, by the arguments or as it is", async (t) => {
+  const { writer, slaved, rooms } = await open(t);
+  await rooms.getOf({ id: "a" });
+  t.equal(slaved.why(rooms.getOf, [{ id: "a" }]).isCached, true);
+  t.equal(slaved.why(rooms.getOf, [{ id: "b" }]).isCached, false);
+  const { instance, token } = await writer.transaction("w", (txn) => {
+    txn.invalidate(rooms.getOf, [{ id: "a" }]);
+    return Promise.resolve();
+  });
+  await slaved.waitFor({ instance, token });
+  const traces = [
+    slaved.why(rooms.getOf, [{ id: "a" }]),
+    slaved.why("getOf", ["of", "a"]),
+  ];
+  for (const trace of traces) {
+    t.match(trace, {
+      key: ["of", "a"],
+      isCached: false,
+      loaded: { position: Map },
+      invalidated: { by: "key", token, row: ["getOf", ["of", "a"], Number] },
+    });
+  }
 });
 
 t.test("why: what a catch-up applied at once says so", async (t) => {

@@ -1,14 +1,17 @@
 // What is told and measured of caches.
 
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import t, { type Test } from "tap";
 import { cached, SlavedStore, Store, WriterStore } from "../../mod.ts";
-import { ResponseCache } from "../../src/caches/mod.ts";
+import { ResponseCache, TtlCache } from "../../src/caches/mod.ts";
 import {
   onTelemetry,
   type TelemetryEventName,
   type TelemetryEvents,
 } from "../../src/telemetry/mod.ts";
+import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
+import { manualClock } from "../support/manual_clock.ts";
 import type { TestDatabase } from "../support/stores.ts";
 import { installMeter } from "../support/telemetry.ts";
 
@@ -17,6 +20,11 @@ class Names extends Store<TestDatabase> {
 
   @cached({ maxEntries: 777, maxBytes: "1MiB" })
   getName(id: string): Promise<string> {
+    return this.load(id);
+  }
+
+  @cached({ maxEntries: 2, keyOf: ({ id }: { id: string }) => id })
+  getShared({ id }: { id: string }): Promise<string> {
     return this.load(id);
   }
 
@@ -107,6 +115,72 @@ t.test("A270 a cache's size and bound are measured with its name, 0 -> 1 of 777"
   }
 });
 
+/** Reads that wait for one another, and may be old for long. */
+class Busy extends Store<TestDatabase> {
+  load: (id: number) => Promise<number> = (id) => Promise.resolve(id);
+
+  @cached({
+    maxEntries: 10,
+    maxConcurrentLoads: 2,
+    staleWhileRevalidateMs: 1e9,
+    revalidateJitterMs: 1e9,
+  })
+  get(id: number): Promise<number> {
+    return this.load(id);
+  }
+}
+
+t.test("What becomes of entries and loads is measured, each by itself", async (t) => {
+  const meter = installMeter(t);
+  const { writer, connect } = await openBoth(t);
+  const slaved = await connect();
+  const busy = slaved.attach(Busy);
+  const read = (name: string, cache = "get") =>
+    meter.value(`headwater.cache.${name}`, { store: "slaved", cache });
+  for (let id = 1; id <= 13; id += 1) await busy.get(id);
+  for (let times = 0; times < 6; times += 1) await busy.get(13);
+  t.equal(read("hits"), 6);
+  t.equal(read("evictions"), 3);
+
+  busy.load = () => Promise.reject(new TypeError());
+  for (let id = 21; id <= 25; id += 1) await t.rejects(busy.get(id));
+  t.equal(read("misses"), 18);
+  t.equal(read("failures"), 5);
+  t.equal(read("evictions"), 4, "the first of them took a place");
+  t.equal(read("entries"), 9);
+
+  const { promise, resolve } = Promise.withResolvers<number>();
+  busy.load = () => promise;
+  const late = busy.get(31);
+  await slaved.waitFor(
+    await commit(writer, (txn) => txn.invalidate("get", [31])),
+  );
+  const waiting = [41, 42, 43, 44].map((id) => busy.get(id));
+  t.equal(read("loads.running"), 2);
+  t.equal(read("loads.queued"), 3);
+  resolve(0);
+  await Promise.all([late, ...waiting]);
+  t.equal(read("fenced"), 1);
+  t.equal(read("invalidations"), 1);
+  t.equal(read("evictions"), 7);
+  t.equal(read("loads.running"), 0);
+
+  const { token } = await commit(writer, (txn) => txn.invalidateAll("get"));
+  const isThere = () => slaved.position.get("master") === token;
+  await until("it is cleared", isThere);
+  t.equal(read("invalidations"), 11);
+  t.equal(read("stale.entries"), 10);
+  for (const id of [13, 41]) await busy.get(id);
+  t.equal(read("stale.hits"), 2);
+
+  const clock = manualClock();
+  const timed = { store: slaved, name: "timed", ttlMs: 5, clock };
+  const answers = new TtlCache<number, number>(timed);
+  for (const key of [1, 2, 3]) answers.set(key, key);
+  clock.advance(5);
+  t.equal(read("expirations", "timed"), 3);
+});
+
 t.test("Caches that are no method's are measured with the others", async (t) => {
   const meter = installMeter(t);
   const { writer, connect } = await openBoth(t);
@@ -158,11 +232,19 @@ t.test("a listener hears of hits, misses, loads, fences, evictions and invalidat
   const { writer, connect } = await openBoth(t);
   const slaved = await connect();
   const names = slaved.attach(Names);
-  const heard: unknown[] = [];
-  const listen = <Name extends TelemetryEventName>(name: Name) =>
-    onTelemetry(name, (event: TelemetryEvents[Name]) => {
+  const heard: [name: string, event: unknown][] = [];
+  const heardOfNode: unknown[] = [];
+  const note = (event: unknown) => void heardOfNode.push(event);
+  const listen = <Name extends TelemetryEventName>(name: Name) => {
+    const stop = onTelemetry(name, (event: TelemetryEvents[Name]) => {
       heard.push([name.slice("headwater:cache-".length), event]);
     });
+    subscribe(name, note);
+    return () => {
+      stop();
+      unsubscribe(name, note);
+    };
+  };
   await names.getName("quiet");
   const stops = [
     listen("headwater:cache-hit"),
@@ -173,7 +255,11 @@ t.test("a listener hears of hits, misses, loads, fences, evictions and invalidat
     listen("headwater:cache-invalidate"),
   ];
   t.teardown(() => stops.forEach((stop) => stop()));
-  const take = () => heard.splice(0);
+  const take = () => {
+    const events = heard.map(([, event]) => event);
+    t.same(heardOfNode.splice(0), events, "they are Node's own channels");
+    return heard.splice(0);
+  };
   const entry = { cache: "getName", key: ["a"] };
 
   await names.getName("a");
@@ -218,10 +304,17 @@ t.test("a listener hears of hits, misses, loads, fences, evictions and invalidat
 
   names.load = (id) => Promise.resolve(id);
   for (const b of [1, 2, 3]) await names.getPair("x", b);
-  const evictions = take().filter((each) =>
-    Array.isArray(each) && each[0] === "evict"
-  );
+  const evictions = take().filter(([name]) => name === "evict");
   t.same(evictions, [["evict", { cache: "getPair", key: ["x", 1] }]]);
+  await names.getPair("x", 3);
+  await names.getShared({ id: "x" });
+  await names.getShared({ id: "x" });
+  t.match(take(), [
+    ["hit", { cache: "getPair", key: ["x", 3] }],
+    ["miss", { cache: "getShared", key: ["x"] }],
+    ["load", { cache: "getShared", key: ["x"] }],
+    ["hit", { cache: "getShared", key: ["x"] }],
+  ], "whatever makes the key");
   await slaved.waitFor(
     await commit(writer, (txn) => txn.invalidatePrefix("getPair", ["x"])),
   );

@@ -14,6 +14,7 @@ import {
   cachedFunction,
   cachedList,
   cachedListFunction,
+  type KeyArgument,
 } from "../../src/caches/mod.ts";
 import { expandGroup } from "../../src/caches/cache_groups.ts";
 import { attachStore } from "../support/attached.ts";
@@ -22,6 +23,19 @@ type NoDatabase = Record<never, never>;
 
 interface User {
   readonly id: string;
+}
+
+/** Keys of types that its users choose. */
+class Things<Id extends string | number> extends Store<NoDatabase> {
+  @cached({ maxEntries: 1, tree: true })
+  getThing(id: Id, part?: number): Promise<Id | undefined> {
+    return Promise.resolve(part === 0 ? undefined : id);
+  }
+
+  @cached({ maxEntries: 1 })
+  getParts(...parts: readonly KeyArgument[]): Promise<number> {
+    return Promise.resolve(parts.length);
+  }
 }
 
 class Rooms extends Store<NoDatabase> {
@@ -72,6 +86,24 @@ class Rooms extends Store<NoDatabase> {
   @cached({ maxEntries: 1 })
   getListed(ids: readonly string[]): Promise<string> {
     return Promise.resolve(ids.join());
+  }
+
+  // @ts-expect-error -- what may be anything is no key
+  @cached({ maxEntries: 1 })
+  getAnything(what: unknown): Promise<string> {
+    return Promise.resolve(String(what));
+  }
+
+  // @ts-expect-error -- not every part of it can be a key
+  @cached({ maxEntries: 1, tree: true })
+  getBoth(id: string, ...users: (string | User)[]): Promise<string> {
+    return Promise.resolve(`${id}${users.length}`);
+  }
+
+  // @ts-expect-error -- a date is no key
+  @cached({ maxEntries: 1 })
+  getAt(at: Date): Promise<string> {
+    return Promise.resolve(String(at));
   }
 
   // @ts-expect-error -- a symbol is no key
@@ -140,6 +172,9 @@ function refused(store: Rooms): void {
   );
   // @ts-expect-error -- an object is no key
   cachedFunction({ store, name: "a", maxEntries: 1 }, (_: User) => load("a"));
+  const ofAnything = cachedFunction(bound, (what: unknown) => load(`${what}`));
+  // @ts-expect-error -- what may be anything can be given keys only
+  void ofAnything({});
   // @ts-expect-error -- what is cached is a promise
   cachedFunction({ store, name: "a", maxEntries: 1 }, (id: string) => id);
   // @ts-expect-error -- nobody could tell what to invalidate
@@ -282,6 +317,9 @@ t.test("what compiles also runs", async (t) => {
   t.equal(await store.getFlags("r", true, false), "rtrue,false");
   t.equal(await store.getOf({ id: "u" }, 5), "u");
   t.equal(await store.getLater(undefined, "u"), "u");
+  const { store: things } = attachStore(Things<"a" | 5>);
+  t.equal(await things.getThing(5), 5);
+  t.equal(await things.getParts("a", 5n, null), 3);
   t.same([refused, invalidate].map((each) => typeof each), [
     "function",
     "function",

@@ -10,6 +10,7 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { readKeys } from "../transport/tls_keys.ts";
 import {
   formatHttpAddress,
@@ -41,6 +42,15 @@ export interface ListenHttpOptions extends HttpGuards {
   readonly requestTimeoutMs?: number | undefined;
 }
 
+/** The names of {@linkcode ListenHttpOptions}. */
+export const LISTEN_HTTP_OPTIONS: OptionNames<ListenHttpOptions> = {
+  url: true,
+  secret: true,
+  requestTimeoutMs: true,
+  tls: true,
+  allowPlaintext: true,
+};
+
 /** Takes requests. */
 export interface HttpServer {
   /** Where, with the port that was chosen: `http://127.0.0.1:8824`. */
@@ -62,6 +72,7 @@ export function listenHttp(
   fetch: FetchHandler,
   options: ListenHttpOptions,
 ): Promise<HttpServer> {
+  requireNames("take requests", LISTEN_HTTP_OPTIONS, options);
   const address = parseHttpAddress(options.url);
   requireGuards(address, options);
   const { host, port } = address;

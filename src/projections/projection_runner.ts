@@ -6,6 +6,7 @@
 
 import type { Engine } from "../database/engine.ts";
 import {
+  DATABASE_OPTIONS,
   type DatabaseOptions,
   openDatabase,
 } from "../database/open_database.ts";
@@ -26,8 +27,9 @@ import {
   silentLogger,
   withSafeLogger,
 } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { systemRandom } from "../runtime/random.ts";
-import type { WaitOptions } from "../runtime/waiting.ts";
+import { WAIT_OPTIONS, type WaitOptions } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { requestRebuild, requestRetry } from "./administer.ts";
 import { readProjection } from "./checkpoint.ts";
@@ -73,6 +75,18 @@ export interface ProjectionRunnerOptions<Database> extends DatabaseOptions {
    */
   readonly logger?: Logger | undefined;
 }
+
+/** The names of {@linkcode ProjectionRunnerOptions}. */
+export const RUNNER_OPTIONS: OptionNames<ProjectionRunnerOptions<unknown>> = {
+  ...DATABASE_OPTIONS,
+  database: true,
+  projections: true,
+  pollIntervalMs: true,
+  leaseMs: true,
+  maxBatchEvents: true,
+  maxTries: true,
+  logger: true,
+};
 
 /** How far a projection has got. */
 export interface ProjectionProgress extends MeasuredProjection {
@@ -146,6 +160,7 @@ export class ProjectionRunner<Database> {
   static async open<Database>(
     options: ProjectionRunnerOptions<Database>,
   ): Promise<ProjectionRunner<Database>> {
+    requireNames("run projections", RUNNER_OPTIONS, options);
     options = withSafeLogger(options);
     requireBounds("run projections", options);
     if (options.database === "sqlite::memory:") throw memoryError();
@@ -210,6 +225,7 @@ export class ProjectionRunner<Database> {
     target: number | { readonly token: number },
     options: WaitOptions = {},
   ): Promise<void> {
+    requireNames("wait", WAIT_OPTIONS, options);
     const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
     requireTimeout("wait", timeoutMs);
     const token = parseToken(

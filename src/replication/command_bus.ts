@@ -14,6 +14,7 @@ import {
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_RUNNING_HANDLERS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 
 /** Who sent a command. */
 export interface CommandSender {
@@ -75,6 +76,11 @@ export interface SendOptions {
    */
   readonly to?: string | undefined;
 }
+
+/** The names of {@linkcode SendOptions}. */
+export const SEND_OPTIONS: OptionNames<SendOptions> = {
+  to: true,
+};
 
 /** A command on its way out. */
 export interface Outgoing {
@@ -153,10 +159,12 @@ export class CommandBus {
   outgoing<Value>(
     command: SlavedKind | CustomCommandType<Value>,
     value: unknown,
-    { to }: SendOptions = {},
+    options: SendOptions = {},
   ): Outgoing {
     const isCustom = typeof command !== "string";
     const name = isCustom ? command.name : command;
+    requireNames(`send command ${name}`, SEND_OPTIONS, options);
+    const { to } = options;
     const line = isCustom
       ? formatCustom({
         name,

@@ -7,6 +7,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** Options of {@linkcode KeepAlive}. */
 export interface KeepAliveOptions {
@@ -23,6 +24,12 @@ export interface KeepAliveOptions {
    */
   readonly silenceTimeoutMs?: number | undefined;
 }
+
+/** The names of {@linkcode KeepAliveOptions}. */
+export const KEEP_ALIVE_OPTIONS: OptionNames<KeepAliveOptions> = {
+  pingIntervalMs: true,
+  silenceTimeoutMs: true,
+};
 
 /**
  * Refuses no time at all, which would be PINGs, or reconnections, without end.

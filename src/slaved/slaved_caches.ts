@@ -16,8 +16,14 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/logger.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import type { Store, StoreClass } from "../store/store.ts";
-import type { Audit, AuditOptions, AuditStats } from "./audit_options.ts";
+import {
+  type Audit,
+  AUDIT_OPTIONS,
+  type AuditOptions,
+  type AuditStats,
+} from "./audit_options.ts";
 import { Auditor } from "./auditor.ts";
 import { Reloader } from "./reloader.ts";
 import { SlavedCommands } from "./slaved_commands.ts";
@@ -115,6 +121,7 @@ export class SlavedCaches<Database> extends SlavedCommands
    *   one is going on already; `NOT_CACHED`; `CLOSED`.
    */
   audit(options: AuditOptions = {}): Audit {
+    requireNames("audit", AUDIT_OPTIONS, options);
     requireBounds("audit", options);
     if (this.#isClosed) {
       throw new HeadwaterError(

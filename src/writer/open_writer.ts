@@ -15,11 +15,13 @@ import { requireKeepAlive } from "../replication/keep_alive.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { WriterEndpoint } from "./endpoint.ts";
 import { Listeners } from "./listeners.ts";
 import {
   requireName,
   requireServerName,
+  WRITER_OPTIONS,
   type WriterStoreOptions,
 } from "./writer_options.ts";
 
@@ -29,6 +31,7 @@ import {
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option and its value.
  */
 export function requireOptions(options: WriterStoreOptions): void {
+  requireNames("open a writer store", WRITER_OPTIONS, options);
   requireBounds("open a writer store", options);
   requireKeepAlive("open a writer store", options);
   if (options.instance !== undefined) requireName(options.instance, "instance");

@@ -17,6 +17,7 @@ import type { WaitForOptions } from "../replication/wait_for.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { withSafeLogger } from "../runtime/logger.ts";
 import type { Projection } from "../projections/projection.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import {
@@ -29,6 +30,7 @@ import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ThreadPort } from "../transport/transport.ts";
 import {
+  READ_ROWS_OPTIONS,
   type ReadRowsOptions,
   readStreamRows,
   type RowPage,
@@ -37,7 +39,11 @@ import type { CallHandler } from "./exposed_calls.ts";
 import { closedError } from "./listeners.ts";
 import { openNamed, requireOptions } from "./open_writer.ts";
 import { marksOf, requireReached } from "./own_wait.ts";
-import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
+import {
+  RUN_OPTIONS,
+  type TransactionRunOptions,
+  type Work,
+} from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
 import {
   assembleWriter,
@@ -114,8 +120,8 @@ export class WriterStore<Database> extends WriterCaches {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
-    options = withSafeLogger(options);
     requireOptions(options);
+    options = withSafeLogger(options);
     const declared = declare(options);
     const { groupNames } = declared.caches;
     const { engine, lease } = await openNamed<Database>(options, groupNames);
@@ -221,8 +227,8 @@ export class WriterStore<Database> extends WriterCaches {
    *   its token is the last one.
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
-   *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
-   *   `TRANSACTION_ENDED` if an append was not awaited;
+   *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`,
+   *   `INVALID_ARGUMENT`; `TRANSACTION_ENDED` if an append was not awaited;
    *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
    *   SQLite has it and the disk refused it: nothing more is written then, until
    *   the store is opened again.
@@ -232,9 +238,14 @@ export class WriterStore<Database> extends WriterCaches {
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    return this.#closing === undefined
-      ? this.#parts.transactions.run(name, work, options)
-      : Promise.reject(closedError(`run "${name}"`));
+    const action = `run "${name}"`;
+    if (this.#closing !== undefined) return Promise.reject(closedError(action));
+    try {
+      requireNames(action, RUN_OPTIONS, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#parts.transactions.run(name, work, options);
   }
 
   /**
@@ -340,7 +351,7 @@ export class WriterStore<Database> extends WriterCaches {
    *
    * @param stream The stream, or its name.
    * @param options Which, and how many.
-   * @throws {HeadwaterError} `STREAM_UNKNOWN`; `ROWS_DELETED` where retention
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`, `INVALID_ARGUMENT`; `ROWS_DELETED` where retention
    *   has deleted rows after the token that `after` gives.
    */
   async readRows<Row>(
@@ -349,6 +360,7 @@ export class WriterStore<Database> extends WriterCaches {
   ): Promise<RowPage<Row>> {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.requireDurable(name);
+    requireNames("read rows", READ_ROWS_OPTIONS, options);
     return await readStreamRows<Row>(this.#engine.session, {
       ...options,
       instance: this.#lease.instance,

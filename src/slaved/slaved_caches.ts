@@ -43,7 +43,6 @@ export class SlavedCaches<Database> extends SlavedCommands
   readonly #of: SlavedCachesParts<Database>;
   readonly #attached = new Map<object, StoreClass<Database, Store<Database>>>();
   #audit: Auditor | undefined;
-  #isClosed = false;
 
   /** Constructs the part of a slaved store that has caches. */
   constructor(reads: EventReadsOptions, of: SlavedCachesParts<Database>) {
@@ -123,12 +122,7 @@ export class SlavedCaches<Database> extends SlavedCommands
   audit(options: AuditOptions = {}): Audit {
     requireNames("audit", AUDIT_OPTIONS, options);
     requireBounds("audit", options);
-    if (this.#isClosed) {
-      throw new HeadwaterError(
-        "CLOSED",
-        "Cannot audit: the slaved store is closed; connect another",
-      );
-    }
+    this.#of.parts.voice.life.require("audit");
     if (this.#audit?.isClosed === false) {
       throw new HeadwaterError(
         "INVALID_ARGUMENT",
@@ -157,7 +151,6 @@ export class SlavedCaches<Database> extends SlavedCommands
 
   /** Ends the audit that is going on; there is no other. */
   protected async endAudit(): Promise<void> {
-    this.#isClosed = true;
     await this.#audit?.close();
   }
 

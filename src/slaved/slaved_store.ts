@@ -273,7 +273,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    *   them no more. Then earlier rows of that writer are not tried again.
    * @returns Ends the subscription.
    * @throws {HeadwaterError} `STREAM_UNKNOWN`; `INVALID_ARGUMENT` for an option
-   *   that can't be.
+   *   that can't be; `CLOSED`.
    */
   subscribe<Row>(
     stream: Stream<Row> | string,
@@ -281,6 +281,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     options: SlavedSubscribeOptions<Row> = {},
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
+    this.#parts.voice.life.require(`subscribe to ${name}`);
     this.#streams.get(name);
     requireNames(`subscribe to ${name}`, SUBSCRIBE_OPTIONS, options);
     const { retry = {} } = options;
@@ -361,6 +362,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   }
 
   async #close(): Promise<void> {
+    this.#parts.voice.life.end();
     this.#unobserve();
     await this.endAudit();
     await closeSlaved(this.#parts, this.#watch);

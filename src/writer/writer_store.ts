@@ -36,7 +36,6 @@ import {
   type RowPage,
 } from "./read_rows.ts";
 import type { CallHandler } from "./exposed_calls.ts";
-import { closedError } from "./listeners.ts";
 import { openNamed, requireOptions } from "./open_writer.ts";
 import { marksOf, requireReached } from "./own_wait.ts";
 import {
@@ -239,8 +238,8 @@ export class WriterStore<Database> extends WriterCaches {
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
     const action = `run "${name}"`;
-    if (this.#closing !== undefined) return Promise.reject(closedError(action));
     try {
+      this.#parts.voice.life.require(action);
       requireNames(action, RUN_OPTIONS, options);
     } catch (error) {
       return Promise.reject(error);
@@ -259,7 +258,7 @@ export class WriterStore<Database> extends WriterCaches {
    *   `STREAM_UNKNOWN`, `ROW_TOO_LONG`, `TRANSACTION_TOO_LARGE` or `CLOSED`.
    */
   publish<Row>(stream: Stream<Row> | string, rows: readonly Row[]): Token {
-    if (this.#closing !== undefined) throw closedError("publish");
+    this.#parts.voice.life.require("publish");
     return this.#parts.publisher.publish(stream, rows);
   }
 
@@ -270,13 +269,15 @@ export class WriterStore<Database> extends WriterCaches {
    * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
    * @param schema What the arguments are.
    * @param handler Executes a call.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is taken.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is
+   *   taken; `CLOSED`.
    */
   expose<Args>(
     name: string,
     schema: z.ZodType<Args>,
     handler: CallHandler<Database, Args>,
   ): void {
+    this.#parts.voice.life.require(`expose "${name}"`);
     this.#parts.calls.expose(name, schema, handler);
   }
 
@@ -305,7 +306,7 @@ export class WriterStore<Database> extends WriterCaches {
    *   transactions run for longer than `queueTimeoutMs`; `CLOSED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    if (this.#closing !== undefined) throw closedError("project");
+    this.#parts.voice.life.require("project");
     await this.#parts.project(projection);
   }
 
@@ -330,7 +331,7 @@ export class WriterStore<Database> extends WriterCaches {
     target: WaitTarget,
     options: WaitForOptions = {},
   ): Promise<WaitReached> {
-    if (this.#closing !== undefined) throw closedError("wait");
+    this.#parts.voice.life.require("wait");
     const reached = requireReached(
       {
         instance: this.instance,

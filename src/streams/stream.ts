@@ -58,6 +58,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
  *
  * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
  * @param schema What a row is; the row as the schema gives it back must be plain JSON.
+ *   It answers at once: one with asynchronous refinements is refused by what asks it.
  * @param options How it is kept; in the log by default.
  * @returns The stream, for `txn.write`, or `writer.publish`, and `subscribe`.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for another name, or an option

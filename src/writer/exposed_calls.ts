@@ -24,6 +24,7 @@ import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import { MAX_BODY_BYTES } from "../runtime/limits.ts";
 import type { Random } from "../runtime/random.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import { formatPath } from "../streams/rows.ts";
 import { isName } from "../streams/stream.ts";
 import type { Commit } from "../tokens/position.ts";
@@ -102,7 +103,7 @@ export class ExposedCalls<Database> {
       );
     }
     this.#calls.set(name, (args) => {
-      const checked = schema.safeParse(args);
+      const checked = askSchema(`call "${name}"`, schema, args);
       if (checked.success) return (txn) => handler(txn, checked.data);
       const problems = checked.error.issues.map(({ path, message }) =>
         `args${formatPath(path)}: ${message}`

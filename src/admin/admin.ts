@@ -39,6 +39,7 @@ import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 import { type LogPositions, readPositions } from "./positions.ts";
 import { type LoggedRecord, readLog, type ReadLogOptions } from "./read_log.ts";
+import { readStreams } from "./streams.ts";
 import { type Verification, verifyLog, type VerifyOptions } from "./verify.ts";
 
 /** Where the library's tables stand in the database. */
@@ -96,6 +97,11 @@ export interface Admin extends AsyncDisposable {
     policies?: RetentionPolicies,
     options?: RetainStreamsOptions,
   ): Promise<RetainedStream[]>;
+  /**
+   * The streams that the log has, or had, rows of; the built-in ones first. The
+   * whole log is looked through.
+   */
+  streams(): Promise<string[]>;
   /** Every projection that was ever run, by name. */
   projections(): Promise<ProjectionRecord[]>;
   /**
@@ -237,6 +243,10 @@ function createAdmin(
         retained.push({ stream, ...done });
       }
       return retained;
+    },
+    async streams() {
+      requireOpen();
+      return await readStreams(session);
     },
     async projections() {
       requireOpen();

@@ -28,7 +28,7 @@ export interface AuditOptions {
   readonly budgetPerSecond?: number | undefined;
 
   /**
-   * The caches to go through, by method or by name.
+   * The caches to go through, by method or by name: of stores that are attached.
    *
    * @default {all}
    */

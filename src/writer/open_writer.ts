@@ -14,6 +14,7 @@ import { requirePolicies } from "../log/retention.ts";
 import { requireKeepAlive } from "../replication/keep_alive.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
 import { requireNames } from "../runtime/option_names.ts";
 import { WriterEndpoint } from "./endpoint.ts";
@@ -39,6 +40,25 @@ export function requireOptions(options: WriterStoreOptions): void {
   requireServerName(options.serverName ?? "headwater");
   Listeners.check(options);
   WriterEndpoint.check(options);
+}
+
+/**
+ * Refuses to retain streams that this store doesn't write.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, with those that it does.
+ */
+export function requireRetained(
+  { retention = {} }: WriterStoreOptions,
+  streams: readonly string[],
+): void {
+  for (const stream of Object.keys(retention)) {
+    if (streams.includes(stream)) continue;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot retain stream ${quote(stream)}: the streams of the log are ` +
+        `${streams.join(", ")}; declare it in the option "streams"`,
+    );
+  }
 }
 
 /** A database, and the name that this process writes to it under. */

@@ -182,7 +182,8 @@ export interface WriterStoreOptions
 
   /**
    * How long rows are kept, by stream: `{ orders: { maxAgeMs: 86_400_000 } }`.
-   * A reader that was away for longer clears its caches.
+   * A reader that was away for longer clears its caches. What no store declares
+   * any more is for `headwater retain`.
    *
    * @default {caches: 7 days; every other stream for ever}
    */

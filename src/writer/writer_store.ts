@@ -36,7 +36,7 @@ import {
   type RowPage,
 } from "./read_rows.ts";
 import type { CallHandler } from "./exposed_calls.ts";
-import { openNamed, requireOptions } from "./open_writer.ts";
+import { openNamed, requireOptions, requireRetained } from "./open_writer.ts";
 import { marksOf, requireReached } from "./own_wait.ts";
 import {
   RUN_OPTIONS,
@@ -122,6 +122,7 @@ export class WriterStore<Database> extends WriterCaches {
     requireOptions(options);
     options = withSafeLogger(options);
     const declared = declare(options);
+    requireRetained(options, declared.streams.durableNames);
     const { groupNames } = declared.caches;
     const { engine, lease } = await openNamed<Database>(options, groupNames);
     let store: WriterStore<Database> | undefined;

@@ -386,6 +386,16 @@ t.test("WriterStore.open()", async (t) => {
         /group "rooms" twice/,
       ],
       [
+        "retention of a stream that there isn't",
+        {
+          database: memory,
+          streams: [anything],
+          retention: { evnets: { maxRows: 1 } },
+        },
+        "INVALID_ARGUMENT",
+        /retain stream "evnets": the streams of the log are caches, events, anything;/,
+      ],
+      [
         "another synchronous",
         {
           database: `sqlite:${join(folder, "s.db")}`,

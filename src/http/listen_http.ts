@@ -7,6 +7,7 @@
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
@@ -35,7 +36,7 @@ export interface ListenHttpOptions extends HttpGuards {
    */
   readonly secret?: string | undefined;
   /**
-   * How long a request may take to arrive whole, in ms.
+   * How long a request may take to arrive whole, in ms: above 0.
    *
    * @default {30000}
    */
@@ -73,6 +74,9 @@ export function listenHttp(
   options: ListenHttpOptions,
 ): Promise<HttpServer> {
   requireNames("take requests", LISTEN_HTTP_OPTIONS, options);
+  const { requestTimeoutMs } = options;
+  requireBounds("take requests", { requestTimeoutMs });
+  requireAboveZero("take requests", { requestTimeoutMs });
   const address = parseHttpAddress(options.url);
   requireGuards(address, options);
   const { host, port } = address;

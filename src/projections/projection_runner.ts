@@ -12,7 +12,11 @@ import {
 } from "../database/open_database.ts";
 import { migrate } from "../database/migrator.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { requireBounds, requireTimeout } from "../runtime/bounds.ts";
+import {
+  requireAboveZero,
+  requireBounds,
+  requireTimeout,
+} from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import {
@@ -163,6 +167,8 @@ export class ProjectionRunner<Database> {
     requireNames("run projections", RUNNER_OPTIONS, options);
     options = withSafeLogger(options);
     requireBounds("run projections", options);
+    const { queueTimeoutMs } = options;
+    requireAboveZero("run projections", { queueTimeoutMs });
     if (options.database === "sqlite::memory:") throw memoryError();
     const names = options.projections.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);

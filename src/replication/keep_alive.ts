@@ -4,8 +4,8 @@
  * @module
  */
 
+import { requireAboveZero } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { OptionNames } from "../runtime/option_names.ts";
 
@@ -42,15 +42,7 @@ export function requireKeepAlive(
   action: string,
   { pingIntervalMs, silenceTimeoutMs }: KeepAliveOptions,
 ): void {
-  for (
-    const [name, ms] of Object.entries({ pingIntervalMs, silenceTimeoutMs })
-  ) {
-    if (ms !== 0) continue;
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot ${action}: ${name} is 0; give a number of ms above 0`,
-    );
-  }
+  requireAboveZero(action, { pingIntervalMs, silenceTimeoutMs });
 }
 
 /** What is to be done about a connection now. */

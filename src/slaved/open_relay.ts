@@ -10,7 +10,7 @@ import {
   requireKeepAlive,
 } from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
-import { requireBounds } from "../runtime/bounds.ts";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
 import {
   ENVIRONMENT_OPTIONS,
   type EnvironmentOptions,
@@ -89,7 +89,8 @@ export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
   readonly presenceGraceMs?: number | undefined;
 
   /**
-   * How long a thread that says nothing at all keeps its present users, in ms.
+   * How long a thread that says nothing at all keeps its present users, in ms:
+   * above 0.
    * One that has pinged is disconnected after `silenceTimeoutMs`.
    *
    * @default {300000}
@@ -199,6 +200,8 @@ export function openRelay(options: RelayOptions): Relay {
   options = withSafeLogger(options);
   requireBounds("open a relay", options);
   requireKeepAlive("open a relay", options);
+  const { presenceTimeoutMs } = options;
+  requireAboveZero("open a relay", { presenceTimeoutMs });
   const connecting = connectingOf(options);
   const { clock } = connecting;
   const transport = transportOptionsOf(options);

@@ -33,7 +33,7 @@ export interface EndpointOptions {
   readonly maxBodyBytes?: number | undefined;
 
   /**
-   * How long a request may take to arrive whole, in ms.
+   * How long a request may take to arrive whole, in ms: above 0.
    *
    * @default {30000}
    */

@@ -12,7 +12,7 @@ import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { requireKeepAlive } from "../replication/keep_alive.ts";
-import { requireBounds } from "../runtime/bounds.ts";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
@@ -35,6 +35,12 @@ export function requireOptions(options: WriterStoreOptions): void {
   requireNames("open a writer store", WRITER_OPTIONS, options);
   requireBounds("open a writer store", options);
   requireKeepAlive("open a writer store", options);
+  const { queueTimeoutMs, requestTimeoutMs, presenceTimeoutMs } = options;
+  requireAboveZero("open a writer store", {
+    queueTimeoutMs,
+    requestTimeoutMs,
+    presenceTimeoutMs,
+  });
   if (options.instance !== undefined) requireName(options.instance, "instance");
   requirePolicies(options.retention ?? {});
   requireServerName(options.serverName ?? "headwater");

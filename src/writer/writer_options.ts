@@ -159,7 +159,8 @@ export interface WriterStoreOptions
   readonly presenceGraceMs?: number | undefined;
 
   /**
-   * How long a process that says nothing at all keeps its present users, in ms.
+   * How long a process that says nothing at all keeps its present users, in ms:
+   * above 0.
    *
    * @default {300000}
    */

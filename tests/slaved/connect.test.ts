@@ -240,6 +240,10 @@ t.test("SlavedStore.connect()", async (t) => {
       { code: "INVALID_ARGUMENT", message: /silenceTimeoutMs is 0; give/ },
     );
     const silent = { replicate, silenceTimeoutMs: 0 };
+    t.throws(() => openRelay({ replicate, presenceTimeoutMs: 0 }), {
+      code: "INVALID_ARGUMENT",
+      message: /relay: presenceTimeoutMs is 0; give a number of ms above 0$/,
+    });
     for (
       const open of [
         () => openRelay(silent),

@@ -6,7 +6,7 @@
 
 import { fetchUpdates } from "../http/fetch_updates.ts";
 import { HttpClient } from "../http/http_client.ts";
-import type { CallReply } from "../http/call_wire.ts";
+import { type CallReply, requireCallId } from "../http/call_wire.ts";
 import { sendCall } from "../http/send_call.ts";
 import type { FetchUpdates } from "../replication/ephemeral_follower.ts";
 import { requireTimeout } from "../runtime/bounds.ts";
@@ -167,7 +167,8 @@ export class WriterCalls {
     const given = args === undefined ? null : args;
     requireJson(given, `arguments of call "${name}"`);
     const closing = this.#closing.signal;
-    const id = options.id ?? random.uuid();
+    const { id = random.uuid() } = options;
+    requireCallId(name, id);
     return await sendCall({ client, clock, random }, {
       name,
       id,

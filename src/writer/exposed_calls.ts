@@ -10,6 +10,7 @@ import {
   type CallAnswer,
   CallInvalid,
   CallRefusal,
+  requireCallId,
 } from "../http/call_wire.ts";
 import type { Session } from "../database/engine.ts";
 import {
@@ -64,9 +65,6 @@ export interface ExposedCallsOptions<Database> {
 type Prepare<Database> = (
   args: unknown,
 ) => (txn: WriterTransaction<Database>) => Promise<unknown>;
-
-/** What its caller chose: no id of two calls is the same. */
-const ID = /^[A-Za-z0-9_-]{16,64}$/;
 
 /**
  * Executes calls, each id once: the answer is stored with what the call has
@@ -149,7 +147,7 @@ export class ExposedCalls<Database> {
   ): Promise<CallAnswer> {
     const { session, transaction, position, instance, holder, random } =
       this.#options;
-    if (!ID.test(id)) throw idError(name, id);
+    requireCallId(name, id);
     const work = prepare();
     const stored = await readCall(session, id);
     if (stored !== undefined) return await this.#repeat(name, digest, stored);
@@ -245,14 +243,6 @@ function takenError(name: string, id: string): HeadwaterError {
     "INVALID_ARGUMENT",
     `Cannot call "${name}" with the id "${id}": another call had it; give each ` +
       "call an id of its own",
-  );
-}
-
-function idError(name: string, id: string): HeadwaterError {
-  return new CallInvalid(
-    "INVALID_ARGUMENT",
-    `Cannot call "${name}" with the id ${quote(id)}: give 16 to 64 letters, ` +
-      'digits, "-" or "_", at random',
   );
 }
 

@@ -10,7 +10,10 @@ import {
   requireKnownVersion,
 } from "../database/migrator.ts";
 import { openDatabase, openForReading } from "../database/open_database.ts";
-import type { TableNameOptions } from "../database/table_names.ts";
+import {
+  TABLE_NAME_OPTIONS,
+  type TableNameOptions,
+} from "../database/table_names.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import {
   DEFAULT_RETENTION,
@@ -32,9 +35,11 @@ import { type ParkedEvent, readParked } from "../projections/parked.ts";
 import { measureAll, type ProjectionReport } from "../projections/progress.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 import { type LogPositions, readPositions } from "./positions.ts";
 import { type LoggedRecord, readLog, type ReadLogOptions } from "./read_log.ts";
+import { readStreams } from "./streams.ts";
 import { type Verification, verifyLog, type VerifyOptions } from "./verify.ts";
 
 /** Where the library's tables stand in the database. */
@@ -51,6 +56,11 @@ export interface RetainStreamsOptions {
   /** Stops it between two transactions; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** The names of {@linkcode RetainStreamsOptions}. */
+export const RETAIN_OPTIONS: OptionNames<RetainStreamsOptions> = {
+  signal: true,
+};
 
 /** Looks after a log. */
 export interface Admin extends AsyncDisposable {
@@ -87,6 +97,11 @@ export interface Admin extends AsyncDisposable {
     policies?: RetentionPolicies,
     options?: RetainStreamsOptions,
   ): Promise<RetainedStream[]>;
+  /**
+   * The streams that the log has, or had, rows of; the built-in ones first. The
+   * whole log is looked through.
+   */
+  streams(): Promise<string[]>;
   /** Every projection that was ever run, by name. */
   projections(): Promise<ProjectionRecord[]>;
   /**
@@ -145,6 +160,7 @@ export async function openAdmin(
   url: string,
   options: AdminOptions = {},
 ): Promise<Admin> {
+  requireNames("look after a log", TABLE_NAME_OPTIONS, options);
   if (url === "sqlite::memory:") throw memoryError();
   const reads = openForReading<Tables>(url, options);
   try {
@@ -213,8 +229,10 @@ function createAdmin(
         throw error;
       }
     },
-    async retain(policies = DEFAULT_RETENTION, { signal } = {}) {
+    async retain(policies = DEFAULT_RETENTION, options = {}) {
+      requireNames("retain streams", RETAIN_OPTIONS, options);
       requirePolicies(policies);
+      const { signal } = options;
       const retained: RetainedStream[] = [];
       for (const [stream, policy] of Object.entries(policies)) {
         if (policy === "forever") continue;
@@ -225,6 +243,10 @@ function createAdmin(
         retained.push({ stream, ...done });
       }
       return retained;
+    },
+    async streams() {
+      requireOpen();
+      return await readStreams(session);
     },
     async projections() {
       requireOpen();

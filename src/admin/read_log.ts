@@ -14,6 +14,7 @@ import { requireBounds } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { pause } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { type RawRecord, readPages } from "./log_pages.ts";
@@ -60,6 +61,17 @@ export interface ReadLogOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The names of {@linkcode ReadLogOptions}. */
+export const READ_LOG_OPTIONS: OptionNames<ReadLogOptions> = {
+  stream: true,
+  instance: true,
+  after: true,
+  upTo: true,
+  follow: true,
+  pollIntervalMs: true,
+  signal: true,
+};
+
 /** The rows of one stream under one token. */
 export interface LoggedRecord {
   /** The transaction's token. */
@@ -98,6 +110,7 @@ export async function* readLog(
   clock: Clock,
   options: ReadLogOptions,
 ): AsyncGenerator<LoggedRecord> {
+  requireNames("read the log", READ_LOG_OPTIONS, options);
   requireBounds("read the log", options);
   const { stream, instance, follow = false, signal } = options;
   const { pollIntervalMs = POLL_INTERVAL_MS } = options;

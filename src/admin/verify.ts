@@ -8,6 +8,7 @@ import type { Session } from "../database/engine.ts";
 import { LAST_TOKEN } from "../log/log_key.ts";
 import { EVENTS_STREAM } from "../log/log_schema.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { checkSnapshots, checkTold, readTold } from "./check_ahead.ts";
 import type { CheckContext, VerifyProgress } from "./check_context.ts";
 import { EventChecks } from "./check_events.ts";
@@ -25,6 +26,12 @@ export interface VerifyOptions {
   /** Ends it; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** The names of {@linkcode VerifyOptions}. */
+export const VERIFY_OPTIONS: OptionNames<VerifyOptions> = {
+  onProgress: true,
+  signal: true,
+};
 
 /** What a log was found to be. */
 export interface Verification {
@@ -55,8 +62,10 @@ export interface Verification {
 export async function verifyLog(
   session: Session,
   clock: Clock,
-  { onProgress, signal }: VerifyOptions,
+  options: VerifyOptions,
 ): Promise<Verification> {
+  requireNames("verify the log", VERIFY_OPTIONS, options);
+  const { onProgress, signal } = options;
   const problems = new ProblemList();
   const told = await readTold(session);
   const [row] = await session.rows(

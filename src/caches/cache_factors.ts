@@ -5,6 +5,7 @@
  */
 
 import { HeadwaterError, quote, show } from "../runtime/errors.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** What the variables that set factors begin with. */
 export const FACTOR_VARIABLE = "HEADWATER_CACHE_FACTOR";
@@ -28,6 +29,12 @@ export interface CacheFactorOptions {
    */
   readonly cacheFactors?: Readonly<Record<string, number>> | undefined;
 }
+
+/** The names of {@linkcode CacheFactorOptions}. */
+export const CACHE_FACTOR_OPTIONS: OptionNames<CacheFactorOptions> = {
+  cacheFactor: true,
+  cacheFactors: true,
+};
 
 /** The factors of a process: what the options say, and before that the environment. */
 export class CacheFactors {

@@ -6,6 +6,7 @@
 
 import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
 import {
   type CachedMethod,
@@ -122,13 +123,14 @@ export function expandGroup(
   group: CacheGroup,
   key: readonly KeyPart[] | null,
 ): (readonly [string, readonly KeyPart[] | null])[] {
-  const checked = group.schema.safeParse(key);
+  const action = `invalidate group "${group.name}"`;
+  const checked = askSchema(action, group.schema, key);
   if (!checked.success) {
     throw new HeadwaterError(
       "KEY_INVALID",
-      `Cannot invalidate group "${group.name}" with key ${
-        quote(JSON.stringify(key))
-      }: ${checked.error.issues[0]?.message}`,
+      `Cannot ${action} with key ${quote(JSON.stringify(key))}: ${
+        checked.error.issues[0]?.message
+      }`,
       { cause: checked.error },
     );
   }

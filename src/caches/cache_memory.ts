@@ -7,6 +7,7 @@
 import { type ByteSize, toBytes } from "../runtime/bytes.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { CACHE_MIN_SHARE } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { MemoryBudget } from "./memory_budget.ts";
 
 /** How a {@linkcode CacheMemory} is shared. */
@@ -19,6 +20,11 @@ export interface CacheMemoryOptions {
    */
   readonly minShare?: number | undefined;
 }
+
+/** The names of {@linkcode CacheMemoryOptions}. */
+export const MEMORY_OPTIONS: OptionNames<CacheMemoryOptions> = {
+  minShare: true,
+};
 
 /** What a {@linkcode CacheMemory} holds. */
 export interface CacheMemoryStats {
@@ -57,6 +63,7 @@ export class CacheMemory {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for what is no size or no share.
    */
   constructor(size: ByteSize, options: CacheMemoryOptions = {}) {
+    requireNames("share memory between caches", MEMORY_OPTIONS, options);
     const { minShare = CACHE_MIN_SHARE } = options;
     const maxBytes = toBytes(size, "cacheMemory");
     budgets.set(this, new MemoryBudget(maxBytes, checkShare(minShare)));
@@ -78,6 +85,7 @@ export class CacheMemory {
    */
   resize(size: ByteSize, options: CacheMemoryOptions = {}): void {
     const budget = budgetOf(this);
+    requireNames("share memory between caches", MEMORY_OPTIONS, options);
     const { minShare = budget.minShare } = options;
     const maxBytes = toBytes(size, "cacheMemory");
     budget.resize(maxBytes, checkShare(minShare));

@@ -8,6 +8,7 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { type ByteSize, toBytes } from "../runtime/bytes.ts";
 import { HeadwaterError, show } from "../runtime/errors.ts";
 import { MAX_QUEUED_LOADS, REVALIDATE_JITTER_MS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
 /** How much a cache may hold, and for how long. */
@@ -108,6 +109,21 @@ export interface CacheLimits {
   readonly fixedSize?: boolean | undefined;
 }
 
+/** The names of {@linkcode CacheLimits}. */
+export const LIMIT_OPTIONS: OptionNames<CacheLimits> = {
+  maxEntries: true,
+  maxBytes: true,
+  sizeOf: true,
+  ttlMs: true,
+  negative: true,
+  tree: true,
+  maxConcurrentLoads: true,
+  maxQueuedLoads: true,
+  staleWhileRevalidateMs: true,
+  revalidateJitterMs: true,
+  fixedSize: true,
+};
+
 /** What can be changed of a cache that is in use. */
 export type ResizableLimits = Pick<CacheLimits, "maxEntries" | "maxBytes">;
 
@@ -164,6 +180,10 @@ export function checkLimits(name: string, limits: CacheLimits): CheckedLimits {
     : negative
     ? undefined
     : 0;
+  if (typeof negative === "object") {
+    const action = `create cache "${name}" with a time for what is not there`;
+    requireNames(action, { ttlMs: true }, negative);
+  }
   if (typeof negative === "object" && !isTime(negative.ttlMs)) {
     refuse(
       `negative.ttlMs is ${show(negative.ttlMs)}`,

@@ -6,8 +6,13 @@
 
 import { type ByteSize, toBytes } from "../runtime/bytes.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { type Random, systemRandom } from "../runtime/random.ts";
-import { type CacheFactorOptions, CacheFactors } from "./cache_factors.ts";
+import {
+  CACHE_FACTOR_OPTIONS,
+  type CacheFactorOptions,
+  CacheFactors,
+} from "./cache_factors.ts";
 import { budgetOf, CacheMemory } from "./cache_memory.ts";
 import type { ResizableLimits } from "./cache_options.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
@@ -39,6 +44,19 @@ export interface ResizeCachesOptions extends CacheFactorOptions {
    */
   readonly caches?: Readonly<Record<string, ResizableLimits>> | undefined;
 }
+
+/** The names of {@linkcode ResizeCachesOptions}. */
+export const RESIZE_OPTIONS: OptionNames<ResizeCachesOptions> = {
+  ...CACHE_FACTOR_OPTIONS,
+  cacheMemory: true,
+  caches: true,
+};
+
+/** The names of {@linkcode ResizableLimits}. */
+const BOUND_OPTIONS: OptionNames<ResizableLimits> = {
+  maxEntries: true,
+  maxBytes: true,
+};
 
 /** A cache whose size can be changed. */
 interface ResizableCache {
@@ -81,8 +99,10 @@ export class CacheSizes {
    *   has changed.
    */
   resize(changes: ResizeCachesOptions, known: readonly ResizableCache[]): void {
+    requireNames("resize caches", RESIZE_OPTIONS, changes);
     const { cacheMemory, caches = {} } = changes;
-    for (const name of Object.keys(caches)) {
+    for (const [name, bounds] of Object.entries(caches)) {
+      requireNames(`resize cache ${quote(name)}`, BOUND_OPTIONS, bounds ?? {});
       if (known.some((cache) => cache.name === name)) continue;
       throw new HeadwaterError(
         "INVALID_ARGUMENT",

@@ -5,14 +5,16 @@
  */
 
 import { HeadwaterError } from "../runtime/errors.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { bindCached, keyFunction } from "./bind_cached.ts";
-import type {
-  CachedOptions,
-  KeyOfOptions,
-  LeavesOut,
-  NoArgument,
-  TakesKeys,
-  UncachedArgsOptions,
+import {
+  CACHED_OPTIONS,
+  type CachedOptions,
+  type KeyOfOptions,
+  type LeavesOut,
+  type NoArgument,
+  type TakesKeys,
+  type UncachedArgsOptions,
 } from "./cached_options.ts";
 import type { CacheBound } from "./cache_options.ts";
 import { bindCache } from "./cached_method.ts";
@@ -93,7 +95,8 @@ export type LeavingDecorator<Positions extends readonly number[]> = <
  * @param options The cache's bounds, its name and its keys.
  * @returns A standard (TC39) method decorator. Where the build has none, use
  *   `cachedFunction` of `headwater/caches`.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for a static or private method.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for a static or private method, or
+ *   an option that can't be.
  *
  * @example Usage
  * ```ts
@@ -135,6 +138,7 @@ export function cached(
           "it is static, private or named by a symbol; decorate a public method",
       );
     }
+    requireNames(`cache method "${property}"`, CACHED_OPTIONS, options);
     const name = options.name ?? property;
     const { keyOf, uncachedArgs } = options as
       & Partial<KeyOfOptions<unknown[]>>

@@ -4,15 +4,17 @@
  * @module
  */
 
-import { HeadwaterError } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { bindCached } from "./bind_cached.ts";
 import type { CacheBound } from "./cache_options.ts";
 import { CACHES, type CachesOwner } from "./cached.ts";
-import type {
-  CachedOptions,
-  KeyOfOptions,
-  LeavesOut,
-  UncachedArgsOptions,
+import {
+  CACHED_OPTIONS,
+  type CachedOptions,
+  type KeyOfOptions,
+  type LeavesOut,
+  type UncachedArgsOptions,
 } from "./cached_options.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
@@ -28,7 +30,8 @@ export interface CachedFunctionOwner {
  * @param options The store, the cache's bounds, its name and its keys.
  * @param load Loads an entry.
  * @returns The function with its cache before it.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` if neither it nor the options have a name.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` if neither it nor the options have a
+ *   name, or for an option that can't be.
  *
  * @example Usage
  * ```ts
@@ -82,6 +85,8 @@ export function cachedFunction<Args extends readonly unknown[], Value>(
       'Cannot cache a function without a name; give the option "name"',
     );
   }
+  const names = { ...CACHED_OPTIONS, store: true } as const;
+  requireNames(`cache function ${quote(name)}`, names, options);
   const cache = store[CACHES].create(name, options);
   return bindCached({ owner: store, method: load }, cache, options);
 }

@@ -6,6 +6,7 @@
 
 import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 import { MAX_LIST_KEYS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { abortable, type Deferred, deferred } from "../runtime/waiting.ts";
 import type { CacheableMethod, CachesOwner } from "./cached.ts";
 import { type CachedMethod, findCacheBinding } from "./cached_method.ts";
@@ -27,6 +28,12 @@ export interface CachedListOptions {
    */
   readonly maxKeys?: number | undefined;
 }
+
+/** The names of {@linkcode CachedListOptions}. */
+export const LIST_OPTIONS: OptionNames<CachedListOptions> = {
+  of: true,
+  maxKeys: true,
+};
 
 /** A method with one list among its arguments, whose result says what it found. */
 export type ListMethod<
@@ -127,6 +134,7 @@ export function cachedList<const Of extends string>(
       This extends Readonly<Record<Of, infer S>> ? S : never
     >,
 ) => ListMethod<This, Args, Key, Value> {
+  requireNames("cache a list", LIST_OPTIONS, options);
   const { of } = options;
   const maxKeys = checkMaxKeys(of, options);
   return (method, context) => {
@@ -166,6 +174,7 @@ export function cachedListFunction<
   load: (...args: Args) => Promise<ReadonlyMap<Key, Value>>,
   options: Pick<CachedListOptions, "maxKeys"> = {},
 ): (...args: Args) => Promise<ReadonlyMap<Key, Value>> {
+  requireNames("cache a list", LIST_OPTIONS, options);
   const binding = bindingOf(single, single.name);
   const maxKeys = checkMaxKeys(binding.cache.name, options);
   return (...args) => loadList(binding, load, args, maxKeys);

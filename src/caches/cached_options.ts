@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { KeyPart } from "../streams/builtin_streams.ts";
-import type { CacheLimits } from "./cache_options.ts";
+import { type CacheLimits, LIMIT_OPTIONS } from "./cache_options.ts";
 import type { CachedMethod } from "./cached_method.ts";
 import type { KeyArgument } from "./key_parts.ts";
 
@@ -97,3 +98,14 @@ export interface KeyOfOptions<Args extends readonly unknown[]>
   /** Makes an entry's key of the arguments; must depend on nothing else. */
   readonly keyOf: (...args: Args) => KeyArgument | readonly KeyArgument[];
 }
+
+/** The names of all options of `cached`. */
+export const CACHED_OPTIONS: OptionNames<
+  CachedOptions & UncachedArgsOptions & KeyOfOptions<unknown[]>
+> = {
+  ...LIMIT_OPTIONS,
+  name: true,
+  onInvalidate: true,
+  uncachedArgs: true,
+  keyOf: true,
+};

@@ -10,12 +10,17 @@ import {
   MAX_CHANGE_POSITIONS,
   MAX_CHANGED_ENTITIES,
 } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { ChangeMemory } from "./change_memory.ts";
 import { type Change, ChangeOrder } from "./change_order.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 import { PlainBounds } from "./plain_bounds.ts";
 import type { Place } from "./place.ts";
-import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import {
+  placeOf,
+  PLAIN_OPTIONS,
+  type PlainCacheOptions,
+} from "./plain_cache.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
 import { bytesOfPlain } from "./size_of.ts";
@@ -60,6 +65,15 @@ export interface ChangeCacheOptions<Entity>
     | Iterable<readonly [entity: Entity, token: number]>
     | undefined;
 }
+
+/** The names of {@linkcode ChangeCacheOptions}. */
+export const CHANGE_OPTIONS: OptionNames<ChangeCacheOptions<unknown>> = {
+  ...PLAIN_OPTIONS,
+  maxPositions: true,
+  maxEntities: true,
+  earliestKnown: true,
+  prefill: true,
+};
 
 /** What a change cache has done so far. */
 export interface ChangeCacheStats {
@@ -124,6 +138,7 @@ export class ChangeCache<Entity extends string | number = string> {
       maxPositions = MAX_CHANGE_POSITIONS,
       maxEntities = MAX_CHANGED_ENTITIES,
     } = options;
+    requireNames("create a change cache", CHANGE_OPTIONS, options);
     requireBounds("create a change cache", options);
     requireToken(options.earliestKnown);
     this.#earliestKnown = options.earliestKnown;

@@ -11,6 +11,7 @@ import {
   MAX_CHANGED_ENTITIES,
   MAX_PREFILL_TOKENS,
 } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { ChangeCacheLimits } from "./change_cache.ts";
 
@@ -42,6 +43,18 @@ export interface ChangeCacheDeclaration<Row, Entity> extends ChangeCacheLimits {
    */
   readonly fixedSize?: boolean | undefined;
 }
+
+/** The names of {@linkcode ChangeCacheDeclaration}. */
+export const DECLARATION_NAMES: OptionNames<
+  ChangeCacheDeclaration<unknown, unknown>
+> = {
+  stream: true,
+  entities: true,
+  prefillTokens: true,
+  fixedSize: true,
+  maxPositions: true,
+  maxEntities: true,
+};
 
 /** A change cache that was declared: for the option `changeCaches`. */
 export interface DefinedChangeCache<
@@ -115,6 +128,7 @@ export function defineChangeCache<Row, Entity extends string | number>(
     );
   }
   const action = `define change cache "${name}"`;
+  requireNames(action, DECLARATION_NAMES, declaration);
   requireBounds(action, declaration);
   if (!Number.isSafeInteger(prefillTokens) || prefillTokens < 0) {
     throw new HeadwaterError(

@@ -6,6 +6,7 @@
 
 import { requireBounds } from "../runtime/bounds.ts";
 import { MAX_DICTIONARY_ENTRIES } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { ChangeCache } from "./change_cache.ts";
 import {
   bytesOf,
@@ -16,7 +17,11 @@ import {
 } from "./dictionary_entry.ts";
 import { EntryOrder, NOWHERE } from "./entry_order.ts";
 import { PlainBounds } from "./plain_bounds.ts";
-import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import {
+  placeOf,
+  PLAIN_OPTIONS,
+  type PlainCacheOptions,
+} from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
@@ -41,6 +46,13 @@ export interface DictionaryCacheOptions extends PlainCacheOptions {
    */
   readonly maxInvalidations?: number | undefined;
 }
+
+/** The names of {@linkcode DictionaryCacheOptions}. */
+export const DICTIONARY_OPTIONS: OptionNames<DictionaryCacheOptions> = {
+  ...PLAIN_OPTIONS,
+  maxEntries: true,
+  maxInvalidations: true,
+};
 
 /** What is known of a dictionary. */
 export interface KnownDictionary<SubKey, Value> {
@@ -123,6 +135,7 @@ export class DictionaryCache<
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: DictionaryCacheOptions = {}) {
+    requireNames("create a dictionary cache", DICTIONARY_OPTIONS, options);
     requireBounds("create a dictionary cache", options);
     const { maxEntries = MAX_DICTIONARY_ENTRIES, maxInvalidations } = options;
     this.#invalidated = new ChangeCache({

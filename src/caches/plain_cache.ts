@@ -6,6 +6,7 @@
  */
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { CacheStats } from "./cache_stats.ts";
 import { CACHES } from "./cached.ts";
 import type { Place } from "./place.ts";
@@ -51,6 +52,13 @@ export interface PlainCacheOptions {
    */
   readonly fixedSize?: boolean | undefined;
 }
+
+/** The names of {@linkcode PlainCacheOptions}. */
+export const PLAIN_OPTIONS: OptionNames<PlainCacheOptions> = {
+  store: true,
+  name: true,
+  fixedSize: true,
+};
 
 /**
  * The place that options ask for; `undefined` if the cache is to stand alone.

@@ -8,10 +8,15 @@ import { AbortGroup } from "../runtime/abort_group.ts";
 import { requireBounds } from "../runtime/bounds.ts";
 import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
 import { MAX_RESPONSES } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { deferred } from "../runtime/waiting.ts";
 import { EntryOrder, NOWHERE } from "./entry_order.ts";
 import { PlainBounds } from "./plain_bounds.ts";
-import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import {
+  placeOf,
+  PLAIN_OPTIONS,
+  type PlainCacheOptions,
+} from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
@@ -63,6 +68,18 @@ export interface ResponseCacheOptions<Key extends PlainKey, Value>
    */
   readonly clock?: Clock | undefined;
 }
+
+/** The names of {@linkcode ResponseCacheOptions}. */
+export const RESPONSE_OPTIONS: OptionNames<
+  ResponseCacheOptions<PlainKey, unknown>
+> = {
+  ...PLAIN_OPTIONS,
+  keepMs: true,
+  abortAfterMs: true,
+  maxEntries: true,
+  shouldKeep: true,
+  clock: true,
+};
 
 /** What a response cache has done so far. */
 export interface ResponseCacheStats {
@@ -146,6 +163,7 @@ export class ResponseCache<Key extends PlainKey, Value> {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: ResponseCacheOptions<Key, Value> = {}) {
+    requireNames("create a response cache", RESPONSE_OPTIONS, options);
     requireBounds("create a response cache", options);
     const place = placeOf("create a response cache", options);
     const { keepMs = 0, maxEntries = MAX_RESPONSES } = options;

@@ -8,10 +8,15 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_EXPIRING_ENTRIES } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { EntryOrder, NOWHERE } from "./entry_order.ts";
 import { ExpiryHeap } from "./expiry_heap.ts";
 import { PlainBounds } from "./plain_bounds.ts";
-import { placeOf, type PlainCacheOptions } from "./plain_cache.ts";
+import {
+  placeOf,
+  PLAIN_OPTIONS,
+  type PlainCacheOptions,
+} from "./plain_cache.ts";
 import type { PlainKey } from "./plain_key.ts";
 import { takePart } from "./plain_member.ts";
 import { PlainTally } from "./plain_tally.ts";
@@ -63,6 +68,17 @@ export interface TtlCacheOptions<Key extends PlainKey, Value>
    */
   readonly clock?: Clock | undefined;
 }
+
+/** The names of {@linkcode TtlCacheOptions}. */
+export const TTL_OPTIONS: OptionNames<TtlCacheOptions<PlainKey, unknown>> = {
+  ...PLAIN_OPTIONS,
+  ttlMs: true,
+  maxEntries: true,
+  maxSize: true,
+  sizeOf: true,
+  refreshOnGet: true,
+  clock: true,
+};
 
 /** An entry of a {@linkcode TtlCache}, and how long it lives. */
 export interface ExpiringEntry<Value> {
@@ -141,6 +157,7 @@ export class TtlCache<Key extends PlainKey, Value> {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for a bound or a name that can't be.
    */
   constructor(options: TtlCacheOptions<Key, Value>) {
+    requireNames("create a TTL cache", TTL_OPTIONS, options);
     requireBounds("create a TTL cache", options);
     requireTtl(options.ttlMs);
     const place = placeOf("create a TTL cache", options);

@@ -26,16 +26,17 @@ const DATABASE = /^(sqlite|postgres|postgresql):/;
  */
 export async function openLagSource(
   url: string,
-  { replicate = [], tls, ...options }: LagSourceOptions,
+  { replicate = [], tls, tablePrefix, schema }: LagSourceOptions,
 ): Promise<LagSource> {
   if (!DATABASE.test(url)) {
     return await observeWriters([url, ...replicate], tls);
   }
-  const admin = await openAdmin(url, options);
+  const admin = await openAdmin(url, { tablePrefix, schema });
   if (replicate.length === 0) return openDatabase(admin, undefined);
   try {
     const slaved = await SlavedStore.connect<Record<string, never>>({
-      ...options,
+      tablePrefix,
+      schema,
       database: url,
       replicate,
       tls,

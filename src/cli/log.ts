@@ -15,6 +15,7 @@ import {
   forLog,
   withLogOptions,
 } from "./database_options.ts";
+import { requireStream } from "./known_streams.ts";
 import { parseCount } from "./numbers.ts";
 import { openOutput, type Output } from "./output.ts";
 import { stopRequested } from "./signals.ts";
@@ -62,11 +63,17 @@ async function print(url: string, options: LogCommandOptions): Promise<void> {
   void Promise.race([stop, output.gone]).then(() => stopping.abort());
   const wanted: ReadLogOptions = { ...range, upTo: upto, signal };
   const write = json ? writeJson : tableWriter();
+  let isEmpty = true;
   try {
     for await (const record of admin.log(wanted)) {
+      isEmpty = false;
       const written = write(output, record);
       // Reads no further than the reader has come; a stop doesn't wait for it.
       if (written !== undefined) await unlessAborted(written, signal);
+    }
+    const { stream } = range;
+    if (isEmpty && stream !== undefined) {
+      await requireStream("print", admin, stream);
     }
     await unlessAborted(output.finish(), signal);
   } catch (error) {

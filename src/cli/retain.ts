@@ -12,6 +12,7 @@ import {
   forLog,
   withLogOptions,
 } from "./database_options.ts";
+import { requireStream } from "./known_streams.ts";
 import { parseAge, parseCount } from "./numbers.ts";
 import { openOutput } from "./output.ts";
 import { formatTable } from "./table.ts";
@@ -53,6 +54,13 @@ async function retain(
   const policies = toPolicies(stream, maxAge, maxRows);
   await using admin = await openAdmin(url, options);
   const retained = await admin.retain(policies);
+  // It may as well be that all of it is to be kept.
+  const isNothing = retained.every(({ deleted, floor }) =>
+    deleted + floor === 0
+  );
+  if (stream !== undefined && isNothing) {
+    await requireStream("retain", admin, stream);
+  }
   const output = openOutput();
   if (json) { for (const each of retained) await output.writeLine(each); }
   else {

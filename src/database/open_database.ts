@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 import type { Engine, ReadEngine } from "./engine.ts";
 import { PostgresEngine } from "./postgres_engine.ts";
@@ -16,7 +17,11 @@ import type { PostgresOptions } from "./postgres_client.ts";
 import { PostgresReads } from "./postgres_reads.ts";
 import { SqliteEngine, type SqliteOptions } from "./sqlite_engine.ts";
 import { SqliteReads } from "./sqlite_reads.ts";
-import { renamer, type TableNameOptions } from "./table_names.ts";
+import {
+  renamer,
+  TABLE_NAME_OPTIONS,
+  type TableNameOptions,
+} from "./table_names.ts";
 
 const SQLITE = "sqlite:";
 const POSTGRES = /^postgres(?:ql)?:\/\//;
@@ -59,6 +64,19 @@ export function openDatabase<Database>(
   if (path === MEMORY) return openPrivate(clock, options);
   return new SqliteEngine<Database>({ ...options, path, clock });
 }
+
+/** The names of {@linkcode DatabaseOptions}. */
+export const DATABASE_OPTIONS: OptionNames<DatabaseOptions> = {
+  ...TABLE_NAME_OPTIONS,
+  synchronous: true,
+  busyTimeoutMs: true,
+  maxReadConnections: true,
+  maxQueuedTransactions: true,
+  queueTimeoutMs: true,
+  maxWriteConnections: true,
+  statementTimeoutMs: true,
+  databaseConnectTimeoutMs: true,
+};
 
 /**
  * Opens a database for a slaved store.

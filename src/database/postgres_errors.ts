@@ -68,6 +68,20 @@ const KINDS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
+/** What the server says as it turns a connection away for what the URL asks of it. */
+const URL_KINDS: typeof KINDS = [
+  [
+    /^42704$/,
+    "INVALID_ARGUMENT",
+    "the server does not know this parameter of the URL; correct it, or take it out",
+  ],
+  [
+    /^22023$/,
+    "INVALID_ARGUMENT",
+    "the server does not take this value of the URL's parameter; give another",
+  ],
+];
+
 const ENDED = [
   /^/,
   "DATABASE_UNAVAILABLE",
@@ -154,8 +168,11 @@ export function isDisconnection(error: unknown): boolean {
 /** What an error is; whatever else the server ends a connection for may pass. */
 function kindOf(error: unknown): typeof KINDS[number] | undefined {
   const code = postgresCodeOf(error);
-  return KINDS.find(([pattern]) => pattern.test(code)) ??
-    (isLastAnswer(error) ? ENDED : undefined);
+  const isLast = isLastAnswer(error);
+  // Of a statement, the same says something of the user's SQL.
+  const kinds = isLast ? [...URL_KINDS, ...KINDS] : KINDS;
+  return kinds.find(([pattern]) => pattern.test(code)) ??
+    (isLast ? ENDED : undefined);
 }
 
 /**

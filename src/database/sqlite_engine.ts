@@ -65,7 +65,7 @@ export interface SqliteOptions {
    */
   readonly maxQueuedTransactions?: number | undefined;
   /**
-   * How long a transaction may wait for the write connection, in ms.
+   * How long a transaction may wait for the write connection, in ms: above 0.
    *
    * @default {30000}
    */

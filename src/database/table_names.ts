@@ -5,6 +5,7 @@
  */
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** Where the library's tables stand, so that they are in nobody's way. */
 export interface TableNameOptions {
@@ -21,6 +22,12 @@ export interface TableNameOptions {
    */
   readonly schema?: string | undefined;
 }
+
+/** The names of {@linkcode TableNameOptions}. */
+export const TABLE_NAME_OPTIONS: OptionNames<TableNameOptions> = {
+  tablePrefix: true,
+  schema: true,
+};
 
 /** The library's statements are written with this prefix. */
 const PREFIX = "headwater_";

@@ -7,6 +7,7 @@
 import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 
 /** What an event carries, version by version. */
 export interface EventDefinition<Data = unknown> {
@@ -30,6 +31,13 @@ export interface EventDefinition<Data = unknown> {
     | Readonly<Record<number, (data: JsonValue) => JsonValue>>
     | undefined;
 }
+
+/** The names of what an {@linkcode EventDefinition} has. */
+const DEFINITION_NAMES: OptionNames<EventDefinition> = {
+  schema: true,
+  version: true,
+  upcast: true,
+};
 
 /** Events by type: a schema, or more about it. */
 export type EventDefinitions = Readonly<
@@ -128,15 +136,18 @@ export function toDefinition(
 function requireDefinition(
   aggregate: string,
   type: string,
-  { schema, version = 1, upcast = {} }: EventDefinition,
+  definition: EventDefinition,
 ): void {
+  const { schema, version = 1, upcast = {} } = definition;
+  const action = `define event "${type}" of aggregate "${aggregate}"`;
   const refuse = (problem: string) => {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot define event "${type}" of aggregate "${aggregate}": ${problem}`,
+      `Cannot ${action}: ${problem}`,
     );
   };
   if (typeof schema?.safeParse !== "function") refuse("give a zod schema");
+  requireNames(action, DEFINITION_NAMES, definition);
   if (!Number.isSafeInteger(version) || version < 1) {
     refuse(`its version is ${version}; give 1, 2, 3, …`);
   }

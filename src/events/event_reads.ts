@@ -7,6 +7,7 @@
 import type { Session } from "../database/engine.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Token } from "../tokens/token.ts";
 import type {
   AggregateKind,
@@ -21,11 +22,13 @@ import {
 } from "./event.ts";
 import {
   readAggregateEvents,
-  type ReadAggregateOptions,
-  type ReadEventsOptions,
   readLogEvents,
   readNewestEvents,
 } from "./read_events.ts";
+import type {
+  ReadAggregateOptions,
+  ReadEventsOptions,
+} from "./read_options.ts";
 import { readSnapshot, type Snapshot, type SnapshotKey } from "./snapshots.ts";
 import { upcastEvent } from "./typed_events.ts";
 
@@ -57,6 +60,14 @@ export interface FoldOptions {
    */
   readonly to?: number | undefined;
 }
+
+/** The names of {@linkcode FoldOptions}. */
+export const FOLD_OPTIONS: OptionNames<FoldOptions> = {
+  snapshotEvery: true,
+  name: true,
+  version: true,
+  to: true,
+};
 
 /** An aggregate, folded. */
 export interface Folded<State> {
@@ -212,6 +223,7 @@ export class EventReads {
     options: FoldOptions = {},
   ): Promise<Folded<State>> {
     const { snapshotEvery, name, version: reducerVersion = 1, to } = options;
+    requireNames("fold an aggregate", FOLD_OPTIONS, options);
     checkFold(options);
     const id = idOf(aggregate);
     const key = name === undefined

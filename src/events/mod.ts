@@ -29,4 +29,4 @@ export type {
   Direction,
   ReadAggregateOptions,
   ReadEventsOptions,
-} from "./read_events.ts";
+} from "./read_options.ts";

@@ -12,91 +12,17 @@ import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { HeadwaterError, show } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { PAGE_RECORDS } from "../runtime/limits.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import type { AggregateKind } from "./aggregate.ts";
 import type { EventMetadata, StoredEvent } from "./event.ts";
-
+import {
+  READ_AGGREGATE_OPTIONS,
+  READ_EVENTS_OPTIONS,
+  type ReadAggregateOptions,
+  type ReadEventsOptions,
+} from "./read_options.ts";
 import { upcasterOf } from "./typed_events.ts";
-
-/** Which way to read. */
-export type Direction = "forwards" | "backwards";
-
-/** Which events of an aggregate to read. */
-export interface ReadAggregateOptions {
-  /**
-   * The lowest version. Forwards it must be there: where retention has deleted
-   * it, this is the way to read what is left.
-   *
-   * @default {1}
-   */
-  readonly from?: number | undefined;
-  /**
-   * The highest version.
-   *
-   * @default {the last}
-   */
-  readonly to?: number | undefined;
-  /**
-   * Which comes first: the oldest, or the newest.
-   *
-   * @default {"forwards"}
-   */
-  readonly direction?: Direction | undefined;
-  /**
-   * How many at most.
-   *
-   * @default {all}
-   */
-  readonly limit?: number | undefined;
-}
-
-/** Which events of the log to read. */
-export interface ReadEventsOptions {
-  /**
-   * Kinds whose events come checked and in their newest version, as
-   * `readAggregate` gives them; those of other aggregates come as they stand in
-   * the log.
-   *
-   * @default {none}
-   */
-  readonly aggregates?: readonly AggregateKind[] | undefined;
-  /**
-   * The token before the first; backwards, the token after the first. Forwards
-   * nothing after it may be missing; without it, and backwards, what retention
-   * has deleted is left out.
-   *
-   * @default {the end that reading starts from}
-   */
-  readonly after?: number | undefined;
-  /**
-   * Only these types.
-   *
-   * @default {all}
-   */
-  readonly types?: readonly string[] | undefined;
-  /**
-   * Only aggregates whose id begins so.
-   *
-   * @default {all}
-   */
-  readonly aggregatePrefix?: string | undefined;
-  /** Only those committed at that time or later. */
-  readonly since?: Date | number | undefined;
-  /** Only those committed before that time. */
-  readonly until?: Date | number | undefined;
-  /**
-   * Which comes first: the oldest, or the newest.
-   *
-   * @default {"forwards"}
-   */
-  readonly direction?: Direction | undefined;
-  /**
-   * How many at most.
-   *
-   * @default {all}
-   */
-  readonly limit?: number | undefined;
-}
 
 const COLUMNS = "l.token, l.committed_ms, l.body";
 const readAppends = (order: string, compare: string) =>
@@ -154,6 +80,7 @@ async function* readAggregatePages(
   options: ReadAggregateOptions = {},
 ): AsyncGenerator<readonly StoredEvent[], void> {
   const { from = 1, to = END, direction, limit = END } = options;
+  requireNames("read an aggregate", READ_AGGREGATE_OPTIONS, options);
   requireCount("from", from);
   requireCount("to", to);
   requireCount("limit", limit);
@@ -230,6 +157,7 @@ async function* readEventPages(
   options: ReadEventsOptions = {},
 ): AsyncGenerator<readonly StoredEvent[], void> {
   const { direction, limit = END, types, aggregatePrefix = "" } = options;
+  requireNames("read events", READ_EVENTS_OPTIONS, options);
   const isBackwards = isBackwardsOf(direction);
   requireCount("limit", limit);
   const sinceMs = toMs("since", options.since, 0);

@@ -6,6 +6,7 @@
 
 import { HeadwaterError } from "../runtime/errors.ts";
 import { encodeJson, type JsonValue } from "../runtime/json.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import {
   type AggregateKind,
   type AggregateRef,
@@ -52,13 +53,14 @@ export function checkEvent(
     );
   }
   const { schema, version = 1 } = toDefinition(known);
-  const checked = schema.safeParse(event.data);
+  const action = `append event "${event.type}" to aggregate "${id}"`;
+  const checked = askSchema(action, schema, event.data);
   if (!checked.success) {
     const [issue] = checked.error.issues;
     const path = (issue?.path ?? []).map(String).join(".");
     throw new HeadwaterError(
       "EVENT_INVALID",
-      `Cannot append event "${event.type}" to aggregate "${id}": ` +
+      `Cannot ${action}: ` +
         `${path === "" ? "data" : `data.${path}`}: ${issue?.message}; ` +
         "give what the event's schema describes",
       { cause: checked.error },
@@ -91,7 +93,7 @@ export function requireStable(
 ): void {
   if (typeof aggregate === "string" || encodeIfJson(data) === stored) return;
   const { schema } = toDefinition(aggregate.kind.events[type] as never);
-  const again = schema.safeParse(JSON.parse(stored));
+  const again = askSchema(`append event "${type}"`, schema, JSON.parse(stored));
   const text = again.success ? encodeIfJson(again.data) : "nothing";
   if (text === stored) return;
   throw new HeadwaterError(
@@ -183,7 +185,7 @@ function toNewest(
   for (let old = stored; old < version; old += 1) {
     data = (upcast?.[old] as (data: JsonValue) => JsonValue)(data);
   }
-  const checked = schema.safeParse(data);
+  const checked = askSchema(`read event "${event.type}"`, schema, data);
   if (!checked.success) {
     refuse(
       `${

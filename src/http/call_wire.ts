@@ -6,7 +6,12 @@
 
 import { z } from "zod";
 import { VersionConflictError } from "../events/version_conflict.ts";
-import { type ErrorCode, HeadwaterError, quote } from "../runtime/errors.ts";
+import {
+  type ErrorCode,
+  HeadwaterError,
+  quote,
+  show,
+} from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { isHolderText } from "../tokens/holders.ts";
 import type { Token } from "../tokens/token.ts";
@@ -71,6 +76,23 @@ export function describeFailure(error: unknown): Failure {
 
 /** A call that can't be taken: its name or its arguments are at fault. */
 export class CallInvalid extends HeadwaterError {}
+
+/** What a caller may choose: no id of two calls is the same. */
+const ID = /^[A-Za-z0-9_-]{16,64}$/;
+
+/**
+ * Refuses what can't stand for a call, at both ends.
+ *
+ * @throws {CallInvalid} `INVALID_ARGUMENT`.
+ */
+export function requireCallId(name: string, id: unknown): void {
+  if (typeof id === "string" && ID.test(id)) return;
+  throw new CallInvalid(
+    "INVALID_ARGUMENT",
+    `Cannot call "${name}" with the id ${show(id)}: give 16 to 64 letters, ` +
+      'digits, "-" or "_", at random',
+  );
+}
 
 function statusOf(error: HeadwaterError): Failure["status"] {
   if (error instanceof CallInvalid) return 400;

@@ -7,9 +7,11 @@
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { readKeys } from "../transport/tls_keys.ts";
 import {
   formatHttpAddress,
@@ -34,12 +36,21 @@ export interface ListenHttpOptions extends HttpGuards {
    */
   readonly secret?: string | undefined;
   /**
-   * How long a request may take to arrive whole, in ms.
+   * How long a request may take to arrive whole, in ms: above 0.
    *
    * @default {30000}
    */
   readonly requestTimeoutMs?: number | undefined;
 }
+
+/** The names of {@linkcode ListenHttpOptions}. */
+export const LISTEN_HTTP_OPTIONS: OptionNames<ListenHttpOptions> = {
+  url: true,
+  secret: true,
+  requestTimeoutMs: true,
+  tls: true,
+  allowPlaintext: true,
+};
 
 /** Takes requests. */
 export interface HttpServer {
@@ -62,6 +73,10 @@ export function listenHttp(
   fetch: FetchHandler,
   options: ListenHttpOptions,
 ): Promise<HttpServer> {
+  requireNames("take requests", LISTEN_HTTP_OPTIONS, options);
+  const { requestTimeoutMs } = options;
+  requireBounds("take requests", { requestTimeoutMs });
+  requireAboveZero("take requests", { requestTimeoutMs });
   const address = parseHttpAddress(options.url);
   requireGuards(address, options);
   const { host, port } = address;

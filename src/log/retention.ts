@@ -6,8 +6,9 @@
 
 import type { Engine, Session, SqlValue } from "../database/engine.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError, show } from "../runtime/errors.ts";
+import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 import { RETENTION_CHUNK_RECORDS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { readFloorOf } from "./history.ts";
 import { readHorizon } from "./horizon.ts";
@@ -22,6 +23,12 @@ export interface RetentionPolicy {
   /** Of more rows than these, the oldest may go. */
   readonly maxRows?: number | undefined;
 }
+
+/** The names of {@linkcode RetentionPolicy}. */
+export const POLICY_OPTIONS: OptionNames<RetentionPolicy> = {
+  maxAgeMs: true,
+  maxRows: true,
+};
 
 /** How long rows are kept, by stream; those of others for ever. */
 export type RetentionPolicies = Readonly<
@@ -238,10 +245,9 @@ function takeWhileDue(
   return end < 0 ? chunk : chunk.slice(0, end);
 }
 
-function requirePolicy(
-  stream: string,
-  { maxAgeMs, maxRows }: RetentionPolicy,
-): void {
+function requirePolicy(stream: string, policy: RetentionPolicy): void {
+  requireNames(`retain stream ${quote(stream)}`, POLICY_OPTIONS, policy);
+  const { maxAgeMs, maxRows } = policy;
   const refuse = (problem: string) => {
     throw new HeadwaterError(
       "INVALID_ARGUMENT",

@@ -10,6 +10,7 @@ import type { AggregateKind } from "../events/aggregate.ts";
 import type { StoredEvent } from "../events/event.ts";
 import { upcasterOf } from "../events/typed_events.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 
 /** An event as a projection's handler gets it. */
 export type ProjectedEvent = Omit<StoredEvent<string, unknown>, "token">;
@@ -76,6 +77,18 @@ export interface Projection<Database = unknown> {
   ): Promise<void> | void;
 }
 
+/** The names of what a {@linkcode Projection} has. */
+export const PROJECTION_NAMES: OptionNames<Projection> = {
+  name: true,
+  version: true,
+  tables: true,
+  types: true,
+  aggregatePrefix: true,
+  aggregates: true,
+  create: true,
+  handle: true,
+};
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 const NEXT = "__next";
@@ -138,6 +151,7 @@ export function defineProjection<Database>(
   if (!Number.isSafeInteger(version) || version < 1) {
     refuse(`its version is ${version}; give 1, 2, 3, …`);
   }
+  requireNames(`define projection ${name}`, PROJECTION_NAMES, projection);
   if (
     !Array.isArray(tables) || tables.some((each) => typeof each !== "string")
   ) {

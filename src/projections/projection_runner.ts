@@ -6,12 +6,17 @@
 
 import type { Engine } from "../database/engine.ts";
 import {
+  DATABASE_OPTIONS,
   type DatabaseOptions,
   openDatabase,
 } from "../database/open_database.ts";
 import { migrate } from "../database/migrator.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
-import { requireBounds, requireTimeout } from "../runtime/bounds.ts";
+import {
+  requireAboveZero,
+  requireBounds,
+  requireTimeout,
+} from "../runtime/bounds.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import {
@@ -26,8 +31,9 @@ import {
   silentLogger,
   withSafeLogger,
 } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { systemRandom } from "../runtime/random.ts";
-import type { WaitOptions } from "../runtime/waiting.ts";
+import { WAIT_OPTIONS, type WaitOptions } from "../runtime/waiting.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 import { requestRebuild, requestRetry } from "./administer.ts";
 import { readProjection } from "./checkpoint.ts";
@@ -73,6 +79,18 @@ export interface ProjectionRunnerOptions<Database> extends DatabaseOptions {
    */
   readonly logger?: Logger | undefined;
 }
+
+/** The names of {@linkcode ProjectionRunnerOptions}. */
+export const RUNNER_OPTIONS: OptionNames<ProjectionRunnerOptions<unknown>> = {
+  ...DATABASE_OPTIONS,
+  database: true,
+  projections: true,
+  pollIntervalMs: true,
+  leaseMs: true,
+  maxBatchEvents: true,
+  maxTries: true,
+  logger: true,
+};
 
 /** How far a projection has got. */
 export interface ProjectionProgress extends MeasuredProjection {
@@ -146,8 +164,11 @@ export class ProjectionRunner<Database> {
   static async open<Database>(
     options: ProjectionRunnerOptions<Database>,
   ): Promise<ProjectionRunner<Database>> {
+    requireNames("run projections", RUNNER_OPTIONS, options);
     options = withSafeLogger(options);
     requireBounds("run projections", options);
+    const { queueTimeoutMs } = options;
+    requireAboveZero("run projections", { queueTimeoutMs });
     if (options.database === "sqlite::memory:") throw memoryError();
     const names = options.projections.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
@@ -210,6 +231,7 @@ export class ProjectionRunner<Database> {
     target: number | { readonly token: number },
     options: WaitOptions = {},
   ): Promise<void> {
+    requireNames("wait", WAIT_OPTIONS, options);
     const { signal, timeoutMs = WAIT_TIMEOUT_MS } = options;
     requireTimeout("wait", timeoutMs);
     const token = parseToken(

@@ -5,8 +5,9 @@
  */
 
 import type { ZodType } from "zod";
-import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import { invalidLine, isField, requireField, splitFields } from "./fields.ts";
 
 /** How a value travels as text. */
@@ -149,21 +150,27 @@ function jsonCodec<Value>(
   schema: ZodType<Value>,
 ): CommandCodec<Value> {
   return {
-    parse: (text) => schema.parse(JSON.parse(text)),
+    parse(text) {
+      const checked = askSchema(
+        `take command ${name}`,
+        schema,
+        JSON.parse(text),
+      );
+      if (checked.success) return checked.data;
+      throw checked.error;
+    },
     format(value) {
-      let checked: Value;
-      try {
-        checked = schema.parse(value);
-      } catch (error) {
+      const checked = askSchema(`send command ${name}`, schema, value);
+      if (!checked.success) {
         throw new HeadwaterError(
           "INVALID_ARGUMENT",
-          `Cannot send command ${name}: ${messageOf(error)}; ` +
+          `Cannot send command ${name}: ${checked.error.message}; ` +
             "give what its schema asks for",
-          { cause: error },
+          { cause: checked.error },
         );
       }
-      requireJson(checked, `command ${name}`);
-      return encodeJson(checked);
+      requireJson(checked.data, `command ${name}`);
+      return encodeJson(checked.data);
     },
   };
 }

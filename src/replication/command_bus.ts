@@ -12,8 +12,10 @@ import {
   formatCustom,
 } from "../protocol/custom_command.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import type { Lifetime } from "../runtime/lifetime.ts";
 import { MAX_RUNNING_HANDLERS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 
 /** Who sent a command. */
 export interface CommandSender {
@@ -76,6 +78,11 @@ export interface SendOptions {
   readonly to?: string | undefined;
 }
 
+/** The names of {@linkcode SendOptions}. */
+export const SEND_OPTIONS: OptionNames<SendOptions> = {
+  to: true,
+};
+
 /** A command on its way out. */
 export interface Outgoing {
   /** The line, without its newline. */
@@ -95,6 +102,8 @@ export interface CommandBusOptions {
   readonly instance: string;
   /** The longest line, in bytes. */
   readonly maxLineBytes: number;
+  /** The store's: once it is over, nothing is sent or taken. */
+  readonly life: Lifetime;
   readonly logger: Logger;
 }
 
@@ -130,11 +139,17 @@ export class CommandBus {
     return [...this.#custom.keys()];
   }
 
-  /** Registers a handler. */
+  /**
+   * Registers a handler.
+   *
+   * @throws {HeadwaterError} `CLOSED`.
+   */
   on<Value>(
     command: HandledKind | CustomCommandType<Value>,
     handler: CommandHandler<Value>,
   ): Unregister {
+    const name = typeof command === "string" ? command : command.name;
+    this.#options.life.require(`take command ${name}`);
     const handlers = typeof command === "string"
       ? this.#handlersOf(command)
       : this.#customHandlersOf(command as CustomCommandType);
@@ -148,15 +163,18 @@ export class CommandBus {
    * Makes a line.
    *
    * @throws {HeadwaterError} `LINE_TOO_LONG`; `LINE_INVALID` or
-   *   `INVALID_ARGUMENT` for what can't be sent.
+   *   `INVALID_ARGUMENT` for what can't be sent; `CLOSED`.
    */
   outgoing<Value>(
     command: SlavedKind | CustomCommandType<Value>,
     value: unknown,
-    { to }: SendOptions = {},
+    options: SendOptions = {},
   ): Outgoing {
     const isCustom = typeof command !== "string";
     const name = isCustom ? command.name : command;
+    this.#options.life.require(`send command ${name}`);
+    requireNames(`send command ${name}`, SEND_OPTIONS, options);
+    const { to } = options;
     const line = isCustom
       ? formatCustom({
         name,

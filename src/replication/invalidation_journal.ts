@@ -14,6 +14,7 @@ import {
   MAX_JOURNAL_BYTES,
   MAX_JOURNAL_TRANSACTIONS,
 } from "../runtime/limits.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { CachesRow, KeyPart } from "../streams/builtin_streams.ts";
 import type { Token } from "../tokens/token.ts";
 import { type InvalidationTrace, RowSearch } from "./row_search.ts";
@@ -46,6 +47,13 @@ export interface JournalOptions {
    */
   readonly maxJournalLoads?: number | undefined;
 }
+
+/** The names of {@linkcode JournalOptions}. */
+export const JOURNAL_OPTIONS: OptionNames<JournalOptions> = {
+  maxJournalTransactions: true,
+  maxJournalBytes: true,
+  maxJournalLoads: true,
+};
 
 /** What was done at one time. */
 interface JournalRecord {

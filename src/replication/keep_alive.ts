@@ -4,9 +4,10 @@
  * @module
  */
 
+import { requireAboveZero } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** Options of {@linkcode KeepAlive}. */
 export interface KeepAliveOptions {
@@ -24,6 +25,12 @@ export interface KeepAliveOptions {
   readonly silenceTimeoutMs?: number | undefined;
 }
 
+/** The names of {@linkcode KeepAliveOptions}. */
+export const KEEP_ALIVE_OPTIONS: OptionNames<KeepAliveOptions> = {
+  pingIntervalMs: true,
+  silenceTimeoutMs: true,
+};
+
 /**
  * Refuses no time at all, which would be PINGs, or reconnections, without end.
  *
@@ -35,15 +42,7 @@ export function requireKeepAlive(
   action: string,
   { pingIntervalMs, silenceTimeoutMs }: KeepAliveOptions,
 ): void {
-  for (
-    const [name, ms] of Object.entries({ pingIntervalMs, silenceTimeoutMs })
-  ) {
-    if (ms !== 0) continue;
-    throw new HeadwaterError(
-      "INVALID_ARGUMENT",
-      `Cannot ${action}: ${name} is 0; give a number of ms above 0`,
-    );
-  }
+  requireAboveZero(action, { pingIntervalMs, silenceTimeoutMs });
 }
 
 /** What is to be done about a connection now. */

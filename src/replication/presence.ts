@@ -10,6 +10,7 @@ import type {
 } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/errors.ts";
+import type { Lifetime } from "../runtime/lifetime.ts";
 import { callListener } from "../runtime/listeners.ts";
 import { MAX_ID_CHARS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -91,6 +92,8 @@ export interface PresenceTableOptions {
   readonly timeoutMs: number;
   /** Sessions at a time. */
   readonly maxUsers: number;
+  /** The store's, if it is one's: once it is over, nobody is taken in. */
+  readonly life?: Lifetime | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -144,7 +147,8 @@ export class PresenceTable implements Presence {
   }
 
   start(userId: string, deviceId?: string): void {
-    const { maxUsers } = this.#options;
+    const { maxUsers, life } = this.#options;
+    life?.require("tell that a user is present");
     const session = toSession(userId, deviceId);
     const known = this.#processes.get(this.#options.instance);
     const isKnown = known?.sessions.has(keyOf(session));
@@ -175,6 +179,7 @@ export class PresenceTable implements Presence {
   }
 
   onChange(listener: (change: PresenceChange) => void): StopListening {
+    this.#options.life?.require("listen for who is present");
     // A function of its own, or one that listens twice would be told once.
     const own = (change: PresenceChange) => listener(change);
     this.#listeners.add(own);

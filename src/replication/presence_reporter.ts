@@ -6,6 +6,7 @@
 
 import type { Command } from "../protocol/command.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import type { Lifetime } from "../runtime/lifetime.ts";
 import {
   keyOf,
   tooManyUsers,
@@ -26,7 +27,7 @@ export interface SlavedPresence {
    * @param deviceId The device, if that matters; likewise.
    * @throws {HeadwaterError} `LINE_INVALID` for an id that is empty or holds a
    *   space; `LINE_TOO_LONG` for ids of more than 896 characters together;
-   *   `TOO_MANY_USERS` beyond `maxPresentUsers`.
+   *   `TOO_MANY_USERS` beyond `maxPresentUsers`; `CLOSED`.
    */
   start(userId: string, deviceId?: string): void;
 
@@ -47,6 +48,8 @@ export interface PresenceReporterOptions {
   readonly maxUsers: number;
   /** How often a sign of life is due, in ms. */
   readonly refreshMs: number;
+  /** The store's: once it is over, nobody is taken in. */
+  readonly life: Lifetime;
   readonly clock: Clock;
   /** Sends a command to every writer that is there. */
   readonly send: (command: Command) => void;
@@ -71,6 +74,7 @@ export class PresenceReporter implements SlavedPresence {
   }
 
   start(userId: string, deviceId?: string): void {
+    this.#options.life.require("tell that a user is present");
     const session = toSession(userId, deviceId);
     const key = keyOf(session);
     if (this.#sessions.has(key)) return;

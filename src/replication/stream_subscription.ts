@@ -13,6 +13,7 @@ import {
   MIN_BACKOFF_MS,
 } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import { type Deferred, deferred, pause } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 
@@ -67,6 +68,14 @@ export interface RetryPolicy {
    */
   readonly maxQueuedRows?: number | undefined;
 }
+
+/** The names of {@linkcode RetryPolicy}. */
+export const RETRY_OPTIONS: OptionNames<RetryPolicy> = {
+  attempts: true,
+  minBackoffMs: true,
+  maxBackoffMs: true,
+  maxQueuedRows: true,
+};
 
 /** A call of a handler that failed. */
 export interface HandlerFailure<Row = unknown> {

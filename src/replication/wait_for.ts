@@ -8,6 +8,7 @@ import { requireTimeout } from "../runtime/bounds.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { WAIT_TIMEOUT_MS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
@@ -43,6 +44,14 @@ export interface WaitForOptions extends WaitOptions {
   readonly onTimeout?: "reject" | "return" | undefined;
 }
 
+/** The names of {@linkcode WaitForOptions}. */
+export const WAIT_FOR_OPTIONS: OptionNames<WaitForOptions> = {
+  streams: true,
+  onTimeout: true,
+  signal: true,
+  timeoutMs: true,
+};
+
 /** What a wait is done with. */
 export interface WaitParts {
   readonly position: ReaderPosition;
@@ -64,6 +73,7 @@ export async function waitForPosition(
   wanted: Wanted,
   options: WaitForOptions,
 ): Promise<WaitOutcome> {
+  requireNames("wait", WAIT_FOR_OPTIONS, options);
   const { onTimeout = "reject", streams = [] } = options;
   requireTimeout("wait", options.timeoutMs);
   if (onTimeout !== "reject" && onTimeout !== "return") {

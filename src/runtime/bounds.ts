@@ -51,3 +51,23 @@ export function requireBounds(action: string, options: object): void {
     );
   }
 }
+
+/**
+ * Refuses 0 where it would be no time at all, and some would take it for none.
+ *
+ * @param action What can't be done with it: `open a relay`.
+ * @param options The times, by the names of their options.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option.
+ */
+export function requireAboveZero(
+  action: string,
+  options: Readonly<Record<string, number | undefined>>,
+): void {
+  for (const [name, ms] of Object.entries(options)) {
+    if (ms !== 0) continue;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot ${action}: ${name} is 0; give a number of ms above 0`,
+    );
+  }
+}

@@ -5,6 +5,7 @@
  */
 
 import { type Clock, systemClock } from "./clock.ts";
+import type { OptionNames } from "./option_names.ts";
 import { type Random, systemRandom } from "./random.ts";
 
 /** Time and chance, where they are not to be the machine's: in tests. */
@@ -22,6 +23,12 @@ export interface EnvironmentOptions {
    */
   readonly random?: Random | undefined;
 }
+
+/** The names of {@linkcode EnvironmentOptions}. */
+export const ENVIRONMENT_OPTIONS: OptionNames<EnvironmentOptions> = {
+  clock: true,
+  random: true,
+};
 
 /** Time and chance as options have them. */
 export function environmentOf(

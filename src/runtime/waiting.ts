@@ -5,6 +5,7 @@
  */
 
 import type { CancelTimer, Clock } from "./clock.ts";
+import type { OptionNames } from "./option_names.ts";
 
 /** How long a call may wait. */
 export interface WaitOptions {
@@ -13,6 +14,12 @@ export interface WaitOptions {
   /** The longest wait, in ms: 0 or more. */
   readonly timeoutMs?: number | undefined;
 }
+
+/** The names of {@linkcode WaitOptions}. */
+export const WAIT_OPTIONS: OptionNames<WaitOptions> = {
+  signal: true,
+  timeoutMs: true,
+};
 
 /** A promise and the functions that settle it. */
 export interface Deferred<Value> {

@@ -7,6 +7,7 @@
 import type { CachedMethod } from "../caches/cached_method.ts";
 import type { KeyArgument } from "../caches/key_parts.ts";
 import type { KeyTrace } from "../replication/key_trace.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { Position } from "../tokens/position.ts";
 
 /** Options of `audit`. */
@@ -27,7 +28,7 @@ export interface AuditOptions {
   readonly budgetPerSecond?: number | undefined;
 
   /**
-   * The caches to go through, by method or by name.
+   * The caches to go through, by method or by name: of stores that are attached.
    *
    * @default {all}
    */
@@ -63,6 +64,18 @@ export interface AuditOptions {
   /** Ends the audit. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** The names of {@linkcode AuditOptions}. */
+export const AUDIT_OPTIONS: OptionNames<AuditOptions> = {
+  sampleRate: true,
+  budgetPerSecond: true,
+  caches: true,
+  except: true,
+  onDifference: true,
+  showValues: true,
+  timeoutMs: true,
+  signal: true,
+};
 
 /** An entry that differs from the database, though it must not. */
 export interface AuditDifference {

@@ -16,7 +16,7 @@ import { readEnds } from "../log/instances.ts";
 import type { Tracer } from "../replication/key_trace.ts";
 import type { ReaderPosition } from "../replication/reader_position.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
-import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { callListener } from "../runtime/listeners.ts";
 import {
   AUDIT_BUDGET_PER_SECOND,
@@ -88,7 +88,7 @@ export class Auditor implements Audit {
    * Begins an audit.
    *
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for a rate or a budget that can't
-   *   be; `NOT_CACHED` for a method without a cache.
+   *   be, or a cache that there isn't; `NOT_CACHED` for a method without a cache.
    */
   constructor(parts: AuditorParts, options: AuditOptions) {
     const {
@@ -105,8 +105,11 @@ export class Auditor implements Audit {
     this.#parts = parts;
     this.#options = options;
     this.#salt = parts.random.uuid();
-    const nameOf = (cache: string | CachedMethod) =>
-      cacheNameOf(cache, "audit");
+    const nameOf = (cache: string | CachedMethod) => {
+      const name = cacheNameOf(cache, "audit");
+      requireCache(name, parts.caches.all);
+      return name;
+    };
     const wanted = options.caches && new Set(options.caches.map(nameOf));
     const except = new Set(options.except?.map(nameOf));
     const caches = () =>
@@ -244,6 +247,18 @@ export class Auditor implements Audit {
     return createHash("sha256").update(`${this.#salt} ${text}`).digest("hex")
       .slice(0, 16);
   }
+}
+
+function requireCache(name: string, known: readonly KeyedCache[]): void {
+  if (known.some((cache) => cache.name === name)) return;
+  const names = [...new Set(known.map((cache) => cache.name))];
+  throw new HeadwaterError(
+    "INVALID_ARGUMENT",
+    `Cannot audit cache ${
+      quote(name)
+    }: no attached store has it; the caches are ` +
+      (names.join(", ") || "none"),
+  );
 }
 
 function requireOption(name: string, value: number, isValid: boolean): void {

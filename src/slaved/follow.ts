@@ -6,12 +6,16 @@
 
 import { ReplicationClient } from "../replication/client.ts";
 import {
+  KEEP_ALIVE_OPTIONS,
   type KeepAliveOptions,
   requireKeepAlive,
 } from "../replication/keep_alive.ts";
 import type { Batch } from "../replication/stream_subscription.ts";
 import { requireBounds } from "../runtime/bounds.ts";
-import type { EnvironmentOptions } from "../runtime/environment.ts";
+import {
+  ENVIRONMENT_OPTIONS,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import {
   MAX_FOLLOWED_STREAMS,
@@ -19,6 +23,7 @@ import {
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
 import { type Logger, withSafeLogger } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
@@ -133,6 +138,25 @@ export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** The names of {@linkcode FollowOptions}. */
+export const FOLLOW_OPTIONS: OptionNames<FollowOptions> = {
+  ...KEEP_ALIVE_OPTIONS,
+  ...ENVIRONMENT_OPTIONS,
+  replicate: true,
+  tls: true,
+  onBatch: true,
+  onPosition: true,
+  streams: true,
+  name: true,
+  serverName: true,
+  maxLineBytes: true,
+  redisPingIntervalMs: true,
+  minBackoffMs: true,
+  maxBackoffMs: true,
+  signal: true,
+  logger: true,
+};
+
 /** A writer being followed. */
 export interface Following extends AsyncDisposable {
   /** How many connections there have been so far. */
@@ -162,6 +186,7 @@ export interface Following extends AsyncDisposable {
  * ```
  */
 export function follow(options: FollowOptions): Following {
+  requireNames("follow a writer", FOLLOW_OPTIONS, options);
   options = withSafeLogger(options);
   requireBounds("follow a writer", options);
   requireKeepAlive("follow a writer", options);

@@ -5,12 +5,16 @@
  */
 
 import {
+  KEEP_ALIVE_OPTIONS,
   type KeepAliveOptions,
   requireKeepAlive,
 } from "../replication/keep_alive.ts";
 import { Relay as LineRelay, type RelayStats } from "../replication/relay.ts";
-import { requireBounds } from "../runtime/bounds.ts";
-import type { EnvironmentOptions } from "../runtime/environment.ts";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
+import {
+  ENVIRONMENT_OPTIONS,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import {
   MAX_CONNECTIONS,
@@ -20,6 +24,7 @@ import {
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { type Logger, withSafeLogger } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type {
   Address,
@@ -84,7 +89,8 @@ export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
   readonly presenceGraceMs?: number | undefined;
 
   /**
-   * How long a thread that says nothing at all keeps its present users, in ms.
+   * How long a thread that says nothing at all keeps its present users, in ms:
+   * above 0.
    * One that has pinged is disconnected after `silenceTimeoutMs`.
    *
    * @default {300000}
@@ -129,6 +135,26 @@ export interface RelayOptions extends KeepAliveOptions, EnvironmentOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** The names of {@linkcode RelayOptions}. */
+export const RELAY_OPTIONS: OptionNames<RelayOptions> = {
+  ...KEEP_ALIVE_OPTIONS,
+  ...ENVIRONMENT_OPTIONS,
+  replicate: true,
+  tls: true,
+  name: true,
+  serverName: true,
+  maxLineBytes: true,
+  maxOutboxBytes: true,
+  maxConnections: true,
+  presenceGraceMs: true,
+  presenceTimeoutMs: true,
+  maxPresentUsers: true,
+  redisPingIntervalMs: true,
+  minBackoffMs: true,
+  maxBackoffMs: true,
+  logger: true,
+};
+
 /** One connection to a writer, for all threads of a process. */
 export interface Relay extends AsyncDisposable {
   /** What it has done so far. */
@@ -170,9 +196,12 @@ export interface Relay extends AsyncDisposable {
  * ```
  */
 export function openRelay(options: RelayOptions): Relay {
+  requireNames("open a relay", RELAY_OPTIONS, options);
   options = withSafeLogger(options);
   requireBounds("open a relay", options);
   requireKeepAlive("open a relay", options);
+  const { presenceTimeoutMs } = options;
+  requireAboveZero("open a relay", { presenceTimeoutMs });
   const connecting = connectingOf(options);
   const { clock } = connecting;
   const transport = transportOptionsOf(options);

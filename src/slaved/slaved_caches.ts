@@ -16,8 +16,14 @@ import { requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/logger.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import type { Store, StoreClass } from "../store/store.ts";
-import type { Audit, AuditOptions, AuditStats } from "./audit_options.ts";
+import {
+  type Audit,
+  AUDIT_OPTIONS,
+  type AuditOptions,
+  type AuditStats,
+} from "./audit_options.ts";
 import { Auditor } from "./auditor.ts";
 import { Reloader } from "./reloader.ts";
 import { SlavedCommands } from "./slaved_commands.ts";
@@ -37,7 +43,6 @@ export class SlavedCaches<Database> extends SlavedCommands
   readonly #of: SlavedCachesParts<Database>;
   readonly #attached = new Map<object, StoreClass<Database, Store<Database>>>();
   #audit: Auditor | undefined;
-  #isClosed = false;
 
   /** Constructs the part of a slaved store that has caches. */
   constructor(reads: EventReadsOptions, of: SlavedCachesParts<Database>) {
@@ -115,13 +120,9 @@ export class SlavedCaches<Database> extends SlavedCommands
    *   one is going on already; `NOT_CACHED`; `CLOSED`.
    */
   audit(options: AuditOptions = {}): Audit {
+    requireNames("audit", AUDIT_OPTIONS, options);
     requireBounds("audit", options);
-    if (this.#isClosed) {
-      throw new HeadwaterError(
-        "CLOSED",
-        "Cannot audit: the slaved store is closed; connect another",
-      );
-    }
+    this.#of.parts.voice.life.require("audit");
     if (this.#audit?.isClosed === false) {
       throw new HeadwaterError(
         "INVALID_ARGUMENT",
@@ -150,7 +151,6 @@ export class SlavedCaches<Database> extends SlavedCommands
 
   /** Ends the audit that is going on; there is no other. */
   protected async endAudit(): Promise<void> {
-    this.#isClosed = true;
     await this.#audit?.close();
   }
 

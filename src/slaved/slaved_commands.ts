@@ -23,17 +23,21 @@ import {
 } from "../replication/presence_reporter.ts";
 import type { ReplicationClientOptions } from "../replication/client.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { Lifetime } from "../runtime/lifetime.ts";
 import {
   MAX_LINE_BYTES,
   MAX_PRESENT_USERS,
   PRESENCE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
+import { closedError } from "./closed_error.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
 
 /** Commands and presence, as a slaved store has them. */
 export class SlavedVoice {
   readonly instanceId: string;
+  /** The store's: once it is over, there is nobody to speak with. */
+  readonly life: Lifetime = new Lifetime(closedError);
   readonly bus: CommandBus;
   readonly presence: PresenceReporter;
   readonly #clients: ReplicationClient[] = [];
@@ -43,10 +47,12 @@ export class SlavedVoice {
   /** Constructs one without connections. */
   constructor(options: SlavedStoreOptions) {
     const { maxLineBytes, maxPresentUsers, logger } = options;
+    const { life } = this;
     const { clock, random } = environmentOf(options);
     this.instanceId = random.id();
     this.bus = new CommandBus({
       instance: this.instanceId,
+      life,
       maxLineBytes: maxLineBytes ?? MAX_LINE_BYTES,
       logger: logger ?? silentLogger,
     });
@@ -56,6 +62,7 @@ export class SlavedVoice {
     };
     this.presence = new PresenceReporter({
       instanceId: this.instanceId,
+      life,
       maxUsers: maxPresentUsers ?? MAX_PRESENT_USERS,
       refreshMs: PRESENCE_TIMEOUT_MS / 4,
       clock,
@@ -153,7 +160,7 @@ export class SlavedCommands extends EventReads {
    * @param options To which instance; to all by default.
    * @returns Over how many connections it went.
    * @throws {HeadwaterError} `LINE_TOO_LONG`; `LINE_INVALID`, `INVALID_ARGUMENT`
-   *   or `ROW_INVALID` for a value that can't be sent.
+   *   or `ROW_INVALID` for a value that can't be sent; `CLOSED`.
    */
   send<Kind extends SlavedKind>(
     command: Kind,
@@ -181,6 +188,7 @@ export class SlavedCommands extends EventReads {
    * @param command Which: one of the wire's own, or one that `defineCommand` gave.
    * @param handler Is given what it says, and who sent it.
    * @returns Ends the registration.
+   * @throws {HeadwaterError} `CLOSED`.
    */
   onCommand<Kind extends HandledKind>(
     command: Kind,

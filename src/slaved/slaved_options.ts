@@ -4,12 +4,28 @@
  * @module
  */
 
-import type { DatabaseOptions } from "../database/open_database.ts";
+import {
+  DATABASE_OPTIONS,
+  type DatabaseOptions,
+} from "../database/open_database.ts";
 import type { CatchUpProgress } from "../replication/catch_up_progress.ts";
-import type { DeclarationOptions } from "../store/declarations.ts";
-import type { EnvironmentOptions } from "../runtime/environment.ts";
-import type { JournalOptions } from "../replication/invalidation_journal.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
+import {
+  DECLARATION_OPTIONS,
+  type DeclarationOptions,
+} from "../store/declarations.ts";
+import {
+  ENVIRONMENT_OPTIONS,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
+import {
+  JOURNAL_OPTIONS,
+  type JournalOptions,
+} from "../replication/invalidation_journal.ts";
+import {
+  KEEP_ALIVE_OPTIONS,
+  type KeepAliveOptions,
+} from "../replication/keep_alive.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
 import type { WriterHttpOptions } from "./writer_calls.ts";
 
@@ -145,3 +161,31 @@ export interface SlavedStoreOptions
    */
   readonly maxBackoffMs?: number | undefined;
 }
+
+/** The names of {@linkcode SlavedStoreOptions}. */
+export const SLAVED_OPTIONS: OptionNames<SlavedStoreOptions> = {
+  ...DATABASE_OPTIONS,
+  ...KEEP_ALIVE_OPTIONS,
+  ...DECLARATION_OPTIONS,
+  ...JOURNAL_OPTIONS,
+  ...ENVIRONMENT_OPTIONS,
+  database: true,
+  replicate: true,
+  tls: true,
+  replica: true,
+  pollIntervalMs: true,
+  name: true,
+  serverName: true,
+  connectTimeoutMs: true,
+  maxCatchUpKeys: true,
+  onProgress: true,
+  traceApplied: true,
+  signal: true,
+  maxLineBytes: true,
+  redisPingIntervalMs: true,
+  maxPresentUsers: true,
+  minBackoffMs: true,
+  maxBackoffMs: true,
+  http: true,
+  httpSecret: true,
+};

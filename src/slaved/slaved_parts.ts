@@ -31,6 +31,7 @@ import { untilLive } from "./open_when_there.ts";
 import { createApplier } from "./observed_applier.ts";
 import { readGroups } from "../log/group_names.ts";
 import { readHolders } from "../log/history.ts";
+import { closedError } from "./closed_error.ts";
 import { openReplica, type Replica } from "./replica.ts";
 import { SlavedVoice } from "./slaved_commands.ts";
 import type { SlavedStoreOptions } from "./slaved_options.ts";
@@ -240,11 +241,4 @@ export async function closeSlaved<Database>(
   await watch?.watcher.close();
   await Promise.all(links.map(({ client }) => client.close()));
   await replica?.engine.close();
-}
-
-function closedError(action: string): HeadwaterError {
-  return new HeadwaterError(
-    "CLOSED",
-    `Cannot ${action}: the slaved store is closed; connect another`,
-  );
 }

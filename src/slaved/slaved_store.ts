@@ -13,7 +13,10 @@ import type {
   WaitOutcome,
   WaitReached,
 } from "../replication/reader_position.ts";
-import type { StreamHandler } from "../replication/stream_subscription.ts";
+import {
+  RETRY_OPTIONS,
+  type StreamHandler,
+} from "../replication/stream_subscription.ts";
 import {
   type WaitForOptions,
   waitForPosition,
@@ -29,6 +32,7 @@ import {
   FIRST_LOOK_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import { withSafeLogger } from "../runtime/logger.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { soon } from "../runtime/waiting.ts";
 import {
   changesOf,
@@ -45,7 +49,7 @@ import { openWhenThere, untilLive } from "./open_when_there.ts";
 import { requireSources } from "./links.ts";
 import { requireReplica } from "./replica.ts";
 import { SlavedCaches } from "./slaved_caches.ts";
-import type { SlavedStoreOptions } from "./slaved_options.ts";
+import { SLAVED_OPTIONS, type SlavedStoreOptions } from "./slaved_options.ts";
 import {
   assembleSlaved,
   closeSlaved,
@@ -54,7 +58,11 @@ import {
   watchDatabase,
 } from "./slaved_parts.ts";
 import { readStats, type SlavedStats } from "./slaved_stats.ts";
-import type { SlavedSubscribeOptions, Unsubscribe } from "./subscribing.ts";
+import {
+  type SlavedSubscribeOptions,
+  SUBSCRIBE_OPTIONS,
+  type Unsubscribe,
+} from "./subscribing.ts";
 import type { CallOptions, CallResult } from "./writer_calls.ts";
 
 /**
@@ -124,6 +132,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   static async connect<Database>(
     options: SlavedStoreOptions,
   ): Promise<SlavedStore<Database>> {
+    requireNames("connect a slaved store", SLAVED_OPTIONS, options);
     options = withSafeLogger(options);
     const { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     requireBounds("connect a slaved store", options);
@@ -263,7 +272,8 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
    *   what to do when rows are missing, for the writer started over or holds
    *   them no more. Then earlier rows of that writer are not tried again.
    * @returns Ends the subscription.
-   * @throws {HeadwaterError} `STREAM_UNKNOWN`.
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`; `INVALID_ARGUMENT` for an option
+   *   that can't be; `CLOSED`.
    */
   subscribe<Row>(
     stream: Stream<Row> | string,
@@ -271,8 +281,12 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
     options: SlavedSubscribeOptions<Row> = {},
   ): Unsubscribe {
     const name = typeof stream === "string" ? stream : stream.name;
+    this.#parts.voice.life.require(`subscribe to ${name}`);
     this.#streams.get(name);
-    requireBounds(`subscribe to ${name}`, options.retry ?? {});
+    requireNames(`subscribe to ${name}`, SUBSCRIBE_OPTIONS, options);
+    const { retry = {} } = options;
+    requireNames(`retry handlers of ${name}`, RETRY_OPTIONS, retry);
+    requireBounds(`subscribe to ${name}`, retry);
     const { ephemeral, applier } = this.#parts;
     return (ephemeral.has(name) ? ephemeral : applier).addHandler(
       name,
@@ -348,6 +362,7 @@ export class SlavedStore<Database> extends SlavedCaches<Database> {
   }
 
   async #close(): Promise<void> {
+    this.#parts.voice.life.end();
     this.#unobserve();
     await this.endAudit();
     await closeSlaved(this.#parts, this.#watch);

@@ -6,6 +6,7 @@
 
 import type { ResetHandler } from "../replication/ephemeral_streams.ts";
 import type { SubscribeOptions } from "../replication/stream_subscription.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** Options of `slaved.subscribe`. */
 export interface SlavedSubscribeOptions<Row = unknown>
@@ -18,6 +19,13 @@ export interface SlavedSubscribeOptions<Row = unknown>
    */
   readonly onReset?: ResetHandler | undefined;
 }
+
+/** The names of {@linkcode SlavedSubscribeOptions}. */
+export const SUBSCRIBE_OPTIONS: OptionNames<SlavedSubscribeOptions> = {
+  retry: true,
+  onFailure: true,
+  onReset: true,
+};
 
 /** Ends a subscription. */
 export type Unsubscribe = () => void;

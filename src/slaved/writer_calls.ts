@@ -6,7 +6,7 @@
 
 import { fetchUpdates } from "../http/fetch_updates.ts";
 import { HttpClient } from "../http/http_client.ts";
-import type { CallReply } from "../http/call_wire.ts";
+import { type CallReply, requireCallId } from "../http/call_wire.ts";
 import { sendCall } from "../http/send_call.ts";
 import type { FetchUpdates } from "../replication/ephemeral_follower.ts";
 import { requireTimeout } from "../runtime/bounds.ts";
@@ -14,6 +14,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { assert, HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import { CALL_TIMEOUT_MS } from "../runtime/limits.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 import { isName } from "../streams/stream.ts";
@@ -61,6 +62,15 @@ export interface CallOptions extends WaitOptions {
    */
   readonly wait?: boolean | undefined;
 }
+
+/** The names of {@linkcode CallOptions}. */
+export const CALL_OPTIONS: OptionNames<CallOptions> = {
+  instance: true,
+  id: true,
+  wait: true,
+  signal: true,
+  timeoutMs: true,
+};
 
 /** What a call has led to; `waitFor` takes it in any process. */
 export interface CallResult<Result> {
@@ -149,6 +159,7 @@ export class WriterCalls {
           "the writer exposes",
       );
     }
+    requireNames(`call ${quote(name)}`, CALL_OPTIONS, options);
     const { clock, random } = this.#options;
     const { signal, timeoutMs = CALL_TIMEOUT_MS } = options;
     requireTimeout(`call ${quote(name)}`, timeoutMs);
@@ -156,7 +167,8 @@ export class WriterCalls {
     const given = args === undefined ? null : args;
     requireJson(given, `arguments of call "${name}"`);
     const closing = this.#closing.signal;
-    const id = options.id ?? random.uuid();
+    const { id = random.uuid() } = options;
+    requireCallId(name, id);
     return await sendCall({ client, clock, random }, {
       name,
       id,

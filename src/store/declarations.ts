@@ -12,13 +12,17 @@ import {
   type EnvironmentOptions,
 } from "../runtime/environment.ts";
 import { environmentVariables } from "../runtime/environment_variables.ts";
-import { FACTOR_VARIABLE } from "../caches/cache_factors.ts";
+import {
+  CACHE_FACTOR_OPTIONS,
+  FACTOR_VARIABLE,
+} from "../caches/cache_factors.ts";
 import { CACHES } from "../caches/cached.ts";
 import type { DefinedChangeCache } from "../caches/change_definition.ts";
 import { ChangeRegistry } from "../caches/change_registry.ts";
 import type { Changes, ParsePosition } from "../caches/changes.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { type Logger, silentLogger } from "../runtime/logger.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { Stream } from "../streams/stream.ts";
 import { StreamRegistry } from "../streams/stream_registry.ts";
 import { createWireNames, type WireNames } from "../streams/wire_names.ts";
@@ -53,6 +57,17 @@ export interface DeclarationOptions extends CacheSizeOptions {
    */
   readonly logger?: Logger | undefined;
 }
+
+/** The names of {@linkcode DeclarationOptions}. */
+export const DECLARATION_OPTIONS: OptionNames<DeclarationOptions> = {
+  ...CACHE_FACTOR_OPTIONS,
+  cacheMemory: true,
+  streams: true,
+  streamPrefix: true,
+  groups: true,
+  changeCaches: true,
+  logger: true,
+};
 
 /** Declarations, checked and by name. */
 export interface Declarations {

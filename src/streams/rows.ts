@@ -6,6 +6,7 @@
 
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import type { Stream } from "./stream.ts";
 
 /**
@@ -14,16 +15,18 @@ import type { Stream } from "./stream.ts";
  * @param stream The row's stream.
  * @param row The row.
  * @returns The row as the schema gives it back, as JSON on one line of ASCII.
- * @throws {HeadwaterError} `ROW_INVALID`, with the path of what is wrong.
+ * @throws {HeadwaterError} `ROW_INVALID`, with the path of what is wrong;
+ *   `INVALID_ARGUMENT` for a schema that is asynchronous.
  */
 export function encodeRow<Row>(stream: Stream<Row>, row: Row): string {
-  const checked = stream.schema.safeParse(row);
+  const action = `write row of stream "${stream.name}"`;
+  const checked = askSchema(action, stream.schema, row);
   if (!checked.success) {
     const [issue] = checked.error.issues;
     const path = formatPath(issue?.path ?? []);
     throw new HeadwaterError(
       "ROW_INVALID",
-      `Cannot write row of stream "${stream.name}": ` +
+      `Cannot ${action}: ` +
         `${path === "" ? "the row" : path}: ${issue?.message}; ` +
         "give what the stream's schema describes",
       { cause: checked.error },

@@ -6,6 +6,7 @@
 
 import type { z } from "zod";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 
 /** A stream's name and the schema of its rows. */
 export interface Stream<Row = unknown> {
@@ -40,6 +41,12 @@ export interface StreamOptions {
   readonly touchesCaches?: boolean | undefined;
 }
 
+/** The names of {@linkcode StreamOptions}. */
+export const STREAM_OPTIONS: OptionNames<StreamOptions> = {
+  durable: true,
+  touchesCaches: true,
+};
+
 /** The row type of a stream. */
 export type RowOf<S extends Stream> = S extends Stream<infer Row> ? Row : never;
 
@@ -51,9 +58,11 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
  *
  * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
  * @param schema What a row is; the row as the schema gives it back must be plain JSON.
+ *   It answers at once: one with asynchronous refinements is refused by what asks it.
  * @param options How it is kept; in the log by default.
  * @returns The stream, for `txn.write`, or `writer.publish`, and `subscribe`.
- * @throws {HeadwaterError} `INVALID_ARGUMENT` for another name.
+ * @throws {HeadwaterError} `INVALID_ARGUMENT` for another name, or an option
+ *   that there isn't.
  *
  * @example Usage
  * ```ts
@@ -68,7 +77,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 export function defineStream<Row>(
   name: string,
   schema: z.ZodType<Row>,
-  { durable = true, touchesCaches = true }: StreamOptions = {},
+  options: StreamOptions = {},
 ): Stream<Row> {
   if (!isName(name)) {
     throw new HeadwaterError(
@@ -77,6 +86,8 @@ export function defineStream<Row>(
         'then up to 63 letters, digits, "_", "." or "-"',
     );
   }
+  requireNames(`define stream ${quote(name)}`, STREAM_OPTIONS, options);
+  const { durable = true, touchesCaches = true } = options;
   return Object.freeze({ name, schema, isDurable: durable, touchesCaches });
 }
 

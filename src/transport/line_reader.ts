@@ -5,13 +5,15 @@
  */
 
 import type { Buffer } from "node:buffer";
-import { type LineError, LineSplitter } from "./line_splitter.ts";
+import { LineError, LineSplitter } from "./line_splitter.ts";
+import { isTls, SPEAKS_TLS } from "./tls_errors.ts";
 import type { ConnectionHandler } from "./transport.ts";
 
 /** Cuts chunks into lines. After one that can't be it reads nothing more. */
 export class LineReader {
   readonly #splitter: LineSplitter;
   #failure: LineError | undefined;
+  #hasBegun = false;
   #isTold = false;
 
   /** Constructs one; `maxLineBytes` is a line's bound without its newline. */
@@ -22,6 +24,18 @@ export class LineReader {
   /** Takes a chunk, and gives the lines that are whole by now; may be empty. */
   read(chunk: Buffer): string {
     if (this.#failure !== undefined) return "";
+    // It may hold no newline at all, and would be waited for.
+    if (!this.#hasBegun && isTls(chunk)) {
+      const problem = `failed to parse line: ${SPEAKS_TLS}`;
+      this.#failure = new LineError(
+        "LINE_INVALID",
+        problem,
+        chunk.subarray(0, 2),
+        "",
+      );
+      return "";
+    }
+    this.#hasBegun = true;
     try {
       return this.#splitter.push(chunk);
     } catch (error) {

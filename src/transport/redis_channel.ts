@@ -7,6 +7,7 @@
 import { systemClock } from "../runtime/clock.ts";
 import { MAX_LINE_BYTES } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { systemRandom } from "../runtime/random.ts";
 import type { RedisConnector } from "./redis_client.ts";
 import { redisTransport } from "./redis_transport.ts";
@@ -36,6 +37,13 @@ export interface RedisChannelOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** The names of {@linkcode RedisChannelOptions}. */
+export const REDIS_CHANNEL_OPTIONS: OptionNames<RedisChannelOptions> = {
+  channel: true,
+  maxLineBytes: true,
+  logger: true,
+};
+
 /**
  * What `redis://` stands for, with a client of your own: of a cluster, of
  * sentinels, or of another package than `redis`. Give it as `listen` to
@@ -48,6 +56,7 @@ export function redisChannel(
   connector: RedisConnector,
   options: RedisChannelOptions = {},
 ): Transport {
+  requireNames("use Redis", REDIS_CHANNEL_OPTIONS, options);
   const { channel = "headwater", maxLineBytes = MAX_LINE_BYTES, logger } =
     options;
   return redisTransport(

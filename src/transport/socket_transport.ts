@@ -38,6 +38,8 @@ export interface SocketSource {
   connect(): Socket;
   /** What a socket says once it is ready. */
   readonly readyEvent: "connect" | "secureConnect";
+  /** What to say of an attempt that failed, where that is more than the socket says. */
+  explain?(error: unknown): HeadwaterError | undefined;
   /** The other end, for logs. */
   remoteOf(socket: Socket): string;
   /** Where it listens now, with what was chosen. */
@@ -127,7 +129,7 @@ function connect(
       // It may have more to say as it goes, which nobody needs.
       socket.on("error", () => {});
       socket.destroy();
-      reject(error);
+      reject(source.explain?.(error) ?? error);
     };
     const abort = () => fail(signal?.reason);
     const cancel = clock.schedule(

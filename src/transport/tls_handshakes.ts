@@ -8,6 +8,7 @@ import type { Server, Socket } from "node:net";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { isPlain, SPEAKS_PLAINLY } from "./tls_errors.ts";
 
 /** What {@linkcode TlsHandshakes} works with. */
 export interface TlsHandshakesOptions {
@@ -60,7 +61,8 @@ export class TlsHandshakes {
       const isKnown = socket.remoteAddress !== undefined;
       const remote = isKnown ? remoteOf(socket) : "unknown";
       // OpenSSL's words name what is wrong, and nothing of the key.
-      this.#tell(remote, error.message.trim());
+      const words = error.message.trim();
+      this.#tell(remote, isPlain(words) ? SPEAKS_PLAINLY : words);
       this.#finish(remote)?.destroy();
     });
   }

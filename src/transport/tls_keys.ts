@@ -7,7 +7,8 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { HeadwaterError } from "../runtime/errors.ts";
-import type { TlsOptions } from "./transport.ts";
+import { requireNames } from "../runtime/option_names.ts";
+import { TLS_OPTIONS, type TlsOptions } from "./transport.ts";
 
 /** Keys and certificates as texts, as sockets take them. */
 export interface PemTexts {
@@ -25,6 +26,7 @@ const decoder = new TextDecoder();
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option.
  */
 export function readKeys(url: string, tls: TlsOptions): PemTexts {
+  requireNames(`use ${url}`, TLS_OPTIONS, tls);
   const key = toText(tls.key);
   const cert = toText(tls.cert);
   const ca = tls.ca === undefined
@@ -50,6 +52,7 @@ export function readKeys(url: string, tls: TlsOptions): PemTexts {
  * @throws {HeadwaterError} `INVALID_ARGUMENT`.
  */
 export function requireListeningKeys(url: string, tls: TlsOptions): void {
+  requireNames(`use ${url}`, TLS_OPTIONS, tls);
   requireKey(url, tls);
   if (!tls.requestCert || tls.ca !== undefined) return;
   throw new HeadwaterError(

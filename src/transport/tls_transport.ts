@@ -7,6 +7,7 @@
 import type { Server } from "node:net";
 import { connect, createServer } from "node:tls";
 import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError, messageOf } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { socketTransport } from "./socket_transport.ts";
@@ -16,6 +17,7 @@ import {
   portOf,
   type TcpAddress,
 } from "./tcp_transport.ts";
+import { isPlain, SPEAKS_PLAINLY } from "./tls_errors.ts";
 import { TlsHandshakes } from "./tls_handshakes.ts";
 import { readKeys, requireListeningKeys } from "./tls_keys.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
@@ -79,6 +81,14 @@ export function tlsTransport(
         return socket;
       },
       readyEvent: "secureConnect",
+      explain: (error) =>
+        isPlain(messageOf(error))
+          ? new HeadwaterError(
+            "INVALID_ARGUMENT",
+            `Cannot connect to ${url}: ${SPEAKS_PLAINLY}`,
+            { cause: error },
+          )
+          : undefined,
       remoteOf: formatRemote,
       urlOf: (server) =>
         formatHostUrl("tls", { host: address.host, port: portOf(server) }),

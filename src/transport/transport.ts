@@ -5,6 +5,7 @@
  */
 
 import type { Logger } from "../runtime/logger.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 
 /** One end of a connection. Lines go in both directions, in order. */
 export interface Connection {
@@ -104,6 +105,16 @@ export interface TlsOptions {
    */
   readonly servername?: string | undefined;
 }
+
+/** The names of {@linkcode TlsOptions}. */
+export const TLS_OPTIONS: OptionNames<TlsOptions> = {
+  key: true,
+  cert: true,
+  ca: true,
+  passphrase: true,
+  requestCert: true,
+  servername: true,
+};
 
 /** How a transport behaves. */
 export interface TransportOptions {

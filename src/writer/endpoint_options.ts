@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { OptionNames } from "../runtime/option_names.ts";
+
 /** Options of `WriterStore.open` for its HTTP endpoint and ephemeral streams. */
 export interface EndpointOptions {
   /**
@@ -31,7 +33,7 @@ export interface EndpointOptions {
   readonly maxBodyBytes?: number | undefined;
 
   /**
-   * How long a request may take to arrive whole, in ms.
+   * How long a request may take to arrive whole, in ms: above 0.
    *
    * @default {30000}
    */
@@ -65,3 +67,15 @@ export interface EndpointOptions {
    */
   readonly ephemeralAgeMs?: number | undefined;
 }
+
+/** The names of {@linkcode EndpointOptions}. */
+export const ENDPOINT_OPTIONS: OptionNames<EndpointOptions> = {
+  http: true,
+  httpSecret: true,
+  maxBodyBytes: true,
+  requestTimeoutMs: true,
+  maxRunningCalls: true,
+  maxEphemeralRows: true,
+  maxEphemeralBytes: true,
+  ephemeralAgeMs: true,
+};

@@ -26,6 +26,7 @@ import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote, show } from "../runtime/errors.ts";
 import { encodeJson } from "../runtime/json.ts";
 import type { ProjectedEvent } from "../projections/projection.ts";
+import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
@@ -40,6 +41,11 @@ export interface AppendOptions {
    */
   readonly expectedVersion?: ExpectedVersion | undefined;
 }
+
+/** The names of {@linkcode AppendOptions}. */
+export const APPEND_OPTIONS: OptionNames<AppendOptions> = {
+  expectedVersion: true,
+};
 
 /** What an appender works with. */
 export interface EventAppenderOptions {
@@ -108,11 +114,13 @@ export class EventAppender {
   async append(
     aggregate: AggregateLike,
     events: readonly EventInput<string, unknown>[],
-    { expectedVersion = "any" }: AppendOptions,
+    options: AppendOptions,
     isLast = false,
   ): Promise<number> {
     const id = idOf(aggregate);
     checkText(id, "aggregate");
+    requireNames(`append to "${id}"`, APPEND_OPTIONS, options);
+    const { expectedVersion = "any" } = options;
     checkExpected(id, expectedVersion);
     const checked = checkEvents(aggregate, id, events, isLast);
     const repeated = await this.#findRepeated(id, checked);

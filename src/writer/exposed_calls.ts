@@ -10,6 +10,7 @@ import {
   type CallAnswer,
   CallInvalid,
   CallRefusal,
+  requireCallId,
 } from "../http/call_wire.ts";
 import type { Session } from "../database/engine.ts";
 import {
@@ -24,6 +25,7 @@ import { HeadwaterError, messageOf, quote } from "../runtime/errors.ts";
 import { encodeJson, requireJson } from "../runtime/json.ts";
 import { MAX_BODY_BYTES } from "../runtime/limits.ts";
 import type { Random } from "../runtime/random.ts";
+import { askSchema } from "../runtime/schemas.ts";
 import { formatPath } from "../streams/rows.ts";
 import { isName } from "../streams/stream.ts";
 import type { Commit } from "../tokens/position.ts";
@@ -64,9 +66,6 @@ type Prepare<Database> = (
   args: unknown,
 ) => (txn: WriterTransaction<Database>) => Promise<unknown>;
 
-/** What its caller chose: no id of two calls is the same. */
-const ID = /^[A-Za-z0-9_-]{16,64}$/;
-
 /**
  * Executes calls, each id once: the answer is stored with what the call has
  * changed, in one transaction, and whoever asks again is given it.
@@ -102,7 +101,7 @@ export class ExposedCalls<Database> {
       );
     }
     this.#calls.set(name, (args) => {
-      const checked = schema.safeParse(args);
+      const checked = askSchema(`call "${name}"`, schema, args);
       if (checked.success) return (txn) => handler(txn, checked.data);
       const problems = checked.error.issues.map(({ path, message }) =>
         `args${formatPath(path)}: ${message}`
@@ -148,7 +147,7 @@ export class ExposedCalls<Database> {
   ): Promise<CallAnswer> {
     const { session, transaction, position, instance, holder, random } =
       this.#options;
-    if (!ID.test(id)) throw idError(name, id);
+    requireCallId(name, id);
     const work = prepare();
     const stored = await readCall(session, id);
     if (stored !== undefined) return await this.#repeat(name, digest, stored);
@@ -244,14 +243,6 @@ function takenError(name: string, id: string): HeadwaterError {
     "INVALID_ARGUMENT",
     `Cannot call "${name}" with the id "${id}": another call had it; give each ` +
       "call an id of its own",
-  );
-}
-
-function idError(name: string, id: string): HeadwaterError {
-  return new CallInvalid(
-    "INVALID_ARGUMENT",
-    `Cannot call "${name}" with the id ${quote(id)}: give 16 to 64 letters, ` +
-      'digits, "-" or "_", at random',
   );
 }
 

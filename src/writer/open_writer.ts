@@ -12,14 +12,17 @@ import { type Lease, takeLease } from "../log/lease.ts";
 import { LOG_MIGRATIONS } from "../log/log_schema.ts";
 import { requirePolicies } from "../log/retention.ts";
 import { requireKeepAlive } from "../replication/keep_alive.ts";
-import { requireBounds } from "../runtime/bounds.ts";
+import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { LEASE_MS } from "../runtime/limits.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import { WriterEndpoint } from "./endpoint.ts";
 import { Listeners } from "./listeners.ts";
 import {
   requireName,
   requireServerName,
+  WRITER_OPTIONS,
   type WriterStoreOptions,
 } from "./writer_options.ts";
 
@@ -29,13 +32,39 @@ import {
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, naming the option and its value.
  */
 export function requireOptions(options: WriterStoreOptions): void {
+  requireNames("open a writer store", WRITER_OPTIONS, options);
   requireBounds("open a writer store", options);
   requireKeepAlive("open a writer store", options);
+  const { queueTimeoutMs, requestTimeoutMs, presenceTimeoutMs } = options;
+  requireAboveZero("open a writer store", {
+    queueTimeoutMs,
+    requestTimeoutMs,
+    presenceTimeoutMs,
+  });
   if (options.instance !== undefined) requireName(options.instance, "instance");
   requirePolicies(options.retention ?? {});
   requireServerName(options.serverName ?? "headwater");
   Listeners.check(options);
   WriterEndpoint.check(options);
+}
+
+/**
+ * Refuses to retain streams that this store doesn't write.
+ *
+ * @throws {HeadwaterError} `INVALID_ARGUMENT`, with those that it does.
+ */
+export function requireRetained(
+  { retention = {} }: WriterStoreOptions,
+  streams: readonly string[],
+): void {
+  for (const stream of Object.keys(retention)) {
+    if (streams.includes(stream)) continue;
+    throw new HeadwaterError(
+      "INVALID_ARGUMENT",
+      `Cannot retain stream ${quote(stream)}: the streams of the log are ` +
+        `${streams.join(", ")}; declare it in the option "streams"`,
+    );
+  }
 }
 
 /** A database, and the name that this process writes to it under. */

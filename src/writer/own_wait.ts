@@ -6,9 +6,13 @@
 
 import type { Lease } from "../log/lease.ts";
 import type { WaitReached } from "../replication/reader_position.ts";
-import type { WaitForOptions } from "../replication/wait_for.ts";
+import {
+  WAIT_FOR_OPTIONS,
+  type WaitForOptions,
+} from "../replication/wait_for.ts";
 import { requireTimeout } from "../runtime/bounds.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Holders } from "../tokens/holders.ts";
 import type { Position, Wanted } from "../tokens/position.ts";
@@ -46,6 +50,7 @@ export function requireReached(
   wanted: Wanted,
   options: WaitForOptions,
 ): WaitReached {
+  requireNames("wait", WAIT_FOR_OPTIONS, options);
   requireTimeout("wait", options.timeoutMs);
   for (const stream of options.streams ?? []) {
     streams.get(typeof stream === "string" ? stream : stream.name);

@@ -10,6 +10,7 @@ import { readLogPages } from "../log/read.ts";
 import { toRows } from "../protocol/logged_rows.ts";
 import { HeadwaterError, show } from "../runtime/errors.ts";
 import { PAGE_ROWS } from "../runtime/limits.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import { parseToken, type Token, TOKEN_ZERO } from "../tokens/token.ts";
 
 /** Which rows to read: `after < token <= upTo`. */
@@ -34,6 +35,13 @@ export interface ReadRowsOptions {
    */
   readonly limit?: number | undefined;
 }
+
+/** The names of {@linkcode ReadRowsOptions}. */
+export const READ_ROWS_OPTIONS: OptionNames<ReadRowsOptions> = {
+  after: true,
+  upTo: true,
+  limit: true,
+};
 
 /** Some of a stream's rows. */
 export interface RowPage<Row = unknown> {

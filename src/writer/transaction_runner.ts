@@ -17,6 +17,7 @@ import {
   SETTLE_TIMEOUT_MS,
 } from "../runtime/limits.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
@@ -54,6 +55,12 @@ export interface TransactionRunOptions {
    */
   readonly maxAttempts?: number | undefined;
 }
+
+/** The names of {@linkcode TransactionRunOptions}. */
+export const RUN_OPTIONS: OptionNames<TransactionRunOptions> = {
+  isolation: true,
+  maxAttempts: true,
+};
 
 /** A transaction's function. */
 export type Work<Database, Result> = (

@@ -20,6 +20,7 @@ import {
 import { type Presence, PresenceTable } from "../replication/presence.ts";
 import { Streamer } from "../replication/streamer.ts";
 import { environmentOf } from "../runtime/environment.ts";
+import { Lifetime } from "../runtime/lifetime.ts";
 import {
   MAX_CONNECTIONS,
   MAX_OUTBOX_BYTES,
@@ -29,10 +30,13 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
+import { closedError } from "./listeners.ts";
 import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
 
 /** What speaks with readers: to all of them, and with each. */
 export interface WriterVoice {
+  /** The store's: once it is over, there is nobody to speak with. */
+  readonly life: Lifetime;
   readonly streamer: Streamer;
   readonly bus: CommandBus;
   readonly presence: PresenceTable;
@@ -47,13 +51,16 @@ export function createVoice(
 ): WriterVoice {
   const { logger = silentLogger } = options;
   const { clock } = environmentOf(options);
+  const life = new Lifetime(closedError);
   const bus = new CommandBus({
     instance,
+    life,
     maxLineBytes: lineLimit(options),
     logger,
   });
   const presence = new PresenceTable({
     instance,
+    life,
     graceMs: options.presenceGraceMs ?? PRESENCE_GRACE_MS,
     timeoutMs: options.presenceTimeoutMs ?? PRESENCE_TIMEOUT_MS,
     maxUsers: options.maxPresentUsers ?? MAX_PRESENT_USERS,
@@ -87,7 +94,7 @@ export function createVoice(
     clock,
     logger,
   });
-  return { streamer, bus, presence };
+  return { life, streamer, bus, presence };
 }
 
 /** Commands and presence, as a writer store has them. */
@@ -114,7 +121,7 @@ export class WriterCommands extends EventReads {
    * @param options To whom; to all by default.
    * @returns To how many connections it went.
    * @throws {HeadwaterError} `LINE_TOO_LONG`; `LINE_INVALID`, `INVALID_ARGUMENT`
-   *   or `ROW_INVALID` for a value that can't be sent.
+   *   or `ROW_INVALID` for a value that can't be sent; `CLOSED`.
    */
   send<Kind extends WriterKind>(
     command: Kind,
@@ -144,6 +151,7 @@ export class WriterCommands extends EventReads {
    * @param command Which: one of the wire's own, or one that `defineCommand` gave.
    * @param handler Is given what it says, and who sent it.
    * @returns Ends the registration.
+   * @throws {HeadwaterError} `CLOSED`.
    */
   onCommand<Kind extends HandledKind>(
     command: Kind,

@@ -4,15 +4,31 @@
  * @module
  */
 
-import type { DatabaseOptions } from "../database/open_database.ts";
-import type { DeclarationOptions } from "../store/declarations.ts";
-import type { JournalOptions } from "../replication/invalidation_journal.ts";
-import type { KeepAliveOptions } from "../replication/keep_alive.ts";
-import type { EndpointOptions } from "./endpoint_options.ts";
-import type { EnvironmentOptions } from "../runtime/environment.ts";
+import {
+  DATABASE_OPTIONS,
+  type DatabaseOptions,
+} from "../database/open_database.ts";
+import {
+  DECLARATION_OPTIONS,
+  type DeclarationOptions,
+} from "../store/declarations.ts";
+import {
+  JOURNAL_OPTIONS,
+  type JournalOptions,
+} from "../replication/invalidation_journal.ts";
+import {
+  KEEP_ALIVE_OPTIONS,
+  type KeepAliveOptions,
+} from "../replication/keep_alive.ts";
+import { ENDPOINT_OPTIONS, type EndpointOptions } from "./endpoint_options.ts";
+import {
+  ENVIRONMENT_OPTIONS,
+  type EnvironmentOptions,
+} from "../runtime/environment.ts";
 import type { RetentionPolicies } from "../log/retention.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { MAX_LINE_BYTES, SYNAPSE_MAX_LINE_BYTES } from "../runtime/limits.ts";
+import type { OptionNames } from "../runtime/option_names.ts";
 import { isName } from "../streams/stream.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
 
@@ -143,7 +159,8 @@ export interface WriterStoreOptions
   readonly presenceGraceMs?: number | undefined;
 
   /**
-   * How long a process that says nothing at all keeps its present users, in ms.
+   * How long a process that says nothing at all keeps its present users, in ms:
+   * above 0.
    *
    * @default {300000}
    */
@@ -166,7 +183,8 @@ export interface WriterStoreOptions
 
   /**
    * How long rows are kept, by stream: `{ orders: { maxAgeMs: 86_400_000 } }`.
-   * A reader that was away for longer clears its caches.
+   * A reader that was away for longer clears its caches. What no store declares
+   * any more is for `headwater retain`.
    *
    * @default {caches: 7 days; every other stream for ever}
    */
@@ -193,6 +211,37 @@ export interface WriterStoreOptions
    */
   readonly maxRowsPerTransaction?: number | undefined;
 }
+
+/** The names of {@linkcode WriterStoreOptions}. */
+export const WRITER_OPTIONS: OptionNames<WriterStoreOptions> = {
+  ...DATABASE_OPTIONS,
+  ...KEEP_ALIVE_OPTIONS,
+  ...DECLARATION_OPTIONS,
+  ...ENDPOINT_OPTIONS,
+  ...JOURNAL_OPTIONS,
+  ...ENVIRONMENT_OPTIONS,
+  database: true,
+  listen: true,
+  tls: true,
+  allowPlaintext: true,
+  instance: true,
+  serverName: true,
+  leaseMs: true,
+  synapseCompatible: true,
+  maxLineBytes: true,
+  maxOutboxBytes: true,
+  maxConnections: true,
+  firstCommandTimeoutMs: true,
+  redisPingIntervalMs: true,
+  presenceGraceMs: true,
+  presenceTimeoutMs: true,
+  maxPresentUsers: true,
+  maxAttempts: true,
+  retention: true,
+  callRetentionMs: true,
+  retentionIntervalMs: true,
+  maxRowsPerTransaction: true,
+};
 
 /**
  * Refuses a name that can't stand between spaces on the wire.

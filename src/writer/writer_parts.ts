@@ -251,6 +251,7 @@ export async function closeWriter<Database>(
   parts: WriterParts<Database>,
   caches: CacheRegistry,
 ): Promise<void> {
+  parts.voice.life.end();
   parts.unobserve();
   await parts.listeners.close();
   await parts.endpoint.close();

@@ -17,6 +17,7 @@ import type { WaitForOptions } from "../replication/wait_for.ts";
 import { environmentOf } from "../runtime/environment.ts";
 import { withSafeLogger } from "../runtime/logger.ts";
 import type { Projection } from "../projections/projection.ts";
+import { requireNames } from "../runtime/option_names.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
 import type { Stream } from "../streams/stream.ts";
 import {
@@ -29,15 +30,19 @@ import type { Commit, Position, WaitTarget } from "../tokens/position.ts";
 import type { Token } from "../tokens/token.ts";
 import type { ThreadPort } from "../transport/transport.ts";
 import {
+  READ_ROWS_OPTIONS,
   type ReadRowsOptions,
   readStreamRows,
   type RowPage,
 } from "./read_rows.ts";
 import type { CallHandler } from "./exposed_calls.ts";
-import { closedError } from "./listeners.ts";
-import { openNamed, requireOptions } from "./open_writer.ts";
+import { openNamed, requireOptions, requireRetained } from "./open_writer.ts";
 import { marksOf, requireReached } from "./own_wait.ts";
-import type { TransactionRunOptions, Work } from "./transaction_runner.ts";
+import {
+  RUN_OPTIONS,
+  type TransactionRunOptions,
+  type Work,
+} from "./transaction_runner.ts";
 import { WriterCaches } from "./writer_caches.ts";
 import {
   assembleWriter,
@@ -114,9 +119,10 @@ export class WriterStore<Database> extends WriterCaches {
   static async open<Database>(
     options: WriterStoreOptions,
   ): Promise<WriterStore<Database>> {
-    options = withSafeLogger(options);
     requireOptions(options);
+    options = withSafeLogger(options);
     const declared = declare(options);
+    requireRetained(options, declared.streams.durableNames);
     const { groupNames } = declared.caches;
     const { engine, lease } = await openNamed<Database>(options, groupNames);
     let store: WriterStore<Database> | undefined;
@@ -221,8 +227,8 @@ export class WriterStore<Database> extends WriterCaches {
    *   its token is the last one.
    * @throws Whatever `work` rejects with; then data and log are as before.
    * @throws {HeadwaterError} `DATABASE_BUSY` after too long a wait, `DATABASE_FULL`,
-   *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`;
-   *   `TRANSACTION_ENDED` if an append was not awaited;
+   *   `DATABASE_UNAVAILABLE`, `LEASE_LOST`, `LOG_REWOUND`, `CLOSED`,
+   *   `INVALID_ARGUMENT`; `TRANSACTION_ENDED` if an append was not awaited;
    *   `COMMIT_UNKNOWN` if the server could not be asked what became of it, or if
    *   SQLite has it and the disk refused it: nothing more is written then, until
    *   the store is opened again.
@@ -232,9 +238,14 @@ export class WriterStore<Database> extends WriterCaches {
     work: Work<Database, Result>,
     options: TransactionRunOptions = {},
   ): Promise<Commit<Result>> {
-    return this.#closing === undefined
-      ? this.#parts.transactions.run(name, work, options)
-      : Promise.reject(closedError(`run "${name}"`));
+    const action = `run "${name}"`;
+    try {
+      this.#parts.voice.life.require(action);
+      requireNames(action, RUN_OPTIONS, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#parts.transactions.run(name, work, options);
   }
 
   /**
@@ -248,7 +259,7 @@ export class WriterStore<Database> extends WriterCaches {
    *   `STREAM_UNKNOWN`, `ROW_TOO_LONG`, `TRANSACTION_TOO_LARGE` or `CLOSED`.
    */
   publish<Row>(stream: Stream<Row> | string, rows: readonly Row[]): Token {
-    if (this.#closing !== undefined) throw closedError("publish");
+    this.#parts.voice.life.require("publish");
     return this.#parts.publisher.publish(stream, rows);
   }
 
@@ -259,13 +270,15 @@ export class WriterStore<Database> extends WriterCaches {
    * @param name A letter or `_`, then up to 63 letters, digits, `_`, `.` or `-`.
    * @param schema What the arguments are.
    * @param handler Executes a call.
-   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is taken.
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for a name that can't be, or is
+   *   taken; `CLOSED`.
    */
   expose<Args>(
     name: string,
     schema: z.ZodType<Args>,
     handler: CallHandler<Database, Args>,
   ): void {
+    this.#parts.voice.life.require(`expose "${name}"`);
     this.#parts.calls.expose(name, schema, handler);
   }
 
@@ -294,7 +307,7 @@ export class WriterStore<Database> extends WriterCaches {
    *   transactions run for longer than `queueTimeoutMs`; `CLOSED`.
    */
   async project(projection: Projection<Database>): Promise<void> {
-    if (this.#closing !== undefined) throw closedError("project");
+    this.#parts.voice.life.require("project");
     await this.#parts.project(projection);
   }
 
@@ -319,7 +332,7 @@ export class WriterStore<Database> extends WriterCaches {
     target: WaitTarget,
     options: WaitForOptions = {},
   ): Promise<WaitReached> {
-    if (this.#closing !== undefined) throw closedError("wait");
+    this.#parts.voice.life.require("wait");
     const reached = requireReached(
       {
         instance: this.instance,
@@ -340,7 +353,7 @@ export class WriterStore<Database> extends WriterCaches {
    *
    * @param stream The stream, or its name.
    * @param options Which, and how many.
-   * @throws {HeadwaterError} `STREAM_UNKNOWN`; `ROWS_DELETED` where retention
+   * @throws {HeadwaterError} `STREAM_UNKNOWN`, `INVALID_ARGUMENT`; `ROWS_DELETED` where retention
    *   has deleted rows after the token that `after` gives.
    */
   async readRows<Row>(
@@ -349,6 +362,7 @@ export class WriterStore<Database> extends WriterCaches {
   ): Promise<RowPage<Row>> {
     const name = typeof stream === "string" ? stream : stream.name;
     this.#streams.requireDurable(name);
+    requireNames("read rows", READ_ROWS_OPTIONS, options);
     return await readStreamRows<Row>(this.#engine.session, {
       ...options,
       instance: this.#lease.instance,

@@ -193,8 +193,9 @@ export class WriterTransaction<Database> {
     options: AppendOptions & { readonly reason?: JsonValue | undefined } = {},
   ): Promise<number> {
     this.#requireOpen("close an aggregate");
+    const { reason, ...expected } = options;
     return await this.#appending((appender) =>
-      appender.close(aggregate, options.reason, options)
+      appender.close(aggregate, reason, expected)
     );
   }
 

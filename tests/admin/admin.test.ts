@@ -111,6 +111,12 @@ for (const dialect of DIALECTS) {
       t.match(await admin.verify(), { records: 2, problems: [] });
       const retained = await admin.retain({ orders: { maxRows: 0 } });
       t.same(retained, [{ stream: "orders", deleted: 1, floor: 1 }]);
+      const streams = await admin.streams();
+      t.same(
+        streams,
+        ["caches", "events", "orders"],
+        "of which nothing is left",
+      );
       t.same(await admin.projections(), []);
       await t.rejects(openAdmin(database), { code: "DATABASE_INVALID" });
     });
@@ -128,6 +134,7 @@ for (const dialect of DIALECTS) {
           () => admin.verify(),
           () => admin.retain(),
           () => admin.projections(),
+          () => admin.streams(),
           () => admin.rebuildProjection("even"),
           () => admin.retryProjection("even"),
           () => admin.progress(),

@@ -124,6 +124,12 @@ for (const dialect of DIALECTS) {
       "--json",
     );
     t.same(rows.json(), [{ stream: "orders", deleted: 1, floor: 4 }]);
+    t.match(await run("retain", database, "--stream", "order", ...age), {
+      status: 2,
+      stdout: "",
+      stderr:
+        /^headwater: Cannot retain stream "order": .* caches, events, orders\n$/,
+    });
     t.match(await run("verify", database), { status: 0 });
   });
 

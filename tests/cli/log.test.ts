@@ -78,6 +78,31 @@ for (const dialect of DIALECTS) {
       t.same(await places("--instance", "second", "--upto", "6"), ["6 events"]);
     });
 
+    await t.test("says that there is no such stream", async (t) => {
+      const { status, stderr, lines } = await run(
+        "log",
+        database,
+        "--stream",
+        "order",
+      );
+      t.equal(status, 2);
+      t.same(lines, []);
+      t.equal(
+        stderr,
+        'headwater: Cannot print stream "order": the log has no rows of it; its ' +
+          "streams are caches, events, orders\n",
+      );
+      const none = await run(
+        "log",
+        database,
+        "--stream",
+        "orders",
+        "--after",
+        "7",
+      );
+      t.match(none, { status: 0, stdout: "", stderr: "" });
+    });
+
     await t.test("goes on with what is written, until it is told to stop", async (t) => {
       const person = startProcess(t, command, [
         "log",

@@ -16,6 +16,7 @@ import {
 import { silentLogger } from "../../src/runtime/logger.ts";
 import type { Connection } from "../../src/transport/transport.ts";
 import { until } from "../support/conditions.ts";
+import { openLife } from "../support/lives.ts";
 import { manualClock } from "../support/manual_clock.ts";
 
 function start(options: Partial<ConnectedReaderOptions> = {}) {
@@ -23,6 +24,7 @@ function start(options: Partial<ConnectedReaderOptions> = {}) {
   const bus = new CommandBus({
     instance: "master",
     maxLineBytes: 1_000,
+    life: openLife(),
     logger: silentLogger,
   });
   const seen: string[] = [];

@@ -5,6 +5,7 @@ import t from "tap";
 import { formatCommand } from "../../src/protocol/codec.ts";
 import type { Command } from "../../src/protocol/command.ts";
 import { PresenceReporter } from "../../src/replication/presence_reporter.ts";
+import { openLife } from "../support/lives.ts";
 import { manualClock } from "../support/manual_clock.ts";
 
 function start() {
@@ -16,6 +17,7 @@ function start() {
     instanceId: "abcde",
     maxUsers: 3,
     refreshMs: 1_000,
+    life: openLife(),
     clock,
     send: (command) => void said.push(...lines([command])),
   });

@@ -285,6 +285,11 @@ t.test("audit: options that can't be are refused, and it ends when told", async 
   }
   const getPlain = () => Promise.resolve();
   for (const which of ["caches", "except"] as const) {
+    t.throws(() => slaved.audit({ [which]: ["getUserByID"] }), {
+      code: "INVALID_ARGUMENT",
+      message:
+        /^Cannot audit cache "getUserByID": .*; the caches are getUserById/,
+    });
     t.throws(() => slaved.audit({ [which]: [getPlain] }), {
       code: "NOT_CACHED",
       message: /^Cannot audit "getPlain": it has no cache/,

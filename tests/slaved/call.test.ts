@@ -206,9 +206,23 @@ t.test("failures", async (t) => {
     await t.rejects(slaved.call("rename", { f: () => 1 }), {
       code: "ROW_INVALID",
     });
-    await t.rejects(slaved.call("rename", {}, { id: "short" }), {
-      code: "INVALID_ARGUMENT",
-      message: /16 to 64/,
+    for (const id of ["short", "", "with a space in it", null as never]) {
+      await t.rejects(slaved.call("rename", {}, { id }), {
+        code: "INVALID_ARGUMENT",
+        message: /^Cannot call "rename" with the id .*: give 16 to 64 letters/,
+      });
+    }
+    // Who calls by other means is refused by the writer.
+    const answer = await fetch(
+      `${writer.httpUrl}/_headwater/call/rename/short`,
+      {
+        method: "POST",
+        body: '{"args":{"id":"a","name":"Ada"}}',
+      },
+    );
+    t.equal(answer.status, 400);
+    t.match(await answer.json(), {
+      error: /id "short": give 16 to 64 letters/,
     });
     for (const timeoutMs of [NaN, -1]) {
       await t.rejects(slaved.call("rename", {}, { timeoutMs }), {

@@ -239,9 +239,18 @@ t.test("SlavedStore.connect()", async (t) => {
       }),
       { code: "INVALID_ARGUMENT", message: /silenceTimeoutMs is 0; give/ },
     );
-    for (const open of [openRelay, follow]) {
-      const options = { replicate, silenceTimeoutMs: 0, onBatch() {} };
-      t.throws(() => open(options), {
+    const silent = { replicate, silenceTimeoutMs: 0 };
+    t.throws(() => openRelay({ replicate, presenceTimeoutMs: 0 }), {
+      code: "INVALID_ARGUMENT",
+      message: /relay: presenceTimeoutMs is 0; give a number of ms above 0$/,
+    });
+    for (
+      const open of [
+        () => openRelay(silent),
+        () => follow({ ...silent, onBatch() {} }),
+      ]
+    ) {
+      t.throws(open, {
         code: "INVALID_ARGUMENT",
         message: /silenceTimeoutMs is 0; give/,
       });

@@ -5,6 +5,7 @@ import t, { type Test } from "tap";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { CONNECT_ATTEMPT_TIMEOUT_MS } from "../../src/runtime/limits.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logger.ts";
+import { tcpTransport } from "../../src/transport/tcp_transport.ts";
 import { tlsTransport } from "../../src/transport/tls_transport.ts";
 import type { Connection, TlsOptions } from "../../src/transport/transport.ts";
 import { createAuthority } from "../support/certificates.ts";
@@ -186,6 +187,38 @@ t.test("who speaks plainly, or not at all, is not accepted", async (t) => {
   await until("it is logged", () => messages.length > 0);
   t.same(accepted, []);
   t.notMatch(heard, /hello/);
+  t.match(
+    messages[0],
+    /^warn a connection was refused by TLS .*"the other side does not speak TLS; give both sides the same scheme/,
+  );
+});
+
+t.test("who speaks TLS to one that doesn't is told, and told of", async (t) => {
+  const failures: Error[] = [];
+  const listener = await tcpTransport(
+    { host: "127.0.0.1", port: 0 },
+    systemClock,
+    { maxLineBytes: 1_000 },
+  ).listen((connection) => ({
+    received: (lines) => t.fail(`it is no line: ${lines}`),
+    failed(error) {
+      failures.push(error);
+      connection.send("ERROR nonsense\n");
+      connection.close();
+    },
+    closed: () => {},
+  }));
+  t.teardown(() => listener.close());
+  const { port } = new URL(listener.url);
+  await t.rejects(greet(t, Number(port), { ca }), {
+    code: "INVALID_ARGUMENT",
+    message: `Cannot connect to tls://127.0.0.1:${port}: the other side does ` +
+      "not speak TLS; give both sides the same scheme, tls:// or tcp://",
+  });
+  t.match(failures, [{
+    code: "LINE_INVALID",
+    message: /^failed to parse line: the other side speaks TLS; give both/,
+  }]);
 });
 
 t.test("a handshake that is never finished is ended in time", async (t) => {

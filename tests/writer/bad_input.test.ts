@@ -385,6 +385,26 @@ t.test("WriterStore.open()", async (t) => {
         "INVALID_ARGUMENT",
         /group "rooms" twice/,
       ],
+      ...(["queue", "request", "presence"] as const).map((what) =>
+        [
+          `no time at all for ${what}`,
+          { database: memory, [`${what}TimeoutMs`]: 0 },
+          "INVALID_ARGUMENT",
+          new RegExp(
+            `store: ${what}TimeoutMs is 0; give a number of ms above 0$`,
+          ),
+        ] as const
+      ),
+      [
+        "retention of a stream that there isn't",
+        {
+          database: memory,
+          streams: [anything],
+          retention: { evnets: { maxRows: 1 } },
+        },
+        "INVALID_ARGUMENT",
+        /retain stream "evnets": the streams of the log are caches, events, anything;/,
+      ],
       [
         "another synchronous",
         {

@@ -149,9 +149,9 @@ t.test("commands of the users' own", async (t) => {
 
   await t.test("go nowhere once it is closed", async (t) => {
     await first.close();
-    t.equal(first.send(kicked, "@bob"), 0);
+    t.throws(() => first.send(kicked, "@bob"), { code: "CLOSED" });
     await writer.close();
-    t.equal(writer.send(kick, { userId: "@bob" }), 0);
+    t.throws(() => writer.send(kick, { userId: "@bob" }), { code: "CLOSED" });
   });
 });
 

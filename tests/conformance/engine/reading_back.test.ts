@@ -8,7 +8,7 @@ import { defineStream } from "../../../mod.ts";
 import type {
   ReadAggregateOptions,
   ReadEventsOptions,
-} from "../../../src/events/read_events.ts";
+} from "../../../src/events/read_options.ts";
 import { until } from "../../support/conditions.ts";
 import {
   type Case,

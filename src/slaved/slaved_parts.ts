@@ -20,7 +20,6 @@ import type { NotifyListener } from "../replication/notify_listener.ts";
 import { ReaderPosition } from "../replication/reader_position.ts";
 import type { TransactionApplier } from "../replication/transaction_applier.ts";
 import { environmentOf } from "../runtime/environment.ts";
-import { HeadwaterError } from "../runtime/errors.ts";
 import { POLL_INTERVAL_MS, SILENCE_TIMEOUT_MS } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import { deferred } from "../runtime/waiting.ts";

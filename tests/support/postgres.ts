@@ -57,9 +57,6 @@ const SETTINGS = {
   wal_retrieve_retry_interval: "100ms", // A replica's, which it waits for twice.
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  // No test cuts the power; what a process that was killed wrote is safe.
-  fsync: "off",
-  full_page_writes: "off",
 };
 
 /** How a backup begins and ends; before PostgreSQL 15 by other names. */

@@ -46,10 +46,7 @@ export class Recency {
 
   /** Gives a slot back. */
   remove(slot: number): void {
-    const newer = this.#newer[slot] as number;
-    const older = this.#older[slot] as number;
-    this.#newer[older] = newer;
-    this.#older[newer] = older;
+    this.#unlink(slot);
     this.#newer[slot] = this.#free;
     this.#free = slot;
   }
@@ -72,18 +69,12 @@ export class Recency {
 
   /** A slot is to go first. */
   demote(slot: number): void {
-    const newers = this.#newer;
-    const olders = this.#older;
-    const oldest = newers[ANCHOR] as number;
-    if (oldest === slot) return;
-    const newer = newers[slot] as number;
-    const older = olders[slot] as number;
-    newers[older] = newer;
-    olders[newer] = older;
-    newers[slot] = oldest;
-    olders[slot] = ANCHOR;
-    olders[oldest] = slot;
-    newers[ANCHOR] = slot;
+    this.#unlink(slot);
+    const { oldest } = this;
+    this.#newer[slot] = oldest;
+    this.#older[slot] = ANCHOR;
+    this.#older[oldest] = slot;
+    this.#newer[ANCHOR] = slot;
   }
 
   /** Gives all slots back. */
@@ -92,6 +83,13 @@ export class Recency {
     this.#older = new Uint32Array(MIN_SLOTS);
     this.#free = ANCHOR;
     this.#used = 1;
+  }
+
+  #unlink(slot: number): void {
+    const newer = this.#newer[slot] as number;
+    const older = this.#older[slot] as number;
+    this.#newer[older] = newer;
+    this.#older[newer] = older;
   }
 
   #take(): number {

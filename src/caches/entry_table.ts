@@ -228,9 +228,9 @@ export class EntryTable implements MemoryMember {
 
   /** {@linkcode delete} of a key of one part, of a plain table. */
   deleteOne(part: NonNullable<KeyArgument>): boolean {
-    if (this.countsBytes) return this.delete(part);
     const slot = this.#singles.get(part);
     if (slot === undefined || !this.#isTaken(slot)) return false;
+    if (this.countsBytes) return this.delete(part);
     this.#promises[slot] = undefined;
     this.#recency.demote(slot);
     this.#size -= 1;

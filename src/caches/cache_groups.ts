@@ -123,12 +123,12 @@ export function expandGroup(
   group: CacheGroup,
   key: readonly KeyPart[] | null,
 ): (readonly [string, readonly KeyPart[] | null])[] {
-  const action = `invalidate group "${group.name}"`;
+  const action = () => `invalidate group "${group.name}"`;
   const checked = askSchema(action, group.schema, key);
   if (!checked.success) {
     throw new HeadwaterError(
       "KEY_INVALID",
-      `Cannot ${action} with key ${quote(JSON.stringify(key))}: ${
+      `Cannot ${action()} with key ${quote(JSON.stringify(key))}: ${
         checked.error.issues[0]?.message
       }`,
       { cause: checked.error },

@@ -53,14 +53,14 @@ export function checkEvent(
     );
   }
   const { schema, version = 1 } = toDefinition(known);
-  const action = `append event "${event.type}" to aggregate "${id}"`;
+  const action = () => `append event "${event.type}" to aggregate "${id}"`;
   const checked = askSchema(action, schema, event.data);
   if (!checked.success) {
     const [issue] = checked.error.issues;
     const path = (issue?.path ?? []).map(String).join(".");
     throw new HeadwaterError(
       "EVENT_INVALID",
-      `Cannot ${action}: ` +
+      `Cannot ${action()}: ` +
         `${path === "" ? "data" : `data.${path}`}: ${issue?.message}; ` +
         "give what the event's schema describes",
       { cause: checked.error },
@@ -93,7 +93,11 @@ export function requireStable(
 ): void {
   if (typeof aggregate === "string" || encodeIfJson(data) === stored) return;
   const { schema } = toDefinition(aggregate.kind.events[type] as never);
-  const again = askSchema(`append event "${type}"`, schema, JSON.parse(stored));
+  const again = askSchema(
+    () => `append event "${type}"`,
+    schema,
+    JSON.parse(stored),
+  );
   const text = again.success ? encodeIfJson(again.data) : "nothing";
   if (text === stored) return;
   throw new HeadwaterError(
@@ -185,7 +189,7 @@ function toNewest(
   for (let old = stored; old < version; old += 1) {
     data = (upcast?.[old] as (data: JsonValue) => JsonValue)(data);
   }
-  const checked = askSchema(`read event "${event.type}"`, schema, data);
+  const checked = askSchema(() => `read event "${event.type}"`, schema, data);
   if (!checked.success) {
     refuse(
       `${

@@ -152,7 +152,7 @@ function jsonCodec<Value>(
   return {
     parse(text) {
       const checked = askSchema(
-        `take command ${name}`,
+        () => `take command ${name}`,
         schema,
         JSON.parse(text),
       );
@@ -160,7 +160,7 @@ function jsonCodec<Value>(
       throw checked.error;
     },
     format(value) {
-      const checked = askSchema(`send command ${name}`, schema, value);
+      const checked = askSchema(() => `send command ${name}`, schema, value);
       if (!checked.success) {
         throw new HeadwaterError(
           "INVALID_ARGUMENT",

@@ -60,7 +60,7 @@ export class Gate {
       const error = new HeadwaterError(
         "DATABASE_BUSY",
         `Cannot run "${name}": ${maxQueued} wait for ${subject} already; ` +
-          "write less at a time, or raise the limit",
+          "do less at a time, or raise the limit",
       );
       return Promise.reject(error);
     }

@@ -17,7 +17,7 @@ const ASYNCHRONOUS = /\bparseAsync\b/;
 /**
  * Asks a schema about a value.
  *
- * @param action What it is asked for: `write row of stream "orders"`.
+ * @param action Says what it is asked for: `write row of stream "orders"`.
  * @param schema The schema.
  * @param value The value.
  * @returns What the schema answers.
@@ -26,7 +26,7 @@ const ASYNCHRONOUS = /\bparseAsync\b/;
  *   of a line.
  */
 export function askSchema<Checked>(
-  action: string,
+  action: () => string,
   schema: Schema<Checked>,
   value: unknown,
 ): Checked {
@@ -36,7 +36,7 @@ export function askSchema<Checked>(
     if (!ASYNCHRONOUS.test(messageOf(error))) throw error;
     throw new HeadwaterError(
       "INVALID_ARGUMENT",
-      `Cannot ${action}: its schema is asynchronous; give one whose ` +
+      `Cannot ${action()}: its schema is asynchronous; give one whose ` +
         "refinements and transforms return no promise, and look up before what " +
         "they wait for",
       { cause: error },

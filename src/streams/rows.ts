@@ -19,14 +19,14 @@ import type { Stream } from "./stream.ts";
  *   `INVALID_ARGUMENT` for a schema that is asynchronous.
  */
 export function encodeRow<Row>(stream: Stream<Row>, row: Row): string {
-  const action = `write row of stream "${stream.name}"`;
+  const action = () => `write row of stream "${stream.name}"`;
   const checked = askSchema(action, stream.schema, row);
   if (!checked.success) {
     const [issue] = checked.error.issues;
     const path = formatPath(issue?.path ?? []);
     throw new HeadwaterError(
       "ROW_INVALID",
-      `Cannot ${action}: ` +
+      `Cannot ${action()}: ` +
         `${path === "" ? "the row" : path}: ${issue?.message}; ` +
         "give what the stream's schema describes",
       { cause: checked.error },

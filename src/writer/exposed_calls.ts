@@ -101,7 +101,7 @@ export class ExposedCalls<Database> {
       );
     }
     this.#calls.set(name, (args) => {
-      const checked = askSchema(`call "${name}"`, schema, args);
+      const checked = askSchema(() => `call "${name}"`, schema, args);
       if (checked.success) return (txn) => handler(txn, checked.data);
       const problems = checked.error.issues.map(({ path, message }) =>
         `args${formatPath(path)}: ${message}`

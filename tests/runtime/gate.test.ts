@@ -59,7 +59,7 @@ t.test("Gate.enter() refuses when the queue is full", async (t) => {
   await t.rejects(async () => await gate.enter("late"), {
     code: "DATABASE_BUSY",
     message:
-      'Cannot run "late": 1 wait for the write connection already; write less at a time, or raise the limit',
+      'Cannot run "late": 1 wait for the write connection already; do less at a time, or raise the limit',
   });
   t.equal(gate.queued, 1, "the refused one is not in line");
   gate.leave();

@@ -7,11 +7,10 @@
 import { eachOf } from "./each_of.ts";
 import type { Session, SqlValue } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
-import { isEventsOf, perDialect } from "../log/log_key.ts";
+import { isEventsOf, perDialect, UP_TO_SIZE } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
 import { HeadwaterError, show } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
-import { PAGE_RECORDS } from "../runtime/limits.ts";
 import { requireNames } from "../runtime/option_names.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
 import type { AggregateKind } from "./aggregate.ts";
@@ -22,6 +21,7 @@ import {
   type ReadAggregateOptions,
   type ReadEventsOptions,
 } from "./read_options.ts";
+import { readRecordPages, type RecordPage } from "./record_pages.ts";
 import { upcasterOf } from "./typed_events.ts";
 
 const COLUMNS = "l.token, l.committed_ms, l.body";
@@ -31,7 +31,7 @@ const readAppends = (order: string, compare: string) =>
   LEFT JOIN headwater_log l ON ${isEventsOf(dialect, "l", "a.token")}
   WHERE a.aggregate = ? AND a.last_version >= ? AND a.first_version <= ?
     AND a.first_version ${compare} ?
-  ORDER BY a.first_version ${order} LIMIT ${PAGE_RECORDS}`
+  ORDER BY a.first_version ${order} ${UP_TO_SIZE}`
   );
 const APPENDS_FORWARDS = readAppends("ASC", ">");
 const APPENDS_BACKWARDS = readAppends("DESC", "<");
@@ -48,7 +48,7 @@ const readRecords = (order: string, compare: string) =>
   FROM headwater_log l
   WHERE l.stream = '${EVENTS_STREAM}' AND l.token ${compare} ?
     AND l.token <= ? AND l.committed_ms >= ? AND l.committed_ms < ?
-  ORDER BY l.token ${order} LIMIT ${PAGE_RECORDS}`;
+  ORDER BY l.token ${order} ${UP_TO_SIZE}`;
 const RECORDS_FORWARDS = readRecords("ASC", ">");
 const RECORDS_BACKWARDS = readRecords("DESC", "<");
 
@@ -87,26 +87,29 @@ async function* readAggregatePages(
   const isBackwards = isBackwardsOf(direction);
   const statements = isBackwards ? APPENDS_BACKWARDS : APPENDS_FORWARDS;
   const sql = statements[session.dialect];
-  let edge = isBackwards ? END : 0;
   let left = limit;
-  while (left > 0) {
-    const found = await session.rows(sql, [aggregate, from, to, edge]);
+  const pages = readRecordPages({
+    read: (edge, size) => session.rows(sql, [aggregate, from, to, edge, size]),
+    edge: isBackwards ? END : 0,
+    edgeOf: (columns) => Number(columns[3]),
+    left: () => left,
+  });
+  const isWanted = (event: StoredEvent) =>
+    event.aggregate === aggregate && event.version >= from &&
+    event.version <= to;
+  for await (const found of pages) {
     // Those of a token that retention has deleted have no record.
     const gone = found.findIndex((columns) => columns[2] === null);
     if (gone >= 0 && !isBackwards) {
       throw await versionsDeletedError(session, aggregate, from);
     }
     const page = gone < 0 ? found : found.slice(0, gone);
-    const isWanted = (event: StoredEvent) =>
-      event.aggregate === aggregate && event.version >= from &&
-      event.version <= to;
     for (const events of parsePage(page, isBackwards, isWanted)) {
       yield events.length <= left ? events : events.slice(0, left);
       left -= events.length;
       if (left <= 0) return;
     }
-    if (page.length < PAGE_RECORDS) return;
-    edge = Number(page.at(-1)?.[3]);
+    if (gone >= 0) return;
   }
 }
 
@@ -171,10 +174,17 @@ async function* readEventPages(
   const isWanted = ({ type, aggregate }: StoredEvent) =>
     (wanted === undefined || wanted.has(type)) &&
     aggregate.startsWith(aggregatePrefix);
+  const isAny = wanted === undefined && aggregatePrefix === "";
   let left = limit;
+  const pages = readRecordPages({
+    read: (edge, size) =>
+      session.rows(sql, [edge, upTo, sinceMs, untilMs, size]),
+    edge,
+    edgeOf: (columns) => Number(columns[0]),
+    left: () => isAny ? left : END,
+  });
   let mustReach = options.after !== undefined && !isBackwards && !mayMiss;
-  while (left > 0) {
-    const page = await session.rows(sql, [edge, upTo, sinceMs, untilMs]);
+  for await (const page of pages) {
     if (mustReach) {
       const floor = Number(
         page[0]?.[3] ?? await readFloorOf(session, EVENTS_STREAM),
@@ -186,7 +196,6 @@ async function* readEventPages(
       left -= events.length;
       if (left <= 0) return;
     }
-    if (page.length < PAGE_RECORDS) return;
     edge = Number(page.at(-1)?.[0]);
     mustReach = !isBackwards && !mayMiss;
   }
@@ -203,7 +212,7 @@ type EventColumns = [
 
 /** The events of a page's records, some at a time: one record may hold many. */
 function* parsePage(
-  page: readonly SqlValue[][],
+  page: RecordPage,
   isBackwards: boolean,
   isWanted: (event: StoredEvent) => boolean,
 ): Generator<readonly StoredEvent[], void> {

@@ -6,7 +6,7 @@
 
 import type { Session } from "../database/engine.ts";
 import { parseToken } from "../tokens/token.ts";
-import { NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
+import { NEWEST_FIRST, perDialect, tokenIs, UP_TO_SIZE } from "./log_key.ts";
 import { ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRange } from "./read.ts";
 import type { LogRecord } from "./record.ts";
@@ -23,7 +23,7 @@ const READ_NEWEST = perDialect((dialect) =>
   `SELECT token, body FROM headwater_log
   WHERE ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}
   AND instance = ? AND stream = ?
-  ORDER BY ${NEWEST_FIRST[dialect]} LIMIT ?`
+  ORDER BY ${NEWEST_FIRST[dialect]} ${UP_TO_SIZE}`
 );
 
 /**

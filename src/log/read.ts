@@ -11,7 +11,13 @@ import {
   PAGE_CHARS,
 } from "../runtime/limits.ts";
 import { parseToken, type Token } from "../tokens/token.ts";
-import { LOG_ORDER, perDialect, tokenAt, tokenIs } from "./log_key.ts";
+import {
+  LOG_ORDER,
+  perDialect,
+  tokenAt,
+  tokenIs,
+  UP_TO_SIZE,
+} from "./log_key.ts";
 import { NO_STREAM, ROW_SEPARATOR } from "./log_schema.ts";
 import type { LogRecord } from "./record.ts";
 
@@ -46,7 +52,7 @@ const READ_STREAM_PAGE = readPageOf("AND stream = ?");
 function readPageOf(only: string): Readonly<Record<SqlDialect, string>> {
   return perDialect((dialect) =>
     `${COLUMNS} WHERE ${tokenIs(dialect, ">")} AND ${tokenIs(dialect, "<=")}
-    AND instance = ? ${only} ORDER BY ${LOG_ORDER[dialect]} LIMIT ?`
+    AND instance = ? ${only} ORDER BY ${LOG_ORDER[dialect]} ${UP_TO_SIZE}`
   );
 }
 

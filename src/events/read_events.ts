@@ -121,6 +121,7 @@ async function* readAggregatePages(
  * @param upTo The last token to read: one that nothing can appear below any more.
  * @param options Which.
  * @param mayMiss Whether what retention has deleted is passed over.
+ * @param most How many the caller means to take: pages need not have more.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
  *   `EVENTS_DELETED` if, forwards, some are missing after the token that was
  *   given, or after those that it has read.
@@ -130,8 +131,9 @@ export function readLogEvents(
   upTo: Token | (() => Promise<Token>),
   options?: ReadEventsOptions,
   mayMiss = true,
+  most = END,
 ): AsyncIterableIterator<StoredEvent, void> {
-  const pages = readEventPages(session, upTo, mayMiss, options);
+  const pages = readEventPages(session, upTo, mayMiss, options, most);
   return eachOf(pages, (event) => event);
 }
 
@@ -158,6 +160,7 @@ async function* readEventPages(
   end: Token | (() => Promise<Token>),
   mayMiss: boolean,
   options: ReadEventsOptions = {},
+  most = END,
 ): AsyncGenerator<readonly StoredEvent[], void> {
   const { direction, limit = END, types, aggregatePrefix = "" } = options;
   requireNames("read events", READ_EVENTS_OPTIONS, options);
@@ -181,7 +184,7 @@ async function* readEventPages(
       session.rows(sql, [edge, upTo, sinceMs, untilMs, size]),
     edge,
     edgeOf: (columns) => Number(columns[0]),
-    left: () => isAny ? left : END,
+    left: () => isAny ? Math.min(left, Math.max(1, most - limit + left)) : END,
   });
   let mustReach = options.after !== undefined && !isBackwards && !mayMiss;
   for await (const page of pages) {

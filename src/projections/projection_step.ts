@@ -216,7 +216,8 @@ async function readBatch<Database>(
   const events: PlacedEvent[] = [];
   let last: Token | undefined;
   let ordinal = 0;
-  for await (const event of readLogEvents(session, upTo, { after })) {
+  const read = readLogEvents(session, upTo, { after }, true, maxEvents + 1);
+  for await (const event of read) {
     if (event.token !== last) {
       if (events.length >= maxEvents) return { events, end: last as Token };
       last = event.token;

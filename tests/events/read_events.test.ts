@@ -97,6 +97,12 @@ onEachEngine(t, "no more is read than was asked for", async (t, database) => {
       MAX_PAGE_RECORDS,
     ]]);
   }
+  const most = readLogEvents(session, END, {}, true, PAGE_RECORDS + 2);
+  t.same(await pagesOf(most), [range(1, all), [
+    PAGE_RECORDS,
+    2,
+    ...range(1, 49).map(() => 1),
+  ]], "who goes on beyond what he meant to take");
   const types = ["t3"];
   t.same(
     await pagesOf(readLogEvents(session, END, { types, limit: 2 })),

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
+import { LOG_ROOM_BYTES } from "../runtime/limits.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
 
 /**
@@ -34,6 +36,10 @@ interface Pending {
 export class SqliteDurability {
   readonly #path: string;
   #file: number | undefined;
+  /** The file's length when it was last looked at. */
+  #bytes = 0;
+  #lacksRoom = false;
+  #canGrow = true;
   #pending: Pending[] = [];
   #isPressing = false;
   #failure: UndurableError | undefined;
@@ -76,6 +82,28 @@ export class SqliteDurability {
     );
   }
 
+  /**
+   * Lengthens the log file ahead of its commits, once they have come to its end.
+   * An fsync need not wait then for the file system to note a new length: a
+   * commit that waits for its own takes half the time. SQLite passes over what
+   * is no frame (https://sqlite.org/walformat.html, section 4).
+   *
+   * To be called with SQLite's write lock held: nobody else lengthens it.
+   */
+  makeRoom(): void {
+    if (!this.#lacksRoom || this.#file === undefined) return;
+    this.#lacksRoom = false;
+    try {
+      const { size } = fs.fstatSync(this.#file);
+      const zeros = Buffer.alloc(Math.min(size, LOG_ROOM_BYTES));
+      this.#bytes = size +
+        fs.writeSync(this.#file, zeros, 0, zeros.length, size);
+    } catch {
+      // The disk is full: SQLite is to have what is left of it.
+      this.#canGrow = false;
+    }
+  }
+
   /** Waits for what is under way, and lets go of the file. */
   async close(): Promise<void> {
     if (this.#isPressing) {
@@ -96,22 +124,30 @@ export class SqliteDurability {
     const pending = this.#pending;
     this.#pending = [];
     const done = (error: unknown) => this.#pressed(pending, error);
-    if (this.#file !== undefined) {
-      fs.fdatasync(this.#file, done);
-      return;
-    }
+    const isNew = this.#file === undefined;
     try {
-      this.#file = fs.openSync(`${this.#path}-wal`, "r");
+      this.#file ??= fs.openSync(`${this.#path}-wal`, "r+");
+      this.#noteLength(this.#file);
     } catch (error) {
       done(error);
       return;
     }
     const file = this.#file;
+    if (!isNew) {
+      fs.fdatasync(file, done);
+      return;
+    }
     // Its name, too, must be on the disk: SQLite would see to that with FULL.
     pressFolder(dirname(this.#path), (error) => {
       if (error) done(error);
       else fs.fdatasync(file, done);
     });
+  }
+
+  #noteLength(file: number): void {
+    const { size } = fs.fstatSync(file);
+    this.#lacksRoom = this.#canGrow && size !== this.#bytes;
+    this.#bytes = size;
   }
 
   #pressed(pending: readonly Pending[], error: unknown): void {

@@ -256,6 +256,7 @@ export class SqliteTransactions<Database> {
       this.#refuseGroup(group, durability);
       return false;
     }
+    durability?.makeRoom();
     try {
       this.#connection.commit();
     } catch (error) {

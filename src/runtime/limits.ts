@@ -43,6 +43,9 @@ export const MAX_ROWS_PER_TRANSACTION: number = 100_000;
 /** Bytes of one transaction's rows as JSON. Beyond, the write is refused. */
 export const MAX_TRANSACTION_BYTES: number = 64 * MEBIBYTE;
 
+/** Bytes that SQLite's log file is lengthened by at a time, ahead of its commits; at most its length. */
+export const LOG_ROOM_BYTES: number = MEBIBYTE;
+
 /** Transactions that wait for the write connection. Beyond, the next is refused. */
 export const MAX_QUEUED_TRANSACTIONS: number = 10_000;
 

@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
 import { getPostgreSQLEventStore } from "@event-driven-io/emmett-postgresql";
 import {
@@ -32,6 +33,11 @@ const BATCH = 100;
 const STREAM = 1_000;
 const LANES = 64;
 const GOAL = "≥ 3";
+const EVENTS = `CREATE TABLE events (
+  stream text NOT NULL, version bigint NOT NULL, body text NOT NULL,
+  PRIMARY KEY (stream, version)
+)`;
+const READ = "SELECT body FROM events WHERE stream = $1 ORDER BY version";
 
 const folder = mkdtempSync(join(tmpdir(), "headwater-emmett-"));
 const figures = [];
@@ -77,6 +83,7 @@ async function sqlite(synchronous) {
     where: `SQLite, synchronous=${synchronous}`,
     writer,
     store,
+    bare: bareSqlite(path("bare"), synchronous),
     against: "Emmett, on one connection that it keeps",
     count: 500,
     close: async () => {
@@ -86,9 +93,52 @@ async function sqlite(synchronous) {
   };
 }
 
+/** What anybody could do at best: the driver, and nothing else. */
+function bareSqlite(path, synchronous) {
+  const database = new DatabaseSync(path);
+  database.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ${EVENTS}`,
+  );
+  const insert = database.prepare("INSERT INTO events VALUES (?, ?, ?)");
+  const select = database.prepare(READ.replace("$1", "?"));
+  select.setReturnArrays(true);
+  return {
+    append(stream, events, version) {
+      if (events.length > 1) database.exec("BEGIN");
+      for (const event of events) {
+        insert.run(stream, version++, JSON.stringify(event));
+      }
+      if (events.length > 1) database.exec("COMMIT");
+    },
+    read: (stream) => select.all(stream).map(([body]) => JSON.parse(body)),
+  };
+}
+
+/** The same on PostgreSQL: one statement, one round trip. */
+async function barePostgres(url) {
+  const { default: postgres } = await import("postgres");
+  const sql = postgres(url, { max: 32, onnotice: () => {} });
+  await sql.unsafe(EVENTS);
+  const prepared = { prepare: true };
+  return {
+    append: (stream, events, version) =>
+      sql.unsafe(
+        "INSERT INTO events SELECT $1, $2 + ordinality, body " +
+          "FROM unnest($3::text[]) WITH ORDINALITY AS e (body, ordinality)",
+        [stream, version, events.map((event) => JSON.stringify(event))],
+        prepared,
+      ),
+    read: async (stream) =>
+      (await sql.unsafe(READ, [stream], prepared).values())
+        .map(([body]) => JSON.parse(body)),
+    close: () => sql.end(),
+  };
+}
+
 /** PostgreSQL: databases of one server, each library's own pool. */
 async function onPostgres() {
   const server = await sharedPostgres();
+  const bare = await barePostgres(await server.createDatabase());
   const writer = await WriterStore.open({
     database: await server.createDatabase(),
   });
@@ -97,16 +147,18 @@ async function onPostgres() {
     where: "PostgreSQL",
     writer,
     store,
+    bare,
     against: "Emmett",
     count: 300,
     close: async () => {
       await writer.close();
       await store.close();
+      await bare.close();
     },
   };
 }
 
-async function measure({ where, writer, store, against, count }) {
+async function measure({ where, writer, store, bare, against, count }) {
   const ours = {
     append: (stream, events) =>
       writer.transaction("append", async (txn) => {
@@ -135,37 +187,41 @@ async function measure({ where, writer, store, against, count }) {
       against,
       ours: appendAll(ours, each, appends, lanes),
       baseline: appendAll(theirs, each, appends, lanes),
+      floor: appendAll(bare, each, appends, lanes),
     });
   }
   const stored = [[BATCH, "in batches of 100"], [1, "one by one"]];
   for (const [each, how] of stored) {
     const stream = `read-${each}`;
-    for (const side of [ours, theirs]) await fill(side, stream, each);
+    for (const side of [ours, theirs, bare]) await fill(side, stream, each);
     await contest({
       name: `reading a stream of ${STREAM} events, appended ${how}, ${where}`,
       against,
       ours: readAll(ours, stream),
       baseline: readAll(theirs, stream),
+      floor: readAll(bare, stream),
     });
   }
 }
 
-async function contest(subject) {
-  const figure = await compete({
-    unit: "events/s",
-    goal: GOAL,
-    rounds: options.rounds,
-    ...subject,
+async function contest({ floor, ...subject }) {
+  const shared = { unit: "events/s", rounds: options.rounds, ...subject };
+  const figure = await compete({ ...shared, goal: GOAL });
+  const { name } = subject;
+  const bare = await compete({
+    ...shared,
+    name: `${name}: the driver alone`,
+    ours: floor,
   });
-  figures.push(figure);
+  figures.push(figure, bare);
   if (isJson) return;
   const show = (value) => Math.round(value).toLocaleString("en-US");
-  const { ratio, ratioMin, ratioMax } = figure;
+  const tell = ({ ratio, ratioMin, ratioMax }) =>
+    `${ratio.toFixed(2)} (${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})`;
   console.log(
-    `${figure.name}\n  ours ${show(figure.ours)} events/s, baseline ` +
+    `${name}\n  ours ${show(figure.ours)} events/s, baseline ` +
       `${show(figure.baseline)} (${figure.against})\n  ratio ` +
-      `${ratio.toFixed(2)} (${ratioMin.toFixed(2)}..${ratioMax.toFixed(2)})` +
-      `, goal ${GOAL}\n`,
+      `${tell(figure)}, goal ${GOAL}; of the driver alone ${tell(bare)}\n`,
   );
 }
 
@@ -181,7 +237,8 @@ function appendAll(side, each, appends, lanes) {
         const stream = `account-${each}-${lanes}-${round}-${
           lanes > 1 ? lane : number % streams
         }`;
-        await side.append(stream, makeEvents(number++, each));
+        const version = number * each;
+        await side.append(stream, makeEvents(number++, each), version);
       }
     };
     const began = performance.now();
@@ -206,7 +263,7 @@ function readAll(side, stream) {
 
 async function fill(side, stream, each) {
   for (let number = 0; number < STREAM / each; number += 1) {
-    await side.append(stream, makeEvents(number, each));
+    await side.append(stream, makeEvents(number, each), number * each);
   }
 }
 

@@ -38,6 +38,16 @@ const insertOne = (token: string) =>
   `INSERT INTO headwater_log ${COLUMNS}
   VALUES (${token}, ?, ?, ?, ?, ?, ?) RETURNING token`;
 
+/** Events of one aggregate alone: the arrays of `insertMany` cost 80 µs. */
+const insertAppend = (token: string) =>
+  `WITH taken AS (SELECT ${token} AS token),
+  records AS (INSERT INTO headwater_log ${COLUMNS}
+    SELECT token, ?, ?, ?, ?::bigint, ?::bigint, ? FROM taken)
+  INSERT INTO headwater_appends
+      (aggregate, first_version, last_version, token, is_last)
+    SELECT ?, ?::bigint, ?::bigint, token, ?::bigint FROM taken
+  RETURNING token`;
+
 const insertMany = (token: string) =>
   `WITH taken AS (SELECT ${token} AS token),
   records AS (INSERT INTO headwater_log ${COLUMNS}
@@ -57,6 +67,8 @@ const insertMany = (token: string) =>
 
 const INSERT_ONE = insertOne(TOKEN);
 const INSERT_ONE_LOCKED = insertOne(LOCKED_TOKEN);
+const INSERT_APPEND = insertAppend(TOKEN);
+const INSERT_APPEND_LOCKED = insertAppend(LOCKED_TOKEN);
 const INSERT_MANY = insertMany(TOKEN);
 const INSERT_MANY_LOCKED = insertMany(LOCKED_TOKEN);
 
@@ -83,12 +95,12 @@ export async function appendAndCommit(
 ): Promise<Token> {
   const { instance, fence } = lease;
   const { bodies, commitId, committedMs, appends = [], eventIds = [] } = entry;
+  const [append] = appends;
   let sql: string;
   let parameters: SqlParameter[];
-  if (bodies.size <= 1 && appends.length === 0) {
+  if (bodies.size <= 1 && appends.length <= 1 && eventIds.length === 0) {
     const [stream, { rowCount, body }] = bodies.entries().next().value ??
       NO_ROWS;
-    sql = isSnapshotOld ? INSERT_ONE_LOCKED : INSERT_ONE;
     parameters = [
       instance,
       fence,
@@ -99,6 +111,13 @@ export async function appendAndCommit(
       rowCount,
       body,
     ];
+    if (append === undefined) {
+      sql = isSnapshotOld ? INSERT_ONE_LOCKED : INSERT_ONE;
+    } else {
+      sql = isSnapshotOld ? INSERT_APPEND_LOCKED : INSERT_APPEND;
+      const { aggregate, first, last, isLast } = append;
+      parameters.push(aggregate, first, last, isLast ? 1 : 0);
+    }
   } else {
     sql = isSnapshotOld ? INSERT_MANY_LOCKED : INSERT_MANY;
     const records = [...bodies];

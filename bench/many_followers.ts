@@ -20,6 +20,8 @@ const BATCH = 100;
 /** Bytes that may wait for the one that hangs, so that it need not take long. */
 const MAX_OUTBOX_BYTES = 2 * 1024 * 1024;
 const SILENCE_TIMEOUT_MS = 600_000;
+/** Of a round, until the one that hangs is dropped. */
+const MAX_TRANSACTIONS = 20_000;
 const MEBIBYTE = 1024 * 1024;
 
 /** A writer and its followers. */
@@ -106,7 +108,8 @@ async function loadWithHanging(scene: Scene, hanging: Peer): Promise<Round> {
   const { laggards } = writer.stats;
   await hanging.ask({ kind: "fill", keys: BATCH });
   hanging.signal("SIGSTOP");
-  const round = await load(scene);
+  const hasDropped = () => writer.stats.laggards > laggards;
+  const round = await load(scene, hasDropped);
   const dropped = writer.stats.laggards - laggards;
   if (dropped !== 1) throw new Error(`${dropped} readers were dropped, not 1`);
   hanging.signal("SIGCONT");
@@ -120,14 +123,26 @@ async function loadWithHanging(scene: Scene, hanging: Peer): Promise<Round> {
   return round;
 }
 
-/** Writes as quickly as the followers take it, and gives them a rest in between. */
-async function load(scene: Scene): Promise<Round> {
+/**
+ * Writes as quickly as the followers take it, and gives them a rest in between.
+ *
+ * @param isDone What else must be, before it ends: what the kernel holds for a
+ *   reader that hangs differs from one to the next.
+ */
+async function load(
+  scene: Scene,
+  isDone: () => boolean = () => true,
+): Promise<Round> {
   const { writer, crowd, transactions } = scene;
   const baseBytes = process.memoryUsage.rss();
   let mostBytes = baseBytes;
   const committed = new Map<number, number>();
   const delaysMs: number[] = [];
-  for (let index = 0; index < transactions; index += 1) {
+  for (
+    let index = 0;
+    index < transactions || (!isDone() && index < MAX_TRANSACTIONS);
+    index += 1
+  ) {
     const [token, ms] = await invalidate(writer);
     committed.set(token, ms);
     mostBytes = Math.max(mostBytes, process.memoryUsage.rss());

@@ -61,6 +61,7 @@ async function sqlite(synchronous) {
     database: `sqlite:${path("ours")}`,
     synchronous,
   });
+  await settle(writer);
   const fileName = path("emmett");
   const connection = sqliteConnection({ fileName });
   // Emmett asks for WAL, too, but does not wait until it is so.
@@ -91,6 +92,15 @@ async function sqlite(synchronous) {
       connection.close();
     },
   };
+}
+
+/** Writes until SQLite's log is written over, not longer: Emmett's soon is. */
+async function settle(writer) {
+  for (let number = 0; number < 5_000; number += 1) {
+    await writer.transaction("settle", async (txn) => {
+      await txn.append("settling", makeEvents(number, 1));
+    });
+  }
 }
 
 /** What anybody could do at best: the driver, and nothing else. */

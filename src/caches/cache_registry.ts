@@ -28,7 +28,8 @@ export class CacheRegistry {
   loads: LoadLog | undefined;
   readonly #caches = new Map<string, KeyedCache[]>();
   #lastName: string | undefined;
-  #last: readonly KeyedCache[] | undefined;
+  /** The one cache of that name; `undefined` if there are several, or none. */
+  #only: KeyedCache | undefined;
   readonly #groups = new Map<string, CacheGroup>();
   readonly #cascade: Cascade;
   readonly #unknownNames = new UnknownNames(this.#groups);
@@ -204,17 +205,15 @@ export class CacheRegistry {
   applyOne(name: string, part: KeyPart): void {
     // Rows of one name come together.
     if (name !== this.#lastName) {
-      this.#last = this.#caches.get(name);
+      const [cache, ...others] = this.#caches.get(name) ?? [];
+      this.#only = others.length === 0 ? cache : undefined;
       this.#lastName = name;
     }
-    const caches = this.#last;
-    if (caches === undefined) {
-      this.apply(name, [part]);
-      return;
-    }
-    this.#applied += 1;
-    for (let index = 0; index < caches.length; index += 1) {
-      (caches[index] as KeyedCache).invalidateOne(part);
+    const only = this.#only;
+    if (only === undefined) this.apply(name, [part]);
+    else {
+      this.#applied += 1;
+      only.invalidateOne(part);
     }
   }
 

@@ -82,7 +82,9 @@ export function tokenAt(
 }
 
 /**
- * The condition of a token's record of the stream `events`.
+ * The condition of a token's record of the stream `events`. PostgreSQL is to
+ * look by the log's key: while it knows nothing of a new log, it takes all events
+ * for a few, would look through them for each token, and keep to that plan.
  *
  * @param record What the log's table is called in the statement.
  * @param token An SQL expression.
@@ -92,10 +94,11 @@ export function isEventsOf(
   record: string,
   token: string,
 ): string {
-  const key = dialect === "postgres"
-    ? `${record}.token = ${token}`
-    : `${record}.id = (${token} << 9) + ${EVENTS_ORDINAL}`;
-  return `${key} AND ${record}.stream = '${EVENTS_STREAM}'`;
+  return dialect === "postgres"
+    ? `${record}.token = ${token} AND ` +
+      `${record}.stream = (SELECT '${EVENTS_STREAM}')`
+    : `${record}.id = (${token} << 9) + ${EVENTS_ORDINAL} AND ` +
+      `${record}.stream = '${EVENTS_STREAM}'`;
 }
 
 /**

@@ -1,5 +1,6 @@
 // Events are read in pages that fit what is asked for.
 
+import postgres from "postgres";
 import t, { type Test } from "tap";
 import type { Session } from "../../src/database/engine.ts";
 import type { StoredEvent } from "../../src/events/event.ts";
@@ -8,6 +9,7 @@ import {
   readLogEvents,
 } from "../../src/events/read_events.ts";
 import { openDatabase } from "../../src/database/open_database.ts";
+import { numberParameters } from "../../src/database/postgres_client.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import {
   MAX_PAGE_RECORDS,
@@ -17,6 +19,7 @@ import {
 import type { Token } from "../../src/tokens/token.ts";
 import { WriterStore } from "../../mod.ts";
 import { onEachEngine } from "../support/databases.ts";
+import { postgresDatabase } from "../support/postgres.ts";
 
 interface Asked {
   readonly limit?: number;
@@ -25,34 +28,48 @@ interface Asked {
 
 const END = 1_000_000 as Token;
 
-/** A log with an aggregate of that many events, and the sizes of the pages read. */
+/** A log of one aggregate, and what was read of it. */
+interface Log {
+  readonly session: Session;
+  /** Of the pages. */
+  readonly sizes: number[];
+  readonly statements: string[];
+  append(events: number): Promise<void>;
+}
+
+/** A log with an aggregate of that many events. */
 async function openLog(
   t: Test,
   database: string,
   events: number,
   chars = 1,
-): Promise<{ session: Session; sizes: number[] }> {
+): Promise<Log> {
   const writer = await WriterStore.open({ database });
   t.teardown(() => writer.close());
   const data = "x".repeat(chars);
-  for (let n = 0; n < events; n += 1) {
-    await writer.transaction(
-      "add",
-      (txn) => txn.append("a:1", [{ type: `t${n % 10}`, data }]),
-    );
-  }
+  const append = async (events: number) => {
+    for (let n = 0; n < events; n += 1) {
+      await writer.transaction(
+        "add",
+        (txn) => txn.append("a:1", [{ type: `t${n % 10}`, data }]),
+      );
+    }
+  };
+  await append(events);
   const engine = openDatabase(database, systemClock, {});
   t.teardown(() => engine.close());
   const sizes: number[] = [];
+  const statements: string[] = [];
   const session: Session = {
     dialect: engine.session.dialect,
     run: (sql, parameters) => engine.session.run(sql, parameters),
     rows(sql, parameters) {
       if (sql.includes("LIMIT")) sizes.push(Number(parameters.at(-1)));
+      statements.push(sql);
       return engine.session.rows(sql, parameters);
     },
   };
-  return { session, sizes };
+  return { session, sizes, statements, append };
 }
 
 async function versions(
@@ -124,3 +141,38 @@ t.test("long events come in pages of fewer", async (t) => {
   t.equal(first, PAGE_RECORDS);
   t.same(others, [15, 15]);
 });
+
+/** What `EXPLAIN` says of a node of a plan. */
+interface PlanNode {
+  readonly "Relation Name"?: string;
+  readonly "Actual Rows": number;
+  readonly "Actual Loops": number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+t.test("a plan that was made for a new log does for a longer one", async (t) => {
+  const database = await postgresDatabase(t);
+  const { session, statements, append } = await openLog(t, database, 10);
+  await versions(readAggregateEvents(session, "a:1", {}, (event) => event));
+  const client = postgres(database, { max: 1 });
+  t.teardown(() => client.end());
+  await client.unsafe("SET plan_cache_mode = force_generic_plan");
+  await client.unsafe(
+    `PREPARE read AS ${numberParameters(String(statements[0]))}`,
+  );
+  const read = "EXECUTE read ('a:1', 1, 1000000, 0, 1000)";
+  await client.unsafe(read);
+  await append(290);
+  const [explained] = await client
+    .unsafe(`EXPLAIN (ANALYZE, FORMAT JSON) ${read}`);
+  const { Plan } = explained?.["QUERY PLAN"][0] as { Plan: PlanNode };
+  t.equal(Plan["Actual Rows"], 300);
+  const looked = nodesOf(Plan)
+    .filter((node) => node["Relation Name"] === "headwater_log")
+    .reduce((sum, node) => sum + node["Actual Rows"] * node["Actual Loops"], 0);
+  t.equal(looked, 300, "each record is looked at once");
+});
+
+function nodesOf(node: PlanNode): PlanNode[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+}

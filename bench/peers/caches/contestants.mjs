@@ -64,8 +64,15 @@ export const LOADING = {
   },
 };
 
-/** Those that are filled by hand; first the floor. */
+/** Those that are filled by hand; first the floors. */
 export const FILLED = {
+  "a promise from Map.get": () => {
+    const map = new Map();
+    return {
+      get: (key) => map.get(key),
+      set: (key, value) => void map.set(key, Promise.resolve(value)),
+    };
+  },
   "a promise from lru-cache.get": () => {
     const cache = new LRUCache({ max: MAX_ENTRIES });
     return {

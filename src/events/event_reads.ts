@@ -179,7 +179,7 @@ export class EventReads {
     const { session, horizon } = this.#options;
     const { aggregates } = options;
     return aggregates === undefined
-      ? readLogEvents(session, horizon, options, false)
+      ? readLogEvents(session, horizon, options, { mayMiss: false })
       : readNewestEvents(session, horizon, { ...options, aggregates });
   }
 

@@ -113,6 +113,22 @@ async function* readAggregatePages(
   }
 }
 
+/** How the library itself reads events. */
+interface ReadManner {
+  /**
+   * Whether what retention has deleted is passed over.
+   *
+   * @default {true}
+   */
+  readonly mayMiss?: boolean;
+  /**
+   * How many the caller means to take: pages need not have more.
+   *
+   * @default {all}
+   */
+  readonly most?: number;
+}
+
 /**
  * Reads events of all aggregates in token order, page by page. Nothing is held
  * open between pages.
@@ -120,8 +136,7 @@ async function* readAggregatePages(
  * @param session Where to read.
  * @param upTo The last token to read: one that nothing can appear below any more.
  * @param options Which.
- * @param mayMiss Whether what retention has deleted is passed over.
- * @param most How many the caller means to take: pages need not have more.
+ * @param manner How.
  * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be;
  *   `EVENTS_DELETED` if, forwards, some are missing after the token that was
  *   given, or after those that it has read.
@@ -130,10 +145,9 @@ export function readLogEvents(
   session: Session,
   upTo: Token | (() => Promise<Token>),
   options?: ReadEventsOptions,
-  mayMiss = true,
-  most = END,
+  manner?: ReadManner,
 ): AsyncIterableIterator<StoredEvent, void> {
-  const pages = readEventPages(session, upTo, mayMiss, options, most);
+  const pages = readEventPages(session, upTo, options, manner);
   return eachOf(pages, (event) => event);
 }
 
@@ -150,7 +164,7 @@ export function readNewestEvents(
 ): AsyncIterableIterator<StoredEvent<string, unknown>, void> {
   const upcast = upcasterOf(options.aggregates);
   return eachOf<StoredEvent, StoredEvent<string, unknown>>(
-    readEventPages(session, upTo, false, options),
+    readEventPages(session, upTo, options, { mayMiss: false }),
     (event) => ({ ...event, ...upcast(event) }),
   );
 }
@@ -158,9 +172,8 @@ export function readNewestEvents(
 async function* readEventPages(
   session: Session,
   end: Token | (() => Promise<Token>),
-  mayMiss: boolean,
   options: ReadEventsOptions = {},
-  most = END,
+  { mayMiss = true, most = END }: ReadManner = {},
 ): AsyncGenerator<readonly StoredEvent[], void> {
   const { direction, limit = END, types, aggregatePrefix = "" } = options;
   requireNames("read events", READ_EVENTS_OPTIONS, options);
@@ -184,7 +197,12 @@ async function* readEventPages(
       session.rows(sql, [edge, upTo, sinceMs, untilMs, size]),
     edge,
     edgeOf: (columns) => Number(columns[0]),
-    left: () => isAny ? Math.min(left, Math.max(1, most - limit + left)) : END,
+    left: () => {
+      if (!isAny) return END;
+      // Whoever goes on beyond what he meant to take is given one at a time.
+      const given = limit - left;
+      return Math.min(left, Math.max(1, most - given));
+    },
   });
   let mustReach = options.after !== undefined && !isBackwards && !mayMiss;
   for await (const page of pages) {

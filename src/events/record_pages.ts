@@ -5,11 +5,8 @@
  */
 
 import type { SqlValue } from "../database/engine.ts";
-import {
-  MAX_PAGE_RECORDS,
-  PAGE_CHARS,
-  PAGE_RECORDS,
-} from "../runtime/limits.ts";
+import { fittingSize } from "../log/read.ts";
+import { PAGE_RECORDS } from "../runtime/limits.ts";
 
 /** The rows of a page, each of a record; its body stands third. */
 export type RecordPage = readonly SqlValue[][];
@@ -48,14 +45,8 @@ export async function* readRecordPages(
     const last = page.at(-1);
     if (last === undefined || page.length < size) return;
     from = edgeOf(last);
-    fitting = fittingSize(page);
+    let chars = 0;
+    for (const [, , body] of page) chars += String(body).length;
+    fitting = fittingSize(page.length, chars);
   }
-}
-
-/** As many records of the length of these as a page should have. */
-function fittingSize(page: RecordPage): number {
-  let chars = 1;
-  for (const [, , body] of page) chars += String(body).length;
-  const size = Math.floor(PAGE_CHARS * page.length / chars);
-  return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }

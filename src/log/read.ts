@@ -77,7 +77,7 @@ export async function* readLogPages(
   let page = await read(range.after, FIRST_PAGE_RECORDS);
   while (page.isLimited) {
     const { upTo } = page;
-    const size = fittingSize(page);
+    const size = fittingSize(page.records.length, page.chars);
     const next = isAhead ? read(upTo, size) : undefined;
     // Whoever stops here does not ask for it any more.
     next?.catch(() => {});
@@ -128,11 +128,11 @@ export async function readLogPage(
   return { ...toRecords(found, end), upTo: reached, isLimited: true };
 }
 
-/** As many records of the length of these as a page should have. */
-function fittingSize({ records, chars }: LogPage): number {
+/** How many records a page should have after one of so many, and of their characters. */
+export function fittingSize(records: number, chars: number): number {
   // Tokens without rows: nothing is known of what comes.
-  if (records.length === 0) return MAX_PAGE_RECORDS;
-  const size = Math.floor(PAGE_CHARS * records.length / Math.max(1, chars));
+  if (records === 0) return MAX_PAGE_RECORDS;
+  const size = Math.floor(PAGE_CHARS * records / Math.max(1, chars));
   return Math.min(MAX_PAGE_RECORDS, Math.max(1, size));
 }
 

@@ -216,7 +216,9 @@ async function readBatch<Database>(
   const events: PlacedEvent[] = [];
   let last: Token | undefined;
   let ordinal = 0;
-  const read = readLogEvents(session, upTo, { after }, true, maxEvents + 1);
+  const read = readLogEvents(session, upTo, { after }, {
+    most: maxEvents + 1,
+  });
   for await (const event of read) {
     if (event.token !== last) {
       if (events.length >= maxEvents) return { events, end: last as Token };

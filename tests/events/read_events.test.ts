@@ -19,6 +19,7 @@ import {
 import type { Token } from "../../src/tokens/token.ts";
 import { WriterStore } from "../../mod.ts";
 import { onEachEngine } from "../support/databases.ts";
+import { temporaryDatabase } from "../support/folders.ts";
 import { postgresDatabase } from "../support/postgres.ts";
 
 interface Asked {
@@ -114,7 +115,7 @@ onEachEngine(t, "no more is read than was asked for", async (t, database) => {
       MAX_PAGE_RECORDS,
     ]]);
   }
-  const most = readLogEvents(session, END, {}, true, PAGE_RECORDS + 2);
+  const most = readLogEvents(session, END, {}, { most: PAGE_RECORDS + 2 });
   t.same(await pagesOf(most), [range(1, all), [
     PAGE_RECORDS,
     2,
@@ -129,7 +130,7 @@ onEachEngine(t, "no more is read than was asked for", async (t, database) => {
 });
 
 t.test("long events come in pages of fewer", async (t) => {
-  const database = `sqlite:${t.testdir()}/log.db`;
+  const database = temporaryDatabase(t);
   const chars = PAGE_CHARS / 16;
   const all = PAGE_RECORDS + 20;
   const { session, sizes } = await openLog(t, database, all, chars);

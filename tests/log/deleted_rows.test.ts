@@ -146,7 +146,9 @@ t.test("nor those that are deleted between two pages", async (t) => {
       run: () => 0,
       rows: (_, [edge]) => edge === 0 ? first : second,
     };
-    const events = readLogEvents(session, 10_000 as Token, {}, false);
+    const events = readLogEvents(session, 10_000 as Token, {}, {
+      mayMiss: false,
+    });
     return collect(events);
   };
   const last = PAGE_RECORDS + 9;

@@ -80,6 +80,19 @@ conform("restarts", {
     });
     t.same(await things(second), [1]);
   }),
+  "nothing is appended without the lease": restart(async (t, { open }) => {
+    const first = await open({ leaseMs: 60_000 });
+    const append = (writer: typeof first) =>
+      writer.transaction("append", (txn) => txn.append("a:1", [{ type: "x" }]));
+    await append(first);
+    await first.transaction("age", async ({ db }) => {
+      await sql`UPDATE headwater_instances
+        SET expires_ms = 1, host = 'elsewhere'`.execute(db);
+    });
+    const second = await open();
+    await t.rejects(append(first), { code: "LEASE_LOST" });
+    t.equal((await append(second)).result, 2, "it is the first after it");
+  }),
   "a lost lease leaves nothing in the caches": restart(async (t, { open }) => {
     const first = await open({ leaseMs: 60_000 });
     let loads = 0;

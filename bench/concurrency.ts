@@ -28,7 +28,7 @@ const CONNECTIONS = [WRITERS, 32];
 export async function benchConcurrency(size: Size): Promise<Figure[]> {
   const figures = await benchSqlite(size);
   for (const connections of CONNECTIONS) {
-    figures.push(await benchPostgres(size, connections));
+    figures.push(...await benchPostgres(size, connections));
   }
   return figures;
 }
@@ -74,7 +74,7 @@ async function benchSqlite(size: Size): Promise<Figure[]> {
 async function benchPostgres(
   size: Size,
   connections: number,
-): Promise<Figure> {
+): Promise<Figure[]> {
   const server = await sharedPostgres();
   await using writer = await WriterStore.open<Database>({
     database: await server.createDatabase(),
@@ -83,21 +83,31 @@ async function benchPostgres(
   const bare = openBarePostgres(await server.createDatabase(), connections);
   await writer.transaction("create", ({ db }) => createUsers(db));
   await createUsers(bare);
-  const count = size.isShort ? 1_000 : 10_000;
-  const rate = async (write: () => Promise<void>) =>
+  const rate = async (count: number, write: () => Promise<void>) =>
     perSecond(count, await timeWriters(WRITERS, count, write));
-  const figure = await compete({
-    name: `${WRITERS} writers, PostgreSQL, ${connections} connections, ` +
-      "a row and an invalidation",
-    unit: "transactions/s",
-    against: "the same rows in as many bare Kysely transactions",
-    goal: "≥ 0.8",
-    rounds: size.isShort ? 3 : 9,
-    ours: () => rate(() => rename(writer)),
-    baseline: () => rate(() => renameBare(bare)),
-  });
+  const bareCount = size.isShort ? 1_000 : 10_000;
+  const writes: [string, string, number, () => Promise<void>][] = [
+    ["a row and an invalidation", "≥ 0.8", 1, () => rename(writer)],
+    ["one event", "", 5, () => append(writer)],
+    ["one invalidation", "", 5, () => invalidate(writer)],
+  ];
+  const figures: Figure[] = [];
+  for (const [what, goal, times, write] of writes) {
+    figures.push(
+      await compete({
+        name: `${WRITERS} writers, PostgreSQL, ${connections} connections, ` +
+          what,
+        unit: "transactions/s",
+        against: "one row in as many bare Kysely transactions",
+        goal,
+        rounds: size.isShort ? 3 : 9,
+        ours: () => rate(bareCount * times, write),
+        baseline: () => rate(bareCount, () => renameBare(bare)),
+      }),
+    );
+  }
   await bare.destroy();
-  return figure;
+  return figures;
 }
 
 async function append(writer: WriterStore<Database>): Promise<void> {

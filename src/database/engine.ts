@@ -45,12 +45,22 @@ export interface CommitSession extends Session {
   onRollback(callback: () => void): void;
   /**
    * Runs a last query and commits, in one round trip where there is one to be
-   * made. Nothing may be run after it.
+   * made. Nothing may be run after it but another last query, in a transaction
+   * of its own.
    */
   commit(
     sql: string,
     parameters: readonly SqlParameter[],
   ): Promise<SqlValue[][]>;
+  /** PostgreSQL: whether nothing was run in it so far, of `read committed`. */
+  readonly isUntouched?: boolean;
+  /** PostgreSQL: ends what users may run in it. */
+  seal?(): void;
+  /**
+   * PostgreSQL: leaves the connection to others, and what is to be recorded to
+   * another transaction. Only while untouched; nothing may be run after it.
+   */
+  leave?(): void;
 }
 
 /** A session that answers at once, as SQLite's do. */

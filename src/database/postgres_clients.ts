@@ -56,7 +56,7 @@ export class PostgresClients {
   takeIdle(name: string): PostgresConnection | undefined {
     if (this.#isClosed || this.#idle.at(-1)?.isLost !== false) return undefined;
     if (!this.#gate.tryEnter(name)) return undefined;
-    const connection = this.#idle.pop() as PostgresConnection;
+    const connection = this.#pop() as PostgresConnection;
     this.#busy.add(connection);
     return connection;
   }
@@ -70,8 +70,8 @@ export class PostgresClients {
     await this.#gate.enter(name);
     try {
       if (this.#isClosed) throw closedError(name);
-      let connection = this.#idle.pop();
-      while (connection?.isLost) connection = this.#idle.pop();
+      let connection = this.#pop();
+      while (connection?.isLost) connection = this.#pop();
       connection ??= await this.#connect();
       if (this.#isClosed) {
         await connection.close();
@@ -120,6 +120,12 @@ export class PostgresClients {
     await Promise.all(this.#idle.map((connection) => connection.close()));
     this.#idle.length = 0;
     for (let left = maxConnections; left > 0; left -= 1) this.#gate.leave();
+  }
+
+  /** One that is in a transaction already must not be left in it. */
+  #pop(): PostgresConnection | undefined {
+    const at = this.#idle.findLastIndex(({ hasBegun }) => hasBegun);
+    return this.#idle.splice(at, 1)[0];
   }
 
   async #connect(): Promise<PostgresConnection> {

@@ -65,6 +65,8 @@ export class PostgresConnection implements Session {
   #lost: unknown;
   #backend: number | undefined;
   #hasWritten = false;
+  /** The mode of a transaction that begins with its first statement. */
+  #beginning: string | undefined;
   /** The mode of the transaction that began with the last commit. */
   #begun: string | undefined;
   readonly dialect = "postgres";
@@ -124,10 +126,31 @@ export class PostgresConnection implements Session {
     return this.#lost !== undefined;
   }
 
+  /** Whether a transaction waits here that began with the last commit. */
+  get hasBegun(): boolean {
+    return this.#begun !== undefined && !this.isLost;
+  }
+
+  /** Whether the transaction has sent nothing yet, not even its beginning. */
+  get isUntouched(): boolean {
+    return this.#beginning !== undefined;
+  }
+
   /** Begins a transaction, with the next statement. A failure shows there. */
   begin(mode: string): void {
-    if (this.#lost !== undefined) return;
     this.#hasWritten = false;
+    this.#beginning = mode;
+  }
+
+  /** Forgets a transaction that has sent nothing. */
+  forget(): void {
+    this.#beginning = undefined;
+  }
+
+  #begin(): void {
+    const mode = this.#beginning;
+    if (mode === undefined || this.#lost !== undefined) return;
+    this.#beginning = undefined;
     if (this.#begun === mode) {
       this.#begun = undefined;
       return;
@@ -166,6 +189,8 @@ export class PostgresConnection implements Session {
   ): Promise<SqlValue[][]> {
     // Lost before: the server has never heard of a commit.
     if (this.#lost !== undefined) throw this.#lost;
+    if (sql === undefined && this.isUntouched) return [];
+    this.#begin();
     const last = sql === undefined
       ? []
       : this.#send(this.#own(sql, parameters).values());
@@ -201,7 +226,7 @@ export class PostgresConnection implements Session {
 
   /** Takes back what was begun. */
   async rollBack(): Promise<void> {
-    if (this.isLost) return;
+    if (this.isLost || this.isUntouched) return this.forget();
     try {
       await this.#send(this.#sql.unsafe("ROLLBACK"));
       this.#begun = undefined;
@@ -211,6 +236,7 @@ export class PostgresConnection implements Session {
   }
 
   async run(sql: string, parameters: readonly SqlParameter[]): Promise<number> {
+    this.#begin();
     const result = await this.#send(this.#own(sql, parameters));
     return result.count ?? 0;
   }
@@ -219,6 +245,7 @@ export class PostgresConnection implements Session {
     sql: string,
     parameters: readonly SqlParameter[],
   ): Promise<SqlValue[][]> {
+    this.#begin();
     const query = this.#own(sql, parameters);
     return await this.#send(query.values()) as unknown as SqlValue[][];
   }
@@ -242,6 +269,7 @@ export class PostgresConnection implements Session {
     parameters: readonly unknown[],
   ): Promise<QueryResult<Row>> {
     if (ENDS_TRANSACTION.test(sql)) throw controlError(sql);
+    this.#begin();
     const result = await this.#send(
       this.#sql.unsafe(sql, parameters as never[], PREPARED),
     );
@@ -255,6 +283,7 @@ export class PostgresConnection implements Session {
     chunkSize: number = BROUGHT_ROWS,
   ): AsyncGenerator<QueryResult<Row>> {
     if (this.#lost !== undefined) throw this.#lost;
+    this.#begin();
     const query = this.#sql.unsafe(sql, parameters as never[], PREPARED);
     try {
       for await (const rows of query.cursor(chunkSize)) {

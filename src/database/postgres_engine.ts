@@ -46,6 +46,8 @@ export interface PostgresEngineOptions extends PostgresReadsOptions {
   readonly queueTimeoutMs?: number | undefined;
 }
 
+const READ_COMMITTED = "read committed";
+
 /** Whether a transaction that gave no sign of it has changed anything. */
 const HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL";
 
@@ -97,12 +99,13 @@ export class PostgresEngine<Database> implements Engine<Database> {
   ): Promise<Value> {
     if (this.#closing !== undefined) throw this.#closedError(name);
     const connection = this.#clients.takeIdle(name) ?? await this.#take(name);
+    const session = this.#begin(name, options, connection);
     try {
-      return await this.#run(name, work, options, connection);
+      return await this.#run(work, options, session);
     } catch (error) {
       throw describeIfRaised(this.#action(name), error);
     } finally {
-      this.#clients.give(connection);
+      session.leave();
     }
   }
 
@@ -127,31 +130,36 @@ export class PostgresEngine<Database> implements Engine<Database> {
     return `run "${name}" on "${this.#where}"`;
   }
 
-  async #run<Value>(
+  #begin(
     name: string,
-    work: (session: WriteSession<Database>) => Promise<Value>,
-    { isolation = "read committed", committed }: TransactionOptions<Value>,
+    { isolation = READ_COMMITTED }: TransactionOptions<never>,
     connection: PostgresConnection,
-  ): Promise<Value> {
-    const view = this.#writes.begin(name, kyselyConnection(connection));
+  ): PostgresWriteSession<Database> {
     const mode = `ISOLATION LEVEL ${isolation}`;
-    const session = new PostgresWriteSession(
+    connection.begin(mode);
+    return new PostgresWriteSession({
       connection,
-      view,
+      view: this.#writes.begin(name, kyselyConnection(connection)),
+      mode,
+      isReadCommitted: isolation === READ_COMMITTED,
       // Most are alike. Whoever wants another mode begins anew.
-      () => this.#clients.promise(connection) ? mode : undefined,
-    );
+      isNextPromised: () => this.#clients.promise(connection),
+      give: () => this.#clients.give(connection),
+    });
+  }
+
+  async #run<Value>(
+    work: (session: WriteSession<Database>) => Promise<Value>,
+    { committed }: TransactionOptions<Value>,
+    session: PostgresWriteSession<Database>,
+  ): Promise<Value> {
     try {
-      connection.begin(mode);
       const value = await work(session);
-      view.end();
-      if (!session.isCommitted) await session.commit();
+      await session.end();
       committed?.(value);
       return value;
     } catch (error) {
-      view.end();
-      session.rolledBack();
-      if (!session.isCommitted) await connection.rollBack();
+      await session.rollBack();
       throw error;
     }
   }
@@ -170,31 +178,33 @@ export class PostgresEngine<Database> implements Engine<Database> {
   }
 }
 
+interface PostgresSessionOptions<Database> {
+  readonly connection: PostgresConnection;
+  readonly view: KyselyTransaction<Database>;
+  readonly mode: string;
+  readonly isReadCommitted: boolean;
+  /** Whether somebody waits for the connection, who is given it with its next transaction. */
+  readonly isNextPromised: () => boolean;
+  /** Gives the connection back. */
+  readonly give: () => void;
+}
+
 class PostgresWriteSession<Database> implements WriteSession<Database> {
   readonly dialect = "postgres";
+  readonly #options: PostgresSessionOptions<Database>;
   readonly #connection: PostgresConnection;
-  readonly #view: KyselyTransaction<Database>;
-  readonly #next: () => string | undefined;
   readonly #onRollback: (() => void)[] = [];
   #isCommitted = false;
   #isRolledBack = false;
+  #hasLeft = false;
 
-  constructor(
-    connection: PostgresConnection,
-    view: KyselyTransaction<Database>,
-    next: () => string | undefined,
-  ) {
-    this.#connection = connection;
-    this.#view = view;
-    this.#next = next;
+  constructor(options: PostgresSessionOptions<Database>) {
+    this.#options = options;
+    this.#connection = options.connection;
   }
 
   get db(): WriteSession<Database>["db"] {
-    return this.#view.db;
-  }
-
-  get isCommitted(): boolean {
-    return this.#isCommitted;
+    return this.#options.view.db;
   }
 
   onRollback(callback: () => void): void {
@@ -202,12 +212,8 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
     else this.#onRollback.push(callback);
   }
 
-  rolledBack(): void {
-    this.#isRolledBack = true;
-    for (const callback of this.#onRollback.splice(0)) callback();
-  }
-
   async hasWritten(): Promise<boolean> {
+    if (this.#connection.isUntouched) return false;
     if (this.#connection.hasWritten) return true;
     // A function or a WITH that writes looks like any other SELECT.
     const [row] = await this.#connection.rowsOfLast(HAS_WRITTEN);
@@ -229,9 +235,40 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
     sql?: string,
     parameters?: readonly SqlParameter[],
   ): Promise<SqlValue[][]> {
-    const next = sql === undefined ? undefined : this.#next();
+    const { mode, isNextPromised } = this.#options;
+    if (this.#isCommitted) this.#connection.begin(mode);
+    this.#isCommitted = false;
+    const next = sql !== undefined && isNextPromised() ? mode : undefined;
     const rows = await this.#connection.commit(sql, parameters, next);
     this.#isCommitted = true;
     return rows;
+  }
+
+  get isUntouched(): boolean {
+    return this.#options.isReadCommitted && this.#connection.isUntouched;
+  }
+
+  seal(): void {
+    this.#options.view.end();
+  }
+
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    if (!this.#isCommitted) this.#connection.forget();
+    this.#options.give();
+  }
+
+  /** Commits what has not left and is not committed. */
+  async end(): Promise<void> {
+    this.#options.view.end();
+    if (!this.#isCommitted && !this.#hasLeft) await this.commit();
+  }
+
+  async rollBack(): Promise<void> {
+    this.#options.view.end();
+    this.#isRolledBack = true;
+    for (const callback of this.#onRollback.splice(0)) callback();
+    if (!this.#isCommitted && !this.#hasLeft) await this.#connection.rollBack();
   }
 }

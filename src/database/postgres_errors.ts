@@ -126,6 +126,8 @@ export class CommitUnknownError extends HeadwaterError {
 }
 
 /** Serialization failure and deadlock: the same again, a moment later, may do. */
+/** Data exceptions, and violated constraints. */
+const REFUSAL = /^2[23]/;
 const CONFLICT = /^40(?:001|P01)$/;
 
 /** PostgreSQL's code, or the socket's; empty for any other error. */
@@ -155,6 +157,11 @@ export function endsConnection(error: unknown): boolean {
 /** Whether a transaction failed for what went on beside it, and may be run again. */
 export function isConflict(error: unknown): boolean {
   return isAnswer(error) && CONFLICT.test(postgresCodeOf(error));
+}
+
+/** Whether the server refused what was written, by its type or a constraint. */
+export function isRefusal(error: unknown): boolean {
+  return isAnswer(error) && REFUSAL.test(postgresCodeOf(error));
 }
 
 /** Whether the connection was lost, or could not be made. */

@@ -64,6 +64,12 @@ export const BUSY_TIMEOUT_MS: number = 5_000;
  */
 export const MAX_READ_CONNECTIONS: number = 8;
 
+/** Transactions that one statement records on PostgreSQL, at most. */
+export const MAX_RECORDED_TOGETHER: number = 128;
+
+/** Characters that it records, at most; of one transaction alone, as many as it has. */
+export const MAX_RECORDED_CHARS: number = MEBIBYTE;
+
 /** Transactions that run at a time on PostgreSQL, each on a connection of its own. */
 export const MAX_WRITE_CONNECTIONS: number = 10;
 

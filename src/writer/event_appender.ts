@@ -20,7 +20,7 @@ import {
   type ExpectedVersion,
   VersionConflictError,
 } from "../events/version_conflict.ts";
-import type { CommitSession } from "../database/engine.ts";
+import type { CommitSession, Session } from "../database/engine.ts";
 import { readHolders } from "../log/history.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
 import { HeadwaterError, quote, show } from "../runtime/errors.ts";
@@ -29,7 +29,8 @@ import type { ProjectedEvent } from "../projections/projection.ts";
 import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
-import type { AggregateMemory } from "./aggregate_memory.ts";
+import type { AggregateMemory, RememberedState } from "./aggregate_memory.ts";
+import { type AppendFate, follow, loseFate, openFate } from "./append_fate.ts";
 import { type CheckedEvent, checkEvents, checkText } from "./event_checks.ts";
 
 /** Options of `txn.append`. */
@@ -50,10 +51,14 @@ export const APPEND_OPTIONS: OptionNames<AppendOptions> = {
 /** What an appender works with. */
 export interface EventAppenderOptions {
   readonly session: CommitSession;
+  /** Reads outside of any transaction. */
+  readonly lookup: Session;
   /** Where aggregates stood when they were appended to last. */
   readonly memory: AggregateMemory;
-  /** Whether it may be gone by, as the transaction will be run again if it fails. */
-  readonly mayRecall: boolean;
+  /** 1 for the transaction's first attempt. */
+  readonly attempt: number;
+  /** Whether it will be run again if what it went on from was wrong. */
+  readonly mayRunAgain: boolean;
   readonly random: Random;
   /** Takes events as rows of the `events` stream: all, or, if it throws, none. */
   readonly addRows: (rows: readonly string[]) => void;
@@ -79,6 +84,8 @@ export class EventAppender {
   readonly #eventIds = new Map<string, GivenEventId>();
   readonly #events: ProjectedEvent[] = [];
   #repeated: RepeatedAppend | undefined;
+  #fate: AppendFate | undefined;
+  #looks: Promise<unknown> | undefined;
 
   /** Constructs one that has appended nothing. */
   constructor(options: EventAppenderOptions) {
@@ -98,6 +105,11 @@ export class EventAppender {
   /** The events themselves, for projections. */
   get events(): readonly ProjectedEvent[] {
     return this.#events;
+  }
+
+  /** What others know of it that append after it; `undefined` if nobody can. */
+  get fate(): AppendFate | undefined {
+    return this.#fate;
   }
 
   /** The first time of events that were there already; `undefined` if none were. */
@@ -125,8 +137,10 @@ export class EventAppender {
     const checked = checkEvents(aggregate, id, events, isLast);
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
-    const known = this.#states.get(id) ?? this.#recall(id, expectedVersion) ??
-      await readAggregateState(this.#options.session, id);
+    const recalled = this.#recall(id, expectedVersion);
+    const mayDo = this.#options.attempt === 1 || recalled?.fate !== undefined;
+    const known = this.#states.get(id) ?? (mayDo ? recalled : undefined) ??
+      await this.#look(id, expectedVersion);
     // Another append of this transaction may have come first meanwhile.
     const state = this.#states.get(id) ?? known;
     this.#requireUnused(id, checked);
@@ -134,7 +148,7 @@ export class EventAppender {
       throw new VersionConflictError(id, expectedVersion, state.version);
     }
     if (state.isClosed) throw closedError(id, state.version);
-    return this.#add(id, state.version, checked, isLast);
+    return this.#add(id, state, checked, isLast);
   }
 
   /** Closes an aggregate with a last event. */
@@ -153,17 +167,38 @@ export class EventAppender {
   }
 
   /** What is remembered, if the append may go on with it. */
-  #recall(id: string, expected: ExpectedVersion): AggregateState | undefined {
-    const { memory, mayRecall } = this.#options;
-    const state = mayRecall ? memory.recall(id) : undefined;
+  #recall(id: string, expected: ExpectedVersion): RememberedState | undefined {
+    const { session, memory, attempt, mayRunAgain } = this.#options;
+    if (!mayRunAgain) return undefined;
+    // One that is open is likely to be on its way first, if neither waits.
+    const mayBeOpen = attempt <= 2 && session.isUntouched === true;
+    const state = memory.recall(id, mayBeOpen);
     return state !== undefined && isExpected(state.version, expected)
       ? state
       : undefined;
   }
 
+  /** Asks where an aggregate stands. */
+  async #look(
+    id: string,
+    expected: ExpectedVersion,
+  ): Promise<RememberedState> {
+    const { session, lookup, mayRunAgain } = this.#options;
+    const isApart = mayRunAgain && session.isUntouched === true;
+    const reading = readAggregateState(isApart ? lookup : session, id);
+    // Those that run beside each other go on in their order.
+    await (this.#looks = Promise.allSettled([this.#looks, reading]));
+    const state = await reading;
+    const recalled = this.#recall(id, expected);
+    // Whoever is on his way, or has come meanwhile, could not be seen yet.
+    return recalled !== undefined && recalled.version > state.version
+      ? recalled
+      : state;
+  }
+
   #add(
     aggregate: string,
-    before: number,
+    { version: before, fate: other }: RememberedState,
     events: readonly CheckedEvent[],
     isLast: boolean,
   ): number {
@@ -200,10 +235,20 @@ export class EventAppender {
     }
     const first = this.#appends.get(aggregate)?.first ?? before + 1;
     this.#appends.set(aggregate, { aggregate, first, last: version, isLast });
+    const { session, memory } = this.#options;
+    const fate = session.dialect === "postgres" ? this.#ownFate() : undefined;
+    if (fate !== undefined && other !== undefined) follow(fate, other);
     const state = { version, isClosed: isLast };
     this.#states.set(aggregate, state);
-    this.#options.memory.appended(this.#options.session, aggregate, state);
+    memory.appended(session, aggregate, { ...state, fate });
     return version;
+  }
+
+  #ownFate(): AppendFate {
+    if (this.#fate !== undefined) return this.#fate;
+    const fate = this.#fate = openFate();
+    this.#options.session.onRollback(() => loseFate(fate));
+    return fate;
   }
 
   #requireUnused(aggregate: string, events: readonly CheckedEvent[]): void {

@@ -34,13 +34,16 @@ import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 import { type Flight, TokenTracker } from "../tokens/token_tracker.ts";
+import type { AppendFate } from "./append_fate.ts";
+import { AppendGroups, type RecordManner } from "./append_groups.ts";
 import { CommitOrder } from "./commit_order.ts";
 
 /** A transaction that has been given to the log. */
 export interface Ticket {
   /** Its token; known once it is recorded. */
   token?: Token;
-  readonly flight?: Flight | undefined;
+  /** PostgreSQL: begins as it is sent. */
+  flight?: Flight;
   readonly entry: LogEntry;
   readonly told: Told;
 }
@@ -50,6 +53,8 @@ export interface Told {
   /** Rows as JSON, by stream; those of `caches` are not among them. */
   readonly rows: ReadonlyMap<string, readonly string[]>;
   readonly invalidations: readonly InvalidationRun[];
+  /** What others know of it that append after it; `undefined` if nobody can. */
+  readonly fate: AppendFate | undefined;
 }
 
 /** What a store records with. */
@@ -66,7 +71,7 @@ export interface Recorder {
   record(
     session: CommitSession,
     ticket: Ticket,
-    isSnapshotOld: boolean,
+    manner: RecordManner,
   ): Promise<void> | undefined;
   /** It is durable. */
   committed(ticket: Ticket): void;
@@ -165,6 +170,9 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     positions: new Map([[instance, lastToken]]),
   });
   const order = new CommitOrder({ tracker, publish });
+  const groups = new AppendGroups((session, entries, isSnapshotOld) =>
+    appendAndCommit(session, lookup, lease, entries, isSnapshotOld)
+  );
   let lastTaken = lastToken;
   let lastCommitId: string | undefined;
   const committed = (ticket: Ticket, token: Token) => {
@@ -176,6 +184,9 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     durable?.(transaction);
     order.committed(ticket.flight as Flight, transaction);
   };
+  const abandoned = ({ flight }: Ticket) => {
+    if (flight !== undefined) order.abandoned(flight);
+  };
   return {
     get lastTaken() {
       return lastTaken;
@@ -186,23 +197,25 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     get held() {
       return order.held;
     },
-    begin: (entry, told) => ({ entry, told, flight: order.begin() }),
-    async record(session, ticket, isSnapshotOld) {
-      const { entry } = ticket;
+    begin: (entry, told) => ({ entry, told }),
+    async record(session, ticket, manner) {
+      const { entry, told } = ticket;
       try {
-        ticket.token = await appendAndCommit(
-          session,
-          lookup,
-          lease,
-          entry,
-          isSnapshotOld,
+        ticket.token = await groups.record(
+          {
+            session,
+            entry,
+            fate: told.fate,
+            sent: () => ticket.flight ??= order.begin(),
+          },
+          manner,
         );
       } catch (error) {
         noteLeaseLost(error, leaseLost);
       }
     },
     committed: (ticket) => committed(ticket, ticket.token as Token),
-    abandoned: ({ flight }) => order.abandoned(flight as Flight),
+    abandoned,
     async isInHistory() {
       // As they are now: others commit while this one asks.
       const [token, commitId] = [lastTaken, lastCommitId];
@@ -231,7 +244,7 @@ function postgresRecorder(options: RecorderOptions): Recorder {
           // Asked after it was not there: retention notes what it deletes first.
           const floor = await readLowestFloor(lookup, streams);
           if (floor > after) lost(floor);
-          order.abandoned(ticket.flight as Flight);
+          abandoned(ticket);
           if (floor <= after) return false;
           throw new CommitUnknownError(backend, undefined);
         } catch (error) {

@@ -24,6 +24,7 @@ import type { Commit } from "../tokens/position.ts";
 import { closedError } from "./listeners.ts";
 import { OwnHistory } from "./own_history.ts";
 import { toBodies } from "./record_bodies.ts";
+import type { RecordManner } from "./append_groups.ts";
 import type { Recorder, Ticket } from "./recorder.ts";
 import {
   CONFLICT_PAUSE_MS,
@@ -90,7 +91,7 @@ export interface TransactionRunnerOptions<Database> {
   readonly begin: (
     session: WriteSession<Database>,
     attempt: number,
-    mayRecall: boolean,
+    mayRunAgain: boolean,
   ) => WriterTransaction<Database>;
   /** Is told of what is durable, before its callbacks. */
   readonly committed: (outcome: TransactionOutcome) => void;
@@ -183,30 +184,33 @@ export class TransactionRunner<Database> {
     options: OwnRunOptions,
   ): Promise<Commit<Result>> {
     const { maxAttempts = this.#options.maxAttempts } = options;
-    const mayRunAgain = maxAttempts > 1;
     try {
       for (let attempt = 1;; attempt += 1) {
         const state: Attempt<Result> = {};
+        const mayRunAgain = attempt < maxAttempts;
         let txn: WriterTransaction<Database> | undefined;
         try {
           const checked = this.#history.require();
           if (checked !== undefined) await checked;
           this.#requireRoom(name);
           const { isolation, commitId } = options;
+          // Who shares a commit is run again should it fail.
+          const mayShare = attempt === 1 && mayRunAgain;
           const done = await this.#options.engine.transaction<Done<Result>>(
             name,
             (session) => {
-              const mayRecall = attempt === 1 && mayRunAgain;
-              txn = this.#options.begin(session, attempt, mayRecall);
-              const isSnapshotOld = isolation !== undefined &&
-                isolation !== "read committed";
+              txn = this.#options.begin(session, attempt, mayRunAgain);
+              const manner = {
+                isAlone: !mayShare,
+                isSnapshotOld: isolation !== undefined &&
+                  isolation !== "read committed",
+              };
               const own = { work, commitId };
-              return this.#record(txn, session, own, isSnapshotOld, state);
+              return this.#record(txn, session, own, manner, state);
             },
             {
               isolation,
-              // Who shares a commit is run again should it fail.
-              mayShare: attempt === 1 && mayRunAgain,
+              mayShare,
               committed: (done) => this.#committed(name, done, state.ticket),
             },
           );
@@ -245,7 +249,7 @@ export class TransactionRunner<Database> {
     txn: WriterTransaction<Database>,
     session: WriteSession<Database>,
     { work, commitId }: OwnTransaction<Database, Result>,
-    isSnapshotOld: boolean,
+    manner: RecordManner,
     state: Attempt<Result>,
   ): Promise<Done<Result>> {
     const { recorder, clock, random } = this.#options;
@@ -265,7 +269,7 @@ export class TransactionRunner<Database> {
       commitId: commitId ?? random.id(),
       committedMs: Math.round(clock.wallMs()),
     }, outcome);
-    const recorded = recorder.record(session, state.ticket, isSnapshotOld);
+    const recorded = recorder.record(session, state.ticket, manner);
     if (recorded !== undefined) await recorded;
     return done;
   }

@@ -274,6 +274,7 @@ function createRunner<Database>(
   const environment = environmentOf(options);
   const parts = {
     memory,
+    lookup: engine.session,
     inline,
     instance: lease.instance,
     streams,
@@ -290,8 +291,8 @@ function createRunner<Database>(
     instance: lease.instance,
     holder: formatHolder(lease),
     recorder,
-    begin: (session, attempt, mayRecall) =>
-      new WriterTransaction<Database>(parts, { session, attempt, mayRecall }),
+    begin: (session, attempt, mayRunAgain) =>
+      new WriterTransaction<Database>(parts, { session, attempt, mayRunAgain }),
     committed: ({ invalidations, appends }) => {
       memory.committed(engine.dialect, appends);
       for (const { name, keys } of invalidations) caches.applyAll(name, keys);

@@ -18,7 +18,7 @@ import {
 } from "../caches/cached_method.ts";
 import type { CacheRegistry } from "../caches/cache_registry.ts";
 import { checkKey, type KeyArgument } from "../caches/key_parts.ts";
-import type { WriteSession } from "../database/engine.ts";
+import type { Session, WriteSession } from "../database/engine.ts";
 import type { AggregateRef, EventDefinitions } from "../events/aggregate.ts";
 import type { EventInput, EventInputOf } from "../events/event.ts";
 import type { AppendedVersions, GivenEventId } from "../log/record.ts";
@@ -37,6 +37,7 @@ import {
 import { encodeRow } from "../streams/rows.ts";
 import type { Stream } from "../streams/stream.ts";
 import type { StreamRegistry } from "../streams/stream_registry.ts";
+import type { AppendFate } from "./append_fate.ts";
 import type { AggregateMemory } from "./aggregate_memory.ts";
 import {
   type AppendOptions,
@@ -48,6 +49,8 @@ import { type TransactionLimits, TransactionRows } from "./transaction_rows.ts";
 /** What all transactions of a store work with. */
 export interface TransactionParts<Database> {
   readonly memory: AggregateMemory;
+  /** Reads outside of any transaction. */
+  readonly lookup: Session;
   /** Projections that are written in each. */
   readonly inline: readonly Projection<Database>[];
   readonly instance: string;
@@ -63,8 +66,8 @@ export interface TransactionRun<Database> {
   readonly session: WriteSession<Database>;
   /** 1 for the first attempt, 2 where that one failed for what went on beside it. */
   readonly attempt: number;
-  /** Whether it will be run again if what is remembered was wrong. */
-  readonly mayRecall: boolean;
+  /** Whether it will be run again if what it went on from was wrong. */
+  readonly mayRunAgain: boolean;
 }
 
 /**
@@ -321,6 +324,7 @@ export class WriterTransaction<Database> {
       eventIds: this.#events?.eventIds ?? [],
       repeated: this.#events?.repeated,
       invalidations: this.#rows.invalidations,
+      fate: this.#events?.fate,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };
@@ -338,12 +342,11 @@ export class WriterTransaction<Database> {
   }
 
   #appender(): EventAppender {
-    const { random, inline, clock, memory } = this.#parts;
-    const { session, mayRecall } = this.#run;
+    const { random, inline, clock, memory, lookup } = this.#parts;
     return this.#events ??= new EventAppender({
-      session,
+      ...this.#run,
+      lookup,
       memory,
-      mayRecall,
       random,
       addRows: (rows) => {
         // It may have ended while the append looked for its aggregate.
@@ -381,6 +384,8 @@ export interface TransactionOutcome {
   readonly repeated: RepeatedAppend | undefined;
   /** What the rows of the `caches` stream say. */
   readonly invalidations: readonly InvalidationRun[];
+  /** What others know of it that append after it; `undefined` if nobody can. */
+  readonly fate: AppendFate | undefined;
   readonly afterCommit: readonly (() => void)[];
   readonly afterRollback: readonly (() => void)[];
 }

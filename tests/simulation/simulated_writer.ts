@@ -193,9 +193,10 @@ export class SimulatedWriter {
       instance,
       holder: formatHolder(lease),
       recorder,
-      begin: (session, attempt, mayRecall) => {
+      begin: (session, attempt, mayRunAgain) => {
         const transaction = new WriterTransaction<unknown>({
           memory,
+          lookup: engine.session,
           inline: [],
           instance,
           streams: parts.streams,
@@ -203,7 +204,7 @@ export class SimulatedWriter {
           clock,
           random: process.random,
           limits,
-        }, { session, attempt, mayRecall });
+        }, { session, attempt, mayRunAgain });
         sessions.set(transaction, (plan) => engine.intend(session, plan));
         return transaction;
       },

@@ -44,7 +44,11 @@ function start(floor: number) {
     commitId: "0123456789abcdef",
     committedMs: 0,
   };
-  const ticket = recorder.begin(entry, { rows: new Map(), invalidations: [] });
+  const ticket = recorder.begin(entry, {
+    rows: new Map(),
+    invalidations: [],
+    fate: undefined,
+  });
   const settled = recorder.settle(
     ticket,
     undefined,

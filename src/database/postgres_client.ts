@@ -6,6 +6,7 @@
 
 import postgres from "postgres";
 import { arrayTypes, toInteger } from "./postgres_arrays.ts";
+import type { Rename } from "./table_names.ts";
 import { HeadwaterError, quote } from "../runtime/errors.ts";
 import { hideSecrets } from "../runtime/secrets.ts";
 
@@ -105,4 +106,18 @@ const INTEGERS = {
 export function numberParameters(sql: string): string {
   let count = 0;
   return sql.replace(/\?/g, () => `$${count += 1}`);
+}
+
+/** Makes {@linkcode Rename} write PostgreSQL's parameters too, each text once. */
+export function postgresRenamer(rename: Rename): Rename {
+  const known = new Map<string, string>();
+  return (sql) => {
+    let text = known.get(sql);
+    if (text === undefined) {
+      text = numberParameters(rename(sql));
+      // The library's own statements only: there are some dozens.
+      known.set(sql, text);
+    }
+    return text;
+  };
 }

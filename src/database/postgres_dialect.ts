@@ -4,8 +4,15 @@
  * @module
  */
 
-import type { Dialect, Driver } from "kysely";
+import type {
+  CompiledQuery,
+  DatabaseConnection,
+  Dialect,
+  Driver,
+  QueryResult,
+} from "kysely";
 import { PostgresJSDialect } from "kysely-postgres-js";
+import type { PostgresConnection } from "./postgres_connection.ts";
 
 /** It is asked for how to write SQL, never for a connection. */
 const INERT = new PostgresJSDialect({ postgres: (() => {}) as never });
@@ -17,5 +24,17 @@ export function postgresDialect(createDriver: () => Driver): Dialect {
     createAdapter: () => INERT.createAdapter(),
     createQueryCompiler: () => INERT.createQueryCompiler(),
     createIntrospector: (db) => INERT.createIntrospector(db),
+  };
+}
+
+/** Kysely's view of a connection. */
+export function kyselyConnection(
+  connection: PostgresConnection,
+): DatabaseConnection {
+  return {
+    executeQuery: <Row>({ sql, parameters }: CompiledQuery) =>
+      connection.execute<Row>(sql, parameters),
+    streamQuery: <Row>({ sql, parameters }: CompiledQuery, chunkSize: number) =>
+      connection.stream<Row>(sql, parameters, chunkSize),
   };
 }

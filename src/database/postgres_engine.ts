@@ -21,13 +21,10 @@ import type {
   TransactionOptions,
   WriteSession,
 } from "./engine.ts";
+import { postgresRenamer } from "./postgres_client.ts";
 import { PostgresClients } from "./postgres_clients.ts";
-import {
-  kyselyConnection,
-  type PostgresConnection,
-  postgresRenamer,
-} from "./postgres_connection.ts";
-import { postgresDialect } from "./postgres_dialect.ts";
+import type { PostgresConnection } from "./postgres_connection.ts";
+import { kyselyConnection, postgresDialect } from "./postgres_dialect.ts";
 import { describeIfRaised, describePostgresError } from "./postgres_errors.ts";
 import { PostgresReads, type PostgresReadsOptions } from "./postgres_reads.ts";
 import { renamer } from "./table_names.ts";
@@ -233,13 +230,19 @@ class PostgresWriteSession<Database> implements WriteSession<Database> {
 
   async commit(
     sql?: string,
-    parameters?: readonly SqlParameter[],
+    parameters: readonly SqlParameter[] = [],
   ): Promise<SqlValue[][]> {
     const { mode, isNextPromised } = this.#options;
     if (this.#isCommitted) this.#connection.begin(mode);
     this.#isCommitted = false;
-    const next = sql !== undefined && isNextPromised() ? mode : undefined;
-    const rows = await this.#connection.commit(sql, parameters, next);
+    const rows = sql !== undefined && this.isUntouched &&
+        this.#connection.mayCommitAlone
+      ? await this.#connection.commitAlone(sql, parameters)
+      : await this.#connection.commit(
+        sql,
+        parameters,
+        sql !== undefined && isNextPromised() ? mode : undefined,
+      );
     this.#isCommitted = true;
     return rows;
   }

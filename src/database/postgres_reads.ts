@@ -23,13 +23,10 @@ import {
 } from "../runtime/limits.ts";
 import type { ReadEngine, Session } from "./engine.ts";
 import { PostgresClients } from "./postgres_clients.ts";
-import {
-  type PostgresConnection,
-  postgresRenamer,
-} from "./postgres_connection.ts";
+import type { PostgresConnection } from "./postgres_connection.ts";
 import { postgresDialect } from "./postgres_dialect.ts";
 import { describePostgresError, isDisconnection } from "./postgres_errors.ts";
-import type { PostgresOptions } from "./postgres_client.ts";
+import { type PostgresOptions, postgresRenamer } from "./postgres_client.ts";
 import { renamer, type TableNameOptions } from "./table_names.ts";
 
 /** Options of {@linkcode PostgresReads}. */

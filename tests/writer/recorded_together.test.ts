@@ -349,17 +349,13 @@ t.test("an answer that is lost is found out about for each", async (t) => {
   url.port = `${proxy.port}`;
   const writer = await open(t, url.href);
   await append(writer, "a:1");
-  proxy.resetAt = "COMMIT";
+  proxy.resetAt = "INSERT";
   const commits = await Promise.all(
     numbers(30).map((id) => append(writer, `b:${id}`)),
   );
-  // The first one's.
-  t.equal(proxy.lost(), 1);
-  proxy.change = (answer) => {
-    proxy.change = undefined;
-    proxy.resetAt = "COMMIT";
-    return answer;
-  };
+  t.equal(proxy.lost(), 1, "the first one's");
+  await connectAll(writer);
+  proxy.resetAt = "SELECT 29";
   commits.push(
     ...await Promise.all(numbers(30).map((id) => append(writer, `b:${id}`))),
   );
@@ -399,4 +395,39 @@ t.test("what nobody awaited comes too late", async (t) => {
   await first;
   t.ok(commit.token > 0);
   await t.rejects(late, { code: "TRANSACTION_ENDED" });
+});
+
+t.test("each is of read committed, whatever else is the default", async (t) => {
+  const database = await postgresDatabase(t);
+  const outside = postgres(database, { max: 1, onnotice: () => {} });
+  t.teardown(() => outside.end());
+  const name = new URL(database).pathname.slice(1);
+  await (await open(t, database)).close();
+  await outside.unsafe(`CREATE TABLE seen (mode text);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO seen VALUES (current_setting('transaction_isolation'));
+    RETURN NEW; END $$;
+    CREATE TRIGGER note BEFORE INSERT ON headwater_log
+    FOR EACH ROW EXECUTE FUNCTION note()`);
+  const seen = async () =>
+    (await outside.unsafe("DELETE FROM seen RETURNING mode"))
+      .map(({ mode }) => mode);
+  for (const isolation of ["read committed", "serializable"]) {
+    await outside.unsafe(
+      `ALTER DATABASE "${name}" SET default_transaction_isolation = '${isolation}'`,
+    );
+    const writer = await WriterStore.open<Record<string, never>>({
+      database,
+      maxWriteConnections: 1,
+    });
+    await append(writer, "a");
+    t.same(await seen(), ["read committed"]);
+    await writer.transaction("set", async ({ db }) => {
+      await sql`SET default_transaction_isolation = 'repeatable read'`
+        .execute(db);
+    });
+    await append(writer, "a");
+    t.same(await seen(), ["read committed"]);
+    await writer.close();
+  }
 });

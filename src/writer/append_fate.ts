@@ -38,7 +38,16 @@ export function commitFate(fate: AppendFate): void {
 
 /** A transaction is lost, and all that went on from it are. */
 export function loseFate(fate: AppendFate): void {
-  const lost = [fate];
+  loseAll([fate]);
+}
+
+/** All that went on from a transaction are lost: it has gone on itself. */
+export function loseFollowers({ followers }: AppendFate): void {
+  loseAll([...followers]);
+  followers.clear();
+}
+
+function loseAll(lost: AppendFate[]): void {
   for (const next of lost) {
     if (next.status === "committed") continue;
     next.status = "lost";

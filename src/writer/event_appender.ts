@@ -30,7 +30,13 @@ import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Token } from "../tokens/token.ts";
 import type { AggregateMemory, RememberedState } from "./aggregate_memory.ts";
-import { type AppendFate, follow, loseFate, openFate } from "./append_fate.ts";
+import {
+  type AppendFate,
+  follow,
+  loseFate,
+  loseFollowers,
+  openFate,
+} from "./append_fate.ts";
 import { type CheckedEvent, checkEvents, checkText } from "./event_checks.ts";
 
 /** Options of `txn.append`. */
@@ -233,11 +239,14 @@ export class EventAppender {
       const version = before + index + 1;
       this.#eventIds.set(id, { eventId: id, aggregate, version });
     }
-    const first = this.#appends.get(aggregate)?.first ?? before + 1;
+    const earlier = this.#appends.get(aggregate);
+    const first = earlier?.first ?? before + 1;
     this.#appends.set(aggregate, { aggregate, first, last: version, isLast });
     const { session, memory } = this.#options;
     const fate = session.dialect === "postgres" ? this.#ownFate() : undefined;
     if (fate !== undefined && other !== undefined) follow(fate, other);
+    // They have the versions that these are given.
+    if (fate !== undefined && earlier !== undefined) loseFollowers(fate);
     const state = { version, isClosed: isLast };
     this.#states.set(aggregate, state);
     memory.appended(session, aggregate, { ...state, fate });

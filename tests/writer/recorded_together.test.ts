@@ -320,6 +320,27 @@ t.test("who may not fail for others goes by itself", async (t) => {
   t.equal(await countWrites(outside, since), 4);
 });
 
+t.test("of one that goes on itself, nobody goes on from the middle", async (t) => {
+  const { writer } = await setUp(t);
+  await append(writer, "a");
+  const twice = writer.transaction("twice", async (txn) => {
+    await txn.append("a", [event]);
+    return await txn.append("a", [event]);
+  });
+  const versions: number[] = [];
+  const between = writer.transaction("between", async (txn) => {
+    const version = await txn.append("a", [event]);
+    versions.push(version);
+    // The other one is on its way by then.
+    await new Promise((resolve) => setImmediate(resolve));
+    return version;
+  });
+  t.equal((await twice).result, 3);
+  t.equal((await between).result, 4);
+  t.same(versions, [3, 4], "it had gone on from the first of two");
+  t.same(await versionsOf(writer, "a"), numbers(4));
+});
+
 t.test("of one that fails, those after it hear", async (t) => {
   const { writer } = await setUp(t);
   await append(writer, "a");

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Clock } from "../runtime/clock.ts";
+
 /** A transaction that has appended events, and may not be committed yet. */
 export interface AppendFate {
   /**
@@ -17,11 +19,13 @@ export interface AppendFate {
   readonly after: Set<AppendFate>;
   /** Those that went on from it; none once it has ended. */
   readonly followers: Set<AppendFate>;
+  /** Called as it ends. */
+  readonly ended: (() => void)[];
 }
 
 /** Makes the fate of a transaction that has begun. */
 export function openFate(): AppendFate {
-  return { status: "open", after: new Set(), followers: new Set() };
+  return { status: "open", after: new Set(), followers: new Set(), ended: [] };
 }
 
 /** Has a transaction go on from another one, which has not ended. */
@@ -56,8 +60,35 @@ function loseAll(lost: AppendFate[]): void {
   }
 }
 
+/**
+ * A transaction has failed: it is lost.
+ *
+ * @returns Whether what it went on from is committed. Those that are on their
+ *   way are waited for; those whose functions run are given a turn of the event
+ *   loop, as they may wait for this one.
+ */
+export async function failFate(
+  fate: AppendFate,
+  clock: Clock,
+): Promise<boolean> {
+  if (fate.status === "lost") return false;
+  const before = [...fate.after];
+  loseFate(fate);
+  for (const other of before) {
+    if (other.status === "open") {
+      await new Promise<void>((resolve) => clock.nextTurn(resolve));
+    }
+    if (other.status === "queued") {
+      await new Promise<void>((resolve) => other.ended.push(resolve));
+    }
+    if (other.status !== "committed") return false;
+  }
+  return true;
+}
+
 /** Or each would keep all that ever went before it. */
-function forget({ after, followers }: AppendFate): void {
+function forget({ after, followers, ended }: AppendFate): void {
   after.clear();
   followers.clear();
+  for (const tell of ended.splice(0)) tell();
 }

@@ -144,8 +144,9 @@ export class EventAppender {
     const repeated = await this.#findRepeated(id, checked);
     if (repeated !== undefined) return repeated;
     const recalled = this.#recall(id, expectedVersion);
-    const mayDo = this.#options.attempt === 1 || recalled?.fate !== undefined;
-    const known = this.#states.get(id) ?? (mayDo ? recalled : undefined) ??
+    // The last attempt may have failed for what was committed.
+    const isNew = this.#options.attempt === 1 || recalled?.fate !== undefined;
+    const known = this.#states.get(id) ?? (isNew ? recalled : undefined) ??
       await this.#look(id, expectedVersion);
     // Another append of this transaction may have come first meanwhile.
     const state = this.#states.get(id) ?? known;
@@ -179,9 +180,11 @@ export class EventAppender {
     // One that is open is likely to be on its way first, if neither waits.
     const mayBeOpen = attempt <= 2 && session.isUntouched === true;
     const state = memory.recall(id, mayBeOpen);
-    return state !== undefined && isExpected(state.version, expected)
-      ? state
-      : undefined;
+    if (state === undefined || !isExpected(state.version, expected)) {
+      return undefined;
+    }
+    // Who closes it may yet fail.
+    return state.isClosed && state.fate !== undefined ? undefined : state;
   }
 
   /** Asks where an aggregate stands. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SharedRollbackError } from "../database/commit_group.ts";
 import type { Engine, Isolation, WriteSession } from "../database/engine.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import type { RetryReason } from "../database/retry.ts";
@@ -21,6 +22,7 @@ import type { OptionNames } from "../runtime/option_names.ts";
 import type { Random } from "../runtime/random.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Commit } from "../tokens/position.ts";
+import { failFate } from "./append_fate.ts";
 import { closedError } from "./listeners.ts";
 import { OwnHistory } from "./own_history.ts";
 import { toBodies } from "./record_bodies.ts";
@@ -253,7 +255,15 @@ export class TransactionRunner<Database> {
     state: Attempt<Result>,
   ): Promise<Done<Result>> {
     const { recorder, clock, random } = this.#options;
-    const result = await work(txn, session);
+    let result: Result;
+    try {
+      result = await work(txn, session);
+    } catch (error) {
+      const { fate } = txn;
+      if (fate === undefined || await failFate(fate, clock)) throw error;
+      // It may have failed for what others appended, and took back.
+      throw new SharedRollbackError(error);
+    }
     const projected = txn.project();
     if (projected !== undefined) await projected;
     const outcome = txn.end();

@@ -311,6 +311,11 @@ export class WriterTransaction<Database> {
     }
   }
 
+  /** What others know of it that append after it; `undefined` if nobody can. @internal */
+  get fate(): AppendFate | undefined {
+    return this.#events?.fate;
+  }
+
   /**
    * For the writer store: what is to be recorded, once the function is done.
    *
@@ -324,7 +329,7 @@ export class WriterTransaction<Database> {
       eventIds: this.#events?.eventIds ?? [],
       repeated: this.#events?.repeated,
       invalidations: this.#rows.invalidations,
-      fate: this.#events?.fate,
+      fate: this.fate,
       afterCommit: this.#afterCommit,
       afterRollback: this.#afterRollback,
     };

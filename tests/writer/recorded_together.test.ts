@@ -341,6 +341,66 @@ t.test("of one that goes on itself, nobody goes on from the middle", async (t) =
   t.same(await versionsOf(writer, "a"), numbers(4));
 });
 
+t.test("what fails for another that fails runs again", async (t) => {
+  const { writer, outside } = await setUp(t);
+  const full = new Error("full");
+  const append = (name: string, isRefused: boolean) => {
+    const seen: number[] = [];
+    const ended = writer.transaction("append", async (txn) => {
+      const version = await txn.append(name, [event]);
+      seen.push(version);
+      if (version > 2) throw full;
+      if (isRefused) {
+        await new Promise((resolve) => setImmediate(resolve));
+        throw new Error("boom");
+      }
+      return version;
+    });
+    return { seen, ended };
+  };
+  for (const name of ["a", "b"]) await append(name, false).ended;
+  // The second goes on from the first, which will not have been.
+  const refused = append("a", true);
+  const second = append("a", false);
+  await t.rejects(refused.ended, { message: "boom" });
+  t.equal((await second.ended).result, 2);
+  t.same(second.seen, [3, 2]);
+  // Nor is it told before that what it has seen is committed.
+  const release = await holdUp(outside, "c", 1);
+  const held = appendLater(writer, "c");
+  await held.ran;
+  const first = append("b", false);
+  const third = append("b", false);
+  let isTold = false;
+  third.ended.catch(() => isTold = true);
+  for (let turn = 0; turn < 10; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.same(third.seen, [3]);
+  t.equal(isTold, false);
+  await release([]);
+  await t.rejects(third.ended, full);
+  t.equal((await first.ended).result, 2);
+  t.same(third.seen, [3], "once is enough");
+  await held.committed;
+});
+
+t.test("what isn't closed yet isn't closed", async (t) => {
+  const { writer } = await setUp(t);
+  await append(writer, "a");
+  const closing = writer.transaction("close", async (txn) => {
+    await txn.closeAggregate("a");
+    await new Promise((resolve) => setImmediate(resolve));
+    throw new Error("boom");
+  });
+  const after = append(writer, "a");
+  await t.rejects(closing, { message: "boom" });
+  t.equal((await after).result, 2);
+  const closed = writer.transaction("close", (txn) => txn.closeAggregate("a"));
+  await t.rejects(append(writer, "a"), { code: "AGGREGATE_CLOSED" });
+  await closed;
+});
+
 t.test("of one that fails, those after it hear", async (t) => {
   const { writer } = await setUp(t);
   await append(writer, "a");

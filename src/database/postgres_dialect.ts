@@ -9,7 +9,6 @@ import type {
   DatabaseConnection,
   Dialect,
   Driver,
-  QueryResult,
 } from "kysely";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import type { PostgresConnection } from "./postgres_connection.ts";

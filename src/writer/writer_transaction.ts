@@ -148,6 +148,9 @@ export class WriterTransaction<Database> {
    * has the instance and the token of the first time. Metadata may differ, as
    * that of a retry does.
    *
+   * On PostgreSQL it may follow another's append that isn't committed yet; if
+   * that one fails, this transaction is run again.
+   *
    * Await it: a transaction whose function is done while an append still runs is
    * rolled back, as its data would be there without the events.
    *

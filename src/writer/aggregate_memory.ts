@@ -45,7 +45,7 @@ export class AggregateMemory {
    */
   recall(aggregate: string, mayBeOpen: boolean): RememberedState | undefined {
     const pending = this.#pending.get(aggregate)?.findLast(({ fate }) =>
-      fate?.status === "queued" || (mayBeOpen && fate?.status === "open")
+      fate?.status !== "lost" && (mayBeOpen || fate?.status !== "open")
     );
     return pending ?? this.#states.get(aggregate);
   }

@@ -28,8 +28,9 @@ export function openFate(): AppendFate {
   return { status: "open", after: new Set(), followers: new Set(), ended: [] };
 }
 
-/** Has a transaction go on from another one, which has not ended. */
+/** Has a transaction go on from another one. */
 export function follow(fate: AppendFate, other: AppendFate): void {
+  if (other.status === "committed") return;
   fate.after.add(other);
   other.followers.add(fate);
 }

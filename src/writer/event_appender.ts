@@ -147,9 +147,10 @@ export class EventAppender {
     // The last attempt may have failed for what was committed.
     const isNew = this.#options.attempt === 1 || recalled?.fate !== undefined;
     const known = this.#states.get(id) ?? (isNew ? recalled : undefined) ??
-      await this.#look(id, expectedVersion);
-    // Another append of this transaction may have come first meanwhile.
-    const state = this.#states.get(id) ?? known;
+      await this.#look(id);
+    // Another may have come first meanwhile, of this transaction or beside it.
+    const state = this.#states.get(id) ??
+      this.#newest(id, expectedVersion, known);
     this.#requireUnused(id, checked);
     if (!isExpected(state.version, expectedVersion)) {
       throw new VersionConflictError(id, expectedVersion, state.version);
@@ -180,29 +181,31 @@ export class EventAppender {
     // One that is open is likely to be on its way first, if neither waits.
     const mayBeOpen = attempt <= 2 && session.isUntouched === true;
     const state = memory.recall(id, mayBeOpen);
-    if (state === undefined || !isExpected(state.version, expected)) {
-      return undefined;
-    }
+    if (state === undefined || !isExpected(state.version, expected)) return;
     // Who closes it may yet fail.
     return state.isClosed && state.fate !== undefined ? undefined : state;
   }
 
   /** Asks where an aggregate stands. */
-  async #look(
-    id: string,
-    expected: ExpectedVersion,
-  ): Promise<RememberedState> {
+  async #look(id: string): Promise<AggregateState> {
     const { session, lookup, mayRunAgain } = this.#options;
     const isApart = mayRunAgain && session.isUntouched === true;
     const reading = readAggregateState(isApart ? lookup : session, id);
     // Those that run beside each other go on in their order.
     await (this.#looks = Promise.allSettled([this.#looks, reading]));
-    const state = await reading;
+    return await reading;
+  }
+
+  #newest(
+    id: string,
+    expected: ExpectedVersion,
+    known: RememberedState,
+  ): RememberedState {
     const recalled = this.#recall(id, expected);
-    // Whoever is on his way, or has come meanwhile, could not be seen yet.
-    return recalled !== undefined && recalled.version > state.version
+    // Whoever is on his way may be seen already, or not yet.
+    return recalled !== undefined && recalled.version >= known.version
       ? recalled
-      : state;
+      : known;
   }
 
   #add(

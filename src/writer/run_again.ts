@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SharedRollbackError } from "../database/commit_group.ts";
 import { CommitUnknownError } from "../database/postgres_errors.ts";
 import { type RetryReason, retryReason } from "../database/retry.ts";
 import { HeadwaterError, messageOf } from "../runtime/errors.ts";
@@ -21,12 +22,13 @@ export function inVain(
   attempts: number,
   error: unknown,
 ): unknown {
-  if (reason !== "conflict" || error instanceof HeadwaterError) return error;
+  const cause = error instanceof SharedRollbackError ? error.cause : error;
+  if (reason !== "conflict" || cause instanceof HeadwaterError) return error;
   return new HeadwaterError(
     "DATABASE_BUSY",
     `Cannot run "${name}": others were in its way ${attempts} ` +
       `${attempts === 1 ? "time" : "times"} (${
-        messageOf(error)
+        messageOf(cause)
       }); try again, ` +
       "raise maxAttempts, or have it touch less",
     { cause: error },

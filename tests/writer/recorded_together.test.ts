@@ -98,6 +98,8 @@ function appendLater(
     setImmediate(ran.resolve);
     return version;
   }, options);
+  // It may be refused before anybody awaits it.
+  committed.catch(() => {});
   return { ran: ran.promise, committed };
 }
 
@@ -283,11 +285,13 @@ t.test("who expects what another is about to change is told", async (t) => {
   for (const name of ["a", "b", "c"]) await append(writer, name);
   const release = await holdUp(outside, "c", 2);
   const expected = { expectedVersion: 1, maxAttempts: 50 };
+  const impatient = { expectedVersion: 1, maxAttempts: 1 };
   const others = [
     appendLater(writer, "c"),
     appendLater(writer, "a", expected),
     appendLater(writer, "a", expected),
     appendLater(writer, "b"),
+    appendLater(writer, "a", impatient),
   ];
   await release(others.map(({ ran }) => ran));
   const results = await Promise.allSettled(
@@ -298,6 +302,14 @@ t.test("who expects what another is about to change is told", async (t) => {
     { value: { attempts: 1, result: 2 } },
     { reason: { code: "VERSION_CONFLICT" } },
     { value: { attempts: 1, result: 2 } },
+    {
+      reason: {
+        code: "DATABASE_BUSY",
+        message: 'Cannot run "append": others were in its way 1 time ' +
+          '(another append to "a" was quicker); try again, raise maxAttempts, ' +
+          "or have it touch less",
+      },
+    },
   ]);
 });
 

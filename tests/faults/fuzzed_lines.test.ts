@@ -147,7 +147,7 @@ t.test("a follower", async (t) => {
       return;
     }
     socket.write("SERVER fuzz\nPOSITION caches master 1 1\n");
-    void fuzz(socket, fuzzer, goal, tally).then(() => {
+    void open.then(() => fuzz(socket, fuzzer, goal, tally)).then(() => {
       isWarm = fuzzer.lines >= goal;
     });
   });
@@ -164,10 +164,11 @@ t.test("a follower", async (t) => {
     database: temporaryDatabase(t),
     replicate: `tcp://127.0.0.1:${port}`,
   });
-  const { url } = await child.hear<Required<FuzzedSays>>(
+  const open = child.hear<Required<FuzzedSays>>(
     "it is open",
     (says) => says.url !== undefined,
   );
+  const { url } = await open;
   const all = async () => {
     isWarm = false;
     end(sockets);

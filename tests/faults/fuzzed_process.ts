@@ -35,7 +35,6 @@ const writer = await WriterStore.open<TestDatabase>({
   maxLineBytes: MAX_LINE_BYTES,
 });
 await createUsers(writer);
-say({ url: String(writer.url) });
 
 const slaved = await SlavedStore.connect<TestDatabase>({
   database,
@@ -49,6 +48,8 @@ const users = slaved.attach(Users);
 if (end === "follower") {
   slaved.onCommand(mark, (value) => void slaved.send(mark, value));
 } else writer.onCommand(mark, (value) => void writer.send(mark, value));
+// Before that, nobody would answer.
+say({ url: String(writer.url) });
 
 async function finish(): Promise<void> {
   // What the other end made up may be beyond any token; the real one ends that.

@@ -97,27 +97,6 @@ export const ofSlaved = (s: h.SlavedStore<unknown>) => [
 ] as const;
 `;
 
-/** TypeScript refuses declarations of what it can't name. */
-async function emitDeclarations(
-  tsc: string,
-  folder: string,
-  compilerOptions: object,
-): Promise<void> {
-  writeFileSync(join(folder, "inferred.ts"), INFERRED);
-  const options = {
-    ...compilerOptions,
-    declaration: true,
-    emitDeclarationOnly: true,
-    noEmitOnError: true,
-  };
-  writeFileSync(
-    join(folder, "inferred.json"),
-    JSON.stringify({ compilerOptions: options, files: ["inferred.ts"] }),
-  );
-  const command = [tsc, "-p", "inferred.json"];
-  await run(process.execPath, command, folder);
-}
-
 async function makeNodeProject(folder: string): Promise<Start> {
   const packed = await run(
     "npm",
@@ -143,14 +122,19 @@ async function makeNodeProject(folder: string): Promise<Start> {
     rewriteRelativeImportExtensions: true,
     typeRoots: [join(root, "node_modules/@types")],
     types: ["node"],
+    // TypeScript refuses declarations of what it can't name.
+    declaration: true,
   };
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({ compilerOptions, include: ["*.ts"] }),
   );
-  const tsc = join(root, "node_modules/typescript/bin/tsc");
-  await run(process.execPath, [tsc], folder);
-  await emitDeclarations(tsc, folder, compilerOptions);
+  writeFileSync(join(folder, "inferred.ts"), INFERRED);
+  await run(
+    process.execPath,
+    [join(root, "node_modules/typescript/bin/tsc")],
+    folder,
+  );
   return async (name) => {
     const program = [`${name}.js`];
     const { stdout } = await run(process.execPath, program, folder);

@@ -1,7 +1,9 @@
 // Lets Node run this project's TypeScript files where they are, from what
 // `npm run build` made of them: no file is compiled again for each process. And
 // it reads modules that stand beside each other without looking for links, for
-// package.json files and for formats first: a third of the time of a start.
+// package.json files and for formats first: a third of the time of a start. And
+// tap keeps no account of every promise, to tell whose an uncaught error is: a
+// tenth of all the time. Such an error ends the file's process, as in production.
 
 import { existsSync, readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -10,6 +12,9 @@ const root = new URL("../../", import.meta.url).href;
 const dist = `${root}dist/`;
 /** Every `.js` file in there is a module of its own, and none is a link. */
 const plain = [dist, "/node_modules/kysely/dist/", "/node_modules/zod/"];
+
+const tapDomain = "/async-hook-domain/dist/mjs/index.js";
+const noDomain = "export class Domain { destroy() {} }";
 
 registerHooks({
   resolve(specifier, context, next) {
@@ -36,6 +41,9 @@ registerHooks({
         `$1${built.pathname}.map`,
       );
       return { format: "module", source, shortCircuit: true };
+    }
+    if (url.endsWith(tapDomain)) {
+      return { format: "module", source: noDomain, shortCircuit: true };
     }
     if (context.format !== "module" || !isPlain(url)) return next(url, context);
     const source = readFileSync(new URL(url));

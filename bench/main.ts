@@ -89,6 +89,7 @@ async function main(args: readonly string[]): Promise<number> {
   const machine = describeMachine();
   const folder = mkdtempSync(join(tmpdir(), "headwater-bench-"));
   const figures: Figure[] = [];
+  let status = 0;
   try {
     if (!values.json) console.log(Object.values(machine).join(", ") + "\n");
     for (const [name, bench] of Object.entries(BENCHMARKS)) {
@@ -101,16 +102,22 @@ async function main(args: readonly string[]): Promise<number> {
         rows: rows === undefined ? undefined : Number(rows),
         postgres,
       };
-      for (const figure of await bench(size)) {
-        figures.push(figure);
-        if (!values.json) console.log(formatFigure(figure));
+      try {
+        for (const figure of await bench(size)) {
+          figures.push(figure);
+          if (!values.json) console.log(formatFigure(figure));
+        }
+      } catch (error) {
+        // What the others say is worth having.
+        console.error(`bench: ${name} failed:`, error);
+        status = 1;
       }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
   if (values.json) console.log(JSON.stringify({ machine, figures }, null, 2));
-  return 0;
+  return status;
 }
 
 function parse(args: readonly string[]): {

@@ -7,8 +7,14 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { HeadwaterError } from "../../mod.ts";
 import { type Address, dial, formatAddress, parseAddress } from "./address.ts";
+import { type Names, requireFaults, requireNames } from "./check_options.ts";
 import { ProxiedConnection } from "./proxied_connection.ts";
-import type { ProxyFaults, ProxyState, ProxyStats } from "./proxy_faults.ts";
+import {
+  PROXY_FAULTS,
+  type ProxyFaults,
+  type ProxyState,
+  type ProxyStats,
+} from "./proxy_faults.ts";
 import { type SeededRandom, seededRandom } from "./seeded_random.ts";
 
 /** Options of {@linkcode openFaultProxy}. */
@@ -36,10 +42,16 @@ export interface FaultProxyOptions {
   readonly faults?: ProxyFaults | undefined;
 }
 
+const ACTION = "open a fault proxy";
+const OPTIONS: Names<FaultProxyOptions> = {
+  target: true,
+  listen: true,
+  seed: true,
+  faults: true,
+};
+
 /** A running proxy. */
 export class FaultProxy {
-  /** What happens by chance from now on. */
-  faults: ProxyFaults;
   /** Whether new connections are refused. */
   isRefusing = false;
   /** What it has done so far. */
@@ -61,15 +73,17 @@ export class FaultProxy {
   readonly #server: Server;
   readonly #connections = new Set<ProxiedConnection>();
   readonly #state: ProxyState;
+  #faults: ProxyFaults = {};
   #bytesPerMs: number | undefined;
   #isStalled = false;
 
   private constructor(options: FaultProxyOptions) {
+    requireNames(ACTION, OPTIONS, options);
     this.#target = parseAddress(options.target);
     this.#listen = parseAddress(options.listen ?? "tcp://127.0.0.1:0");
     this.#random = seededRandom(options.seed ?? 1);
     this.faults = options.faults ?? {};
-    const now = { faults: () => this.faults, rate: () => this.#bytesPerMs };
+    const now = { faults: () => this.#faults, rate: () => this.#bytesPerMs };
     this.#state = {
       random: this.#random,
       stats: this.stats,
@@ -84,6 +98,21 @@ export class FaultProxy {
       { noDelay: true, pauseOnConnect: true },
       (socket) => this.#take(socket),
     );
+  }
+
+  /**
+   * What happens by chance from now on.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT`, as it is set, for a fault that
+   *   there isn't, or a probability or range that can't be.
+   */
+  get faults(): ProxyFaults {
+    return this.#faults;
+  }
+
+  set faults(faults: ProxyFaults) {
+    requireFaults(ACTION, PROXY_FAULTS, faults);
+    this.#faults = faults;
   }
 
   /** Used by {@linkcode openFaultProxy}. */
@@ -196,7 +225,8 @@ export class FaultProxy {
  * server's place.
  *
  * @param options Where to, and what befalls what passes.
- * @throws {HeadwaterError} `LISTEN_FAILED`; `INVALID_ARGUMENT` for what is no address.
+ * @throws {HeadwaterError} `LISTEN_FAILED`; `INVALID_ARGUMENT` for what is no
+ *   address, and for options and faults that can't be.
  *
  * @example
  * ```ts

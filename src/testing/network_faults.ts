@@ -4,8 +4,7 @@
  * @module
  */
 
-/** From, and up to but not including, in ms. */
-export type RangeMs = readonly [number, number];
+import type { Names, RangeMs } from "./check_options.ts";
 
 /**
  * Probabilities from 0 to 1, each 0 by default, of what may befall a chunk of
@@ -33,6 +32,20 @@ export interface NetworkFaults {
   /** Channels only: one subscriber gets the message twice. */
   readonly duplicate?: number | undefined;
 }
+
+/** The names of {@linkcode NetworkFaults}. */
+export const NETWORK_FAULTS: Names<NetworkFaults> = {
+  cut: true,
+  halfOpen: true,
+  stall: true,
+  stallMs: true,
+  delay: true,
+  delayMs: true,
+  split: true,
+  refuse: true,
+  drop: true,
+  duplicate: true,
+};
 
 /** What has befallen chunks so far. */
 export interface NetworkStats {

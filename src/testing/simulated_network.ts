@@ -12,10 +12,18 @@ import type {
 } from "../transport/mod.ts";
 import type { Clock } from "../writer/mod.ts";
 import {
+  type Names,
+  type RangeMs,
+  requireFaults,
+  requireNames,
+  requireNumber,
+  requireRange,
+} from "./check_options.ts";
+import {
+  NETWORK_FAULTS,
   type NetworkFaults,
   type NetworkStats,
   noStats,
-  type RangeMs,
   type Surroundings,
 } from "./network_faults.ts";
 import type { SeededRandom } from "./seeded_random.ts";
@@ -49,6 +57,17 @@ export interface SimulatedNetworkOptions {
   readonly maxLineBytes?: number | undefined;
 }
 
+const ACTION = "make a simulated network";
+/** The most that a line of V8's text can hold. */
+const MAX_LINE_BYTES = 2 ** 29 - 24;
+const OPTIONS: Names<SimulatedNetworkOptions> = {
+  clock: true,
+  random: true,
+  latencyMs: true,
+  faults: true,
+  maxLineBytes: true,
+};
+
 /** A place on the network. */
 export interface Place {
   /** The process's name: hosts are cut off, paused and crashed by it. */
@@ -79,8 +98,6 @@ interface Listening {
  * ```
  */
 export class SimulatedNetwork {
-  /** What happens by chance from now on. */
-  faults: NetworkFaults;
   /** What has happened so far. */
   readonly stats: NetworkStats = noStats();
   readonly #clock: Clock;
@@ -92,13 +109,37 @@ export class SimulatedNetwork {
   readonly #paused = new Set<string>();
   /** By host, the part that it is in; those without one reach each other. */
   #parts: ReadonlyMap<string, number> = new Map();
+  #faults: NetworkFaults = {};
 
-  /** Constructs a network of nobody. */
+  /**
+   * Constructs a network of nobody.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+   */
   constructor(options: SimulatedNetworkOptions) {
+    const { latencyMs, maxLineBytes } = options;
+    requireNames(ACTION, OPTIONS, options);
+    requireRange(ACTION, "latencyMs", latencyMs);
+    requireNumber(ACTION, "maxLineBytes", maxLineBytes, [1, MAX_LINE_BYTES]);
     this.#clock = options.clock;
     this.#random = options.random;
     this.faults = options.faults ?? {};
     this.#around = this.#surroundings(options);
+  }
+
+  /**
+   * What happens by chance from now on.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT`, as it is set, for a fault that
+   *   there isn't, or a probability or range that can't be.
+   */
+  get faults(): NetworkFaults {
+    return this.#faults;
+  }
+
+  set faults(faults: NetworkFaults) {
+    requireFaults(ACTION, NETWORK_FAULTS, faults);
+    this.#faults = faults;
   }
 
   /** Every connection that somebody takes for one. */
@@ -204,7 +245,7 @@ export class SimulatedNetwork {
   }
 
   #surroundings(options: SimulatedNetworkOptions): Surroundings {
-    const now = () => this.faults;
+    const now = () => this.#faults;
     return {
       stats: this.stats,
       get faults() {

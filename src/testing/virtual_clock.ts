@@ -8,6 +8,7 @@
 import { setImmediate, setTimeout } from "node:timers";
 import { HeadwaterError } from "../../mod.ts";
 import type { CancelTimer, Clock } from "../writer/mod.ts";
+import { type Names, requireNames, requireNumber } from "./check_options.ts";
 
 /** Options of {@linkcode VirtualClock}. */
 export interface VirtualClockOptions {
@@ -26,6 +27,13 @@ export interface VirtualClockOptions {
   readonly settleMs?: number | undefined;
 }
 
+const ACTION = "make a virtual clock";
+const OPTIONS: Names<VirtualClockOptions> = {
+  wallMs: true,
+  settleMs: true,
+};
+/** The last moment that a `Date` knows. */
+const MAX_DATE_MS = 8.64e15;
 const START_MS = 1_000;
 const WALL_MS = 1_700_000_000_000;
 const LIMIT_MS = 60_000;
@@ -66,8 +74,15 @@ export class VirtualClock implements Clock {
   #turns = 0;
   #isRunning = false;
 
-  /** Constructs a clock that stands still. */
+  /**
+   * Constructs a clock that stands still.
+   *
+   * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
+   */
   constructor(options: VirtualClockOptions = {}) {
+    requireNames(ACTION, OPTIONS, options);
+    requireNumber(ACTION, "wallMs", options.wallMs, [0, MAX_DATE_MS]);
+    requireNumber(ACTION, "settleMs", options.settleMs, [0, LIMIT_MS]);
     this.#wallAheadMs = (options.wallMs ?? WALL_MS) - START_MS;
     this.#settleMs = options.settleMs ?? 0;
   }

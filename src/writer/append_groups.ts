@@ -9,6 +9,9 @@ import type { CommitSession } from "../database/engine.ts";
 import { isRefusal } from "../database/postgres_errors.ts";
 import type { Appended } from "../log/postgres_append.ts";
 import type { LogEntry } from "../log/record.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { HeadwaterError } from "../runtime/errors.ts";
+import { Gate } from "../runtime/gate.ts";
 import {
   MAX_RECORDED_CHARS,
   MAX_RECORDED_TOGETHER,
@@ -73,14 +76,28 @@ interface AppendGroup {
  */
 export class AppendGroups {
   readonly #append: AppendTogether;
+  readonly #timeoutMs: number;
+  readonly #gate: Gate;
   readonly #waiting: AppendGroup[] = [];
   /** By aggregate, the last append that is on its way. */
   readonly #last = new Map<string, AppendFate>();
-  #isUnderWay = false;
 
-  /** Constructs one in which nobody waits. */
-  constructor(append: AppendTogether) {
+  /**
+   * Constructs one in which nobody waits.
+   *
+   * @param timeoutMs How long a group waits for those before it.
+   */
+  constructor(append: AppendTogether, clock: Clock, timeoutMs: number) {
     this.#append = append;
+    this.#timeoutMs = timeoutMs;
+    this.#gate = new Gate({
+      subject: "those before it",
+      permits: 1,
+      // As many as there are connections.
+      maxQueued: Infinity,
+      timeoutMs,
+      clock,
+    });
   }
 
   /**
@@ -125,19 +142,35 @@ export class AppendGroups {
       session.leave?.();
       return;
     }
-    this.#waiting.push({ members: [member], isOpen: !isAlone, chars });
-    this.#next();
+    void this.#lead({ members: [member], isOpen: !isAlone, chars });
   }
 
-  #next(): void {
-    if (this.#isUnderWay) return;
-    const group = this.#waiting.shift();
-    if (group === undefined) return;
-    this.#isUnderWay = true;
-    this.#send(group, false).then(() => {
-      this.#isUnderWay = false;
-      this.#next();
-    });
+  /** Records a group in its turn. */
+  async #lead(group: AppendGroup): Promise<void> {
+    const turn = this.#gate.enter("");
+    if (turn !== undefined) {
+      this.#waiting.push(group);
+      const isLate = await turn.then(() => false, () => true);
+      // First come, first served, whether late or not.
+      this.#waiting.shift();
+      if (isLate) return this.#refuse(group);
+    }
+    await this.#send(group, false);
+    this.#gate.leave();
+  }
+
+  /** The first one's connection was the others', too: they are run again. */
+  #refuse({ members: [first, ...others] }: AppendGroup): void {
+    const error = new HeadwaterError(
+      "DATABASE_BUSY",
+      `Cannot record the transaction: waited ${this.#timeoutMs} ms for those ` +
+        "before it, which the server holds up; is one open that has appended " +
+        "to the same aggregate, or locked the log?",
+    );
+    this.#lost(first as Member, error);
+    for (const other of others) {
+      this.#lost(other, new SharedRollbackError(error));
+    }
   }
 
   /** Records a group. Never rejects: each member is told by itself. */

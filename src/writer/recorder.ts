@@ -30,7 +30,11 @@ import {
 } from "../replication/transaction.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
-import { MAX_BACKOFF_MS, MIN_BACKOFF_MS } from "../runtime/limits.ts";
+import {
+  MAX_BACKOFF_MS,
+  MIN_BACKOFF_MS,
+  QUEUE_TIMEOUT_MS,
+} from "../runtime/limits.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Token } from "../tokens/token.ts";
 import { type Flight, TokenTracker } from "../tokens/token_tracker.ts";
@@ -99,6 +103,8 @@ export interface RecorderOptions {
   /** Reads outside of any transaction. */
   readonly session: Session;
   readonly clock: Clock;
+  /** How long, in ms, those that only record wait for others that do: 30,000 unless told. */
+  readonly queueTimeoutMs?: number | undefined;
   /** Is given each transaction as it is durable, before the position moves. */
   readonly durable?: ((transaction: LoggedTransaction) => void) | undefined;
   /** Is given transactions in token order, once they are complete. */
@@ -170,8 +176,11 @@ function postgresRecorder(options: RecorderOptions): Recorder {
     positions: new Map([[instance, lastToken]]),
   });
   const order = new CommitOrder({ tracker, publish });
-  const groups = new AppendGroups((session, entries, isSnapshotOld) =>
-    appendAndCommit(session, lookup, lease, entries, isSnapshotOld)
+  const groups = new AppendGroups(
+    (session, entries, isSnapshotOld) =>
+      appendAndCommit(session, lookup, lease, entries, isSnapshotOld),
+    clock,
+    options.queueTimeoutMs ?? QUEUE_TIMEOUT_MS,
   );
   let lastTaken = lastToken;
   let lastCommitId: string | undefined;

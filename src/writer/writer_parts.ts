@@ -105,6 +105,7 @@ export function assembleWriter<Database>(
     lease,
     session: engine.session,
     clock,
+    queueTimeoutMs: options.queueTimeoutMs,
     durable: changes && ((transaction) => markChanges(changes, transaction)),
     publish: (transaction) => {
       tracer.journal.applied(transaction);

@@ -326,13 +326,21 @@ function makeTemplate(path: string, native: string): void {
   const home = makeHome(tmpdir());
   try {
     const copy = `cp -R "$0" native && chmod -R a+rX native &&
-      chmod a+x native/bin/* && echo "$1" >password`;
+      chmod a+x native/bin/* && echo password >password`;
     // Not as USER, who may not be let into the project's folder.
-    shell(copy, [native, storedPassword("password")], home, {});
+    shell(copy, [native], home, {});
     linkLibraries(home);
     const init = `native/bin/initdb -D data -U postgres --pwfile=password \\
       --auth=scram-sha-256 --encoding=UTF8 --locale=C`;
     shell(init, [], home);
+    const alter = `alter user postgres password '${
+      storedPassword("password")
+    }'`;
+    shell(
+      `echo "$0" | native/bin/postgres --single -D data postgres`,
+      [alter],
+      home,
+    );
     fs.renameSync(home, path);
   } catch (error) {
     fs.rmSync(home, { recursive: true, force: true });

@@ -21,20 +21,26 @@ type Outside = ReturnType<typeof postgres>;
 
 const event = { type: "happened" };
 
-async function open(t: Test, database: string, instance = "one") {
+async function open(
+  t: Test,
+  database: string,
+  instance = "one",
+  queueTimeoutMs?: number,
+) {
   const writer = await WriterStore.open<Record<string, never>>({
     database,
     instance,
+    queueTimeoutMs,
   });
   t.teardown(() => writer.close());
   return writer;
 }
 
-async function setUp(t: Test) {
+async function setUp(t: Test, queueTimeoutMs?: number) {
   const database = await postgresDatabase(t);
   const outside = postgres(database, { max: 2, onnotice: () => {} });
   t.teardown(() => outside.end());
-  const writer = await open(t, database);
+  const writer = await open(t, database, "one", queueTimeoutMs);
   const { size } = await connectAll(writer);
   t.equal(size, MAX_WRITE_CONNECTIONS);
   return { database, outside, writer };
@@ -110,7 +116,8 @@ const numbers = (count: number) =>
  * Holds up the next append to an aggregate, which is at the version before it:
  * another's is there, and not committed yet.
  *
- * @returns Commits that one, once somebody waits for it, and others are behind.
+ * @returns Commits that one, once somebody waits for it, others are behind, and
+ *   something was done meanwhile.
  */
 async function holdUp(outside: Outside, aggregate: string, version: number) {
   const [held, over] = [deferred<void>(), deferred<void>()];
@@ -131,7 +138,10 @@ async function holdUp(outside: Outside, aggregate: string, version: number) {
     await over.promise;
   });
   await held.promise;
-  return async (others: readonly Promise<unknown>[]) => {
+  return async (
+    others: readonly Promise<unknown>[],
+    meanwhile: () => Promise<unknown> = () => Promise.resolve(),
+  ) => {
     await Promise.all(others);
     await until("an append waits", async () => {
       const rows = await outside.unsafe(
@@ -140,6 +150,7 @@ async function holdUp(outside: Outside, aggregate: string, version: number) {
       );
       return rows.length > 0;
     });
+    await meanwhile();
     over.resolve();
     await done;
   };
@@ -332,6 +343,43 @@ t.test("who may not fail for others goes by itself", async (t) => {
   await release([after.ran]);
   await Promise.all([held.committed, before.committed, alone, after.committed]);
   t.equal(await countWrites(outside, since), 4);
+});
+
+t.test("those that the server holds up hold others up for a while", async (t) => {
+  const { writer, outside } = await setUp(t, 1_000);
+  for (const name of ["a", "b", "c"]) await append(writer, name);
+  const release = await holdUp(outside, "c", 2);
+  const held = appendLater(writer, "c");
+  await held.ran;
+  const first = appendLater(writer, "a");
+  await first.ran;
+  const second = appendLater(writer, "b");
+  await second.ran;
+  await t.rejects(first.committed, {
+    code: "DATABASE_BUSY",
+    message: /^Cannot record the transaction: waited 1000 ms for those before/,
+  });
+  // Its turn was the first one's.
+  await release([]);
+  t.match(await second.committed, { result: 2, attempts: 2 });
+  t.match(await held.committed, { result: 3, attempts: 2 });
+  t.match(await append(writer, "a"), { result: 2, attempts: 1 });
+});
+
+t.test("a connection that ends amid a transaction of one statement", async (t) => {
+  const { writer, outside } = await setUp(t);
+  await append(writer, "a");
+  const release = await holdUp(outside, "a", 2);
+  const held = appendLater(writer, "a");
+  await release([], async () => {
+    const ended = await outside.unsafe(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity " +
+        "WHERE wait_event = 'transactionid' AND datname = current_database()",
+    );
+    t.equal(ended.length, 1);
+  });
+  t.match(await held.committed, { result: 3 });
+  t.same(await versionsOf(writer, "a"), numbers(3));
 });
 
 t.test("of one that goes on itself, nobody goes on from the middle", async (t) => {

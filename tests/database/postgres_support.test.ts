@@ -78,7 +78,7 @@ t.test("the next test has a database as if it were new", async (t) => {
     const sql = postgres(used, { max: 1, fetch_types: false });
     await sql`create schema more`;
     await sql`create table more.things (id serial)`;
-    await sql`create function public.one() returns int return 1`;
+    await sql`create function public.one() returns int language sql as 'select 1'`;
     await sql.unsafe(
       `alter database ${new URL(used).pathname.slice(1)}
         set deadlock_timeout = '10ms'`,

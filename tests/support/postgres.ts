@@ -54,6 +54,8 @@ const SETTINGS = {
   shared_buffers: "64MB",
   max_connections: "200",
   wal_level: "replica",
+  max_wal_size: "1GB", // As where the log's segments are of the usual size.
+  min_wal_size: "80MB",
   wal_keep_size: "128MB", // A new replica has no slot.
   wal_retrieve_retry_interval: "100ms", // A replica's, which it waits for twice.
   listen_addresses: "127.0.0.1",
@@ -330,17 +332,12 @@ function makeTemplate(path: string, native: string): void {
     // Not as USER, who may not be let into the project's folder.
     shell(copy, [native], home, {});
     linkLibraries(home);
+    // A new server writes a segment of its log whole: of 1 MB, not 16.
     const init = `native/bin/initdb -D data -U postgres --pwfile=password \\
-      --auth=scram-sha-256 --encoding=UTF8 --locale=C`;
-    shell(init, [], home);
-    const alter = `alter user postgres password '${
-      storedPassword("password")
-    }'`;
-    shell(
-      `echo "$0" | native/bin/postgres --single -D data postgres`,
-      [alter],
-      home,
-    );
+      --auth=scram-sha-256 --wal-segsize=1 --encoding=UTF8 --locale=C &&
+      echo "alter user postgres password '$0'" |
+        native/bin/postgres --single -D data postgres`;
+    shell(init, [storedPassword("password")], home);
     fs.renameSync(home, path);
   } catch (error) {
     fs.rmSync(home, { recursive: true, force: true });

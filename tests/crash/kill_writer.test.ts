@@ -14,7 +14,7 @@ import { freshlySeeded } from "../support/seeded.ts";
 import { type TestDatabase, Users } from "../support/stores.ts";
 import { KEYS, writes } from "./writes.ts";
 
-const KILLS = 16;
+const KILLS = 8;
 const MOST_WRITES = 120;
 const writerFile = new URL("./writer_process.ts", import.meta.url);
 const readerFile = new URL("./reader_process.ts", import.meta.url);

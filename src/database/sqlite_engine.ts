@@ -65,7 +65,8 @@ export interface SqliteOptions {
    */
   readonly maxQueuedTransactions?: number | undefined;
   /**
-   * How long a transaction may wait for the write connection, in ms: above 0.
+   * How long a transaction may wait for a write connection, in ms: above 0. On
+   * PostgreSQL one that only records waits as long for those before it.
    *
    * @default {30000}
    */

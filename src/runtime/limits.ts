@@ -50,8 +50,8 @@ export const LOG_ROOM_BYTES: number = MEBIBYTE;
 export const MAX_QUEUED_TRANSACTIONS: number = 10_000;
 
 /**
- * How long, in ms, a transaction waits for the write connection before it is
- * refused. It also ends the deadlock of a transaction opened within another.
+ * How long, in ms, a transaction waits for the write connection, or to be
+ * recorded after others, before it is refused. It also ends the deadlock of a transaction opened within another.
  */
 export const QUEUE_TIMEOUT_MS: number = 30_000;
 

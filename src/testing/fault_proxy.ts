@@ -9,12 +9,8 @@ import { HeadwaterError } from "../../mod.ts";
 import { type Address, dial, formatAddress, parseAddress } from "./address.ts";
 import { type Names, requireFaults, requireNames } from "./check_options.ts";
 import { ProxiedConnection } from "./proxied_connection.ts";
-import {
-  PROXY_FAULTS,
-  type ProxyFaults,
-  type ProxyState,
-  type ProxyStats,
-} from "./proxy_faults.ts";
+import { FAULTS } from "./network_faults.ts";
+import type { ProxyFaults, ProxyState, ProxyStats } from "./proxy_faults.ts";
 import { type SeededRandom, seededRandom } from "./seeded_random.ts";
 
 /** Options of {@linkcode openFaultProxy}. */
@@ -111,7 +107,7 @@ export class FaultProxy {
   }
 
   set faults(faults: ProxyFaults) {
-    requireFaults(ACTION, PROXY_FAULTS, faults);
+    requireFaults(ACTION, FAULTS, faults);
     this.#faults = faults;
   }
 

@@ -33,8 +33,8 @@ export interface NetworkFaults {
   readonly duplicate?: number | undefined;
 }
 
-/** The names of {@linkcode NetworkFaults}. */
-export const NETWORK_FAULTS: Names<NetworkFaults> = {
+/** The names of what a network does, and a proxy too. */
+export const FAULTS: Names<NetworkFaults> = {
   cut: true,
   halfOpen: true,
   stall: true,

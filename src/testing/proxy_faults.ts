@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Names, RangeMs } from "./check_options.ts";
+import type { RangeMs } from "./check_options.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 
 /**
@@ -47,20 +47,6 @@ export interface ProxyFaults {
    */
   readonly duplicate?: number | undefined;
 }
-
-/** The names of {@linkcode ProxyFaults}. */
-export const PROXY_FAULTS: Names<ProxyFaults> = {
-  cut: true,
-  halfOpen: true,
-  stall: true,
-  stallMs: true,
-  delay: true,
-  delayMs: true,
-  split: true,
-  drop: true,
-  refuse: true,
-  duplicate: true,
-};
 
 /** What a proxy has done so far. */
 export interface ProxyStats {

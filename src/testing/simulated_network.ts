@@ -20,7 +20,7 @@ import {
   requireRange,
 } from "./check_options.ts";
 import {
-  NETWORK_FAULTS,
+  FAULTS,
   type NetworkFaults,
   type NetworkStats,
   noStats,
@@ -138,7 +138,7 @@ export class SimulatedNetwork {
   }
 
   set faults(faults: NetworkFaults) {
-    requireFaults(ACTION, NETWORK_FAULTS, faults);
+    requireFaults(ACTION, FAULTS, faults);
     this.#faults = faults;
   }
 

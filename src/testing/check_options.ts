@@ -14,7 +14,7 @@ export type RangeMs = readonly [number, number];
 export type Names<Options> = { readonly [Name in keyof Options]-?: true };
 
 /**
- * Refuses names that there aren't.
+ * Refuses what is no object, and names that there aren't.
  *
  * @param action What can't be done with them: `open a fault proxy`.
  * @throws {HeadwaterError} `INVALID_ARGUMENT`, with the name and those that there are.
@@ -24,6 +24,10 @@ export function requireNames<Options extends object>(
   known: Names<Options>,
   options: Options,
 ): void {
+  if (typeof options !== "object" || options === null) {
+    const rule = "give an object";
+    throw refusal(action, `the options are ${String(options)}; ${rule}`);
+  }
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(known, name)) {
       const names = Object.keys(known).join(", ");
@@ -80,7 +84,8 @@ export function requireNumber(
 ): void {
   if (value === undefined || value >= least && value <= most) return;
   const rule = `give a number from ${least} to ${most}`;
-  throw refusal(action, `${name} is ${String(value)}; ${rule}`);
+  const shown = typeof value === "string" ? `"${value}"` : String(value);
+  throw refusal(action, `${name} is ${shown}; ${rule}`);
 }
 
 function refusal(action: string, why: string): HeadwaterError {

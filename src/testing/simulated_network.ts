@@ -117,8 +117,8 @@ export class SimulatedNetwork {
    * @throws {HeadwaterError} `INVALID_ARGUMENT` for options that can't be.
    */
   constructor(options: SimulatedNetworkOptions) {
-    const { latencyMs, maxLineBytes } = options;
     requireNames(ACTION, OPTIONS, options);
+    const { latencyMs, maxLineBytes } = options;
     requireRange(ACTION, "latencyMs", latencyMs);
     requireNumber(ACTION, "maxLineBytes", maxLineBytes, [1, MAX_LINE_BYTES]);
     this.#clock = options.clock;

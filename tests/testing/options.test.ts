@@ -49,6 +49,15 @@ for (
       'Cannot make a virtual clock: "wall" is none of wallMs, settleMs',
     ],
     [
+      () => new VirtualClock(null as unknown as object),
+      "Cannot make a virtual clock: the options are null; give an object",
+    ],
+    [
+      () => new VirtualClock({ settleMs: "1s" } as object),
+      'Cannot make a virtual clock: settleMs is "1s"; give a number from 0 to ' +
+      "60000",
+    ],
+    [
       () => new VirtualClock({ settleMs: -1 }),
       "Cannot make a virtual clock: settleMs is -1; give a number from 0 to 60000",
     ],

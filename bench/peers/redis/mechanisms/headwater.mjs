@@ -23,6 +23,7 @@ export async function openWriter({ database }) {
 
 export async function openReader({ database, url }, dropped) {
   const { SlavedStore } = await load("mod.js");
+  const { onTelemetry } = await load("src/telemetry/mod.js");
   const { Names } = await load("bench/support/store.js");
   const slaved = await SlavedStore.connect({ database, replicate: url });
   const names = slaved.attach(Names);
@@ -31,11 +32,11 @@ export async function openReader({ database, url }, dropped) {
     async fill(keys) {
       for (const key of keys) await names.getName(key);
     },
-    /** A handler has every row parsed for it: only where each is timed. */
+    /** Told in the moment that an entry has gone: only where each is timed. */
     watch() {
-      unwatch ??= slaved.subscribe(
-        "caches",
-        ({ rows }) => dropped(rows.length),
+      unwatch ??= onTelemetry(
+        "headwater:cache-invalidate",
+        ({ entries }) => dropped(entries),
       );
     },
     unwatch() {

@@ -6,10 +6,10 @@
 
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { WriterStore, type WriterStoreOptions } from "headwater";
 import postgres from "postgres";
 import { sharedPostgres } from "../tests/support/postgres.ts";
+import { openBareSqlite } from "./support/bare_sqlite.ts";
 import { timeWriters } from "./support/load.ts";
 import { compete, type Figure, perSecond } from "./support/measure.ts";
 import type { Size } from "./main.ts";
@@ -143,11 +143,8 @@ function openSqlite(
   path: string,
   synchronous: "full" | "normal",
 ): { insert: InsertByHand; close: () => void } {
-  const database = new DatabaseSync(path);
-  database.exec(
-    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ` +
-      `PRAGMA wal_autocheckpoint = 10000; ${TABLE} WITHOUT ROWID`,
-  );
+  const database = openBareSqlite(path, synchronous);
+  database.exec(`${TABLE} WITHOUT ROWID`);
   const [begin, commit] = [
     database.prepare("BEGIN IMMEDIATE"),
     database.prepare("COMMIT"),

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import postgres from "postgres";
+import { openBareSqlite } from "./bare_sqlite.ts";
 import type { Database } from "./store.ts";
 
 /** Opens a file as a careful user would: WAL, statements prepared once. */
@@ -15,11 +16,7 @@ export function openBareKysely(
   path: string,
   synchronous: "full" | "normal",
 ): Kysely<Database> {
-  const database = new DatabaseSync(path);
-  database.exec(
-    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ` +
-      "PRAGMA wal_autocheckpoint = 10000",
-  );
+  const database = openBareSqlite(path, synchronous);
   const prepared = new Map<string, BareStatement>();
   return new Kysely<Database>({
     dialect: new SqliteDialect({

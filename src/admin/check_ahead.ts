@@ -18,6 +18,11 @@ export interface ToldTokens {
   readonly floors: readonly Told[];
 }
 
+/** The same, and up to which token it is noted when events were committed. */
+interface AllToldTokens extends ToldTokens {
+  readonly times: number;
+}
+
 /** How far one says that it has got. */
 export interface Told {
   readonly name: string;
@@ -63,7 +68,7 @@ export async function readTold(session: Session): Promise<ToldTokens> {
  */
 export async function checkTold(
   { session, problems, lastToken }: CheckContext,
-  { positions, checkpoints, floors }: ToldTokens,
+  { positions, checkpoints, floors, times }: AllToldTokens,
   lastTokens: ReadonlyMap<string, number>,
   reserved: Reserved,
 ): Promise<void> {
@@ -100,6 +105,13 @@ export async function checkTold(
       token,
       `rows of stream ${quote(name)} were deleted up to token ${token}, and ` +
         `the last that was reserved is ${reserved.last}`,
+    );
+  }
+  if (times > reserved.last) {
+    add(
+      times,
+      `it is noted up to token ${times} when events were committed, and the ` +
+        `last that was reserved is ${reserved.last}`,
     );
   }
 }

@@ -18,7 +18,10 @@
  * - `"events"`: every append's events stand under its token, in order.
  * - `"versions"`: an aggregate's versions have no gap, and none follows its last.
  * - `"event ids"`: every id that was given is that of an event that exists.
- * - `"ahead"`: no position, checkpoint, snapshot or floor is ahead of the log.
+ * - `"times"`: what is noted of when events were committed, which reading by time
+ *   goes by, is so.
+ * - `"ahead"`: no position, checkpoint, snapshot, floor or noted time is ahead of
+ *   the log.
  */
 export type LogCheck =
   | "tokens"
@@ -29,6 +32,7 @@ export type LogCheck =
   | "events"
   | "versions"
   | "event ids"
+  | "times"
   | "ahead";
 
 /** Something that is wrong. */

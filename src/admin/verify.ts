@@ -14,6 +14,7 @@ import type { CheckContext, VerifyProgress } from "./check_context.ts";
 import { EventChecks } from "./check_events.ts";
 import { RecordChecks } from "./check_records.ts";
 import { checkAppends, checkEventIds } from "./check_references.ts";
+import { TimeChecks } from "./check_times.ts";
 import { readPages } from "./log_pages.ts";
 import { type LogProblem, ProblemList } from "./problems.ts";
 import { readReserved } from "./reserved.ts";
@@ -68,6 +69,7 @@ export async function verifyLog(
   const { onProgress, signal } = options;
   const problems = new ProblemList();
   const told = await readTold(session);
+  const times = await TimeChecks.read(session, problems);
   const [row] = await session.rows(
     `SELECT ${LAST_TOKEN[session.dialect]} FROM headwater_log`,
     [],
@@ -91,8 +93,9 @@ export async function verifyLog(
     signal?.throwIfAborted();
     for (const record of page) {
       const rows = records.check(record);
-      if (record.stream !== EVENTS_STREAM || rows === undefined) continue;
-      events.add(record.token, rows);
+      if (record.stream !== EVENTS_STREAM) continue;
+      times.check(record);
+      if (rows !== undefined) events.add(record.token, rows);
     }
     await events.settle();
     context.progress("log", records.records, page.at(-1)?.token);
@@ -100,7 +103,12 @@ export async function verifyLog(
   const aggregates = await checkAppends(context, appends);
   await checkEventIds(context, eventIds);
   await checkSnapshots(context);
-  await checkTold(context, told, records.lastTokens, reserved);
+  await checkTold(
+    context,
+    { ...told, times: times.end },
+    records.lastTokens,
+    reserved,
+  );
   return {
     records: records.records,
     transactions: records.transactions,

@@ -9,6 +9,7 @@ import type { Session, SqlValue } from "../database/engine.ts";
 import { readFloorOf } from "../log/history.ts";
 import { isEventsOf, perDialect, UP_TO_SIZE } from "../log/log_key.ts";
 import { EVENTS_STREAM, ROW_SEPARATOR } from "../log/log_schema.ts";
+import { findTokensOfTime, type TokenRange } from "../log/time_ranges.ts";
 import { HeadwaterError, show } from "../runtime/errors.ts";
 import type { JsonValue } from "../runtime/json.ts";
 import { requireNames } from "../runtime/option_names.ts";
@@ -42,15 +43,15 @@ const READ_FIRST_LEFT = perDialect((dialect) =>
   WHERE a.aggregate = ?`
 );
 
-const readRecords = (order: string, compare: string) =>
+const readRecords = (order: string) =>
   `SELECT ${COLUMNS}, (SELECT floor_token FROM headwater_retained
     WHERE stream = '${EVENTS_STREAM}')
   FROM headwater_log l
-  WHERE l.stream = '${EVENTS_STREAM}' AND l.token ${compare} ?
-    AND l.token <= ? AND l.committed_ms >= ? AND l.committed_ms < ?
+  WHERE l.stream = '${EVENTS_STREAM}' AND l.token > ? AND l.token <= ?
+    AND l.committed_ms >= ? AND l.committed_ms < ?
   ORDER BY l.token ${order} ${UP_TO_SIZE}`;
-const RECORDS_FORWARDS = readRecords("ASC", ">");
-const RECORDS_BACKWARDS = readRecords("DESC", "<");
+const RECORDS_FORWARDS = readRecords("ASC");
+const RECORDS_BACKWARDS = readRecords("DESC");
 
 const END = Number.MAX_SAFE_INTEGER;
 
@@ -182,43 +183,60 @@ async function* readEventPages(
   const sinceMs = toMs("since", options.since, 0);
   const untilMs = toMs("until", options.until, END);
   const wanted = types === undefined ? undefined : new Set(types);
-  const sql = isBackwards ? RECORDS_BACKWARDS : RECORDS_FORWARDS;
-  let edge: number = options.after === undefined
-    ? (isBackwards ? END : 0)
+  const after = options.after === undefined
+    ? undefined
     : parseToken(options.after);
   const upTo = typeof end === "number" ? end : await end();
+  const all = isBackwards
+    ? { after: 0, upTo: Math.min(upTo, (after ?? END) - 1) }
+    : { after: after ?? 0, upTo };
+  const isOfAnyTime = sinceMs <= 0 && untilMs === END;
+  const ranges = isOfAnyTime
+    ? [all]
+    : await findTokensOfTime(session, sinceMs, untilMs, all);
   const isWanted = ({ type, aggregate }: StoredEvent) =>
     (wanted === undefined || wanted.has(type)) &&
     aggregate.startsWith(aggregatePrefix);
   const isAny = wanted === undefined && aggregatePrefix === "";
   let left = limit;
-  const pages = readRecordPages({
-    read: (edge, size) =>
-      session.rows(sql, [edge, upTo, sinceMs, untilMs, size]),
-    edge,
-    edgeOf: (columns) => Number(columns[0]),
-    left: () => {
-      if (!isAny) return END;
-      // Whoever goes on beyond what he meant to take is given one at a time.
-      const given = limit - left;
-      return Math.min(left, Math.max(1, most - given));
-    },
-  });
-  let mustReach = options.after !== undefined && !isBackwards && !mayMiss;
-  for await (const page of pages) {
-    if (mustReach) {
-      const floor = Number(
-        page[0]?.[3] ?? await readFloorOf(session, EVENTS_STREAM),
-      );
-      if (floor > edge) throw eventsDeletedError(edge, floor);
+  const readPages = (range: TokenRange) =>
+    readRecordPages({
+      read: (edge, size) => {
+        const { after, upTo } = isBackwards
+          ? { ...range, upTo: edge }
+          : { ...range, after: edge };
+        const sql = isBackwards ? RECORDS_BACKWARDS : RECORDS_FORWARDS;
+        return session.rows(sql, [after, upTo, sinceMs, untilMs, size]);
+      },
+      edge: isBackwards ? range.upTo : range.after,
+      edgeOf: ([token]) => isBackwards ? Number(token) - 1 : Number(token),
+      left: () => {
+        if (!isAny) return END;
+        // Whoever goes on beyond what he meant to take is given one at a time.
+        const given = limit - left;
+        return Math.min(left, Math.max(1, most - given));
+      },
+    });
+  /** Nothing may be missing after it. */
+  let reached: number | undefined = isBackwards || mayMiss ? undefined : after;
+  for (const range of isBackwards ? ranges.toReversed() : ranges) {
+    for await (const page of readPages(range)) {
+      if (reached !== undefined) {
+        const floor = Number(
+          page[0]?.[3] ?? await readFloorOf(session, EVENTS_STREAM),
+        );
+        if (floor > reached) throw eventsDeletedError(reached, floor);
+      }
+      for (const events of parsePage(page, isBackwards, isWanted)) {
+        yield events.length <= left ? events : events.slice(0, left);
+        left -= events.length;
+        if (left <= 0) return;
+      }
+      const last = page.at(-1);
+      if (last !== undefined && !isBackwards && !mayMiss) {
+        reached = Number(last[0]);
+      }
     }
-    for (const events of parsePage(page, isBackwards, isWanted)) {
-      yield events.length <= left ? events : events.slice(0, left);
-      left -= events.length;
-      if (left <= 0) return;
-    }
-    edge = Number(page.at(-1)?.[0]);
-    mustReach = !isBackwards && !mayMiss;
   }
 }
 

@@ -43,6 +43,8 @@ export const EVENTS_STREAM = "events";
  *   it could not take; both for the tables that serve, and for those that are
  *   being built to take their place.
  * - `headwater_retained`: up to where rows of a stream may have been deleted.
+ * - `headwater_time_ranges`: of some thousand records of `events` each, the oldest
+ *   and the newest time.
  * - `headwater_meta`: what is said once of the whole log: its identity.
  * - `headwater_calls`: what was answered to calls, so that one that is repeated
  *   gets the same answer and changes nothing.
@@ -225,6 +227,18 @@ export const LOG_MIGRATIONS: readonly Migration[] = [
     name: "invalidations as runs",
     // The tables stay: what went before can't read the bodies.
     statements: () => [],
+  },
+  {
+    version: 8,
+    name: "when events were committed",
+    statements: (dialect) => [
+      table(dialect, "headwater_time_ranges", [
+        "upto_token INTEGER NOT NULL PRIMARY KEY",
+        "after_token INTEGER NOT NULL",
+        "oldest_ms INTEGER NOT NULL",
+        "newest_ms INTEGER NOT NULL",
+      ]),
+    ],
   },
 ];
 

@@ -14,6 +14,7 @@ import { readFloorOf } from "./history.ts";
 import { readHorizon } from "./horizon.ts";
 import { EVENTS_STREAM, NO_STREAM } from "./log_schema.ts";
 import { readNow } from "./lease.ts";
+import { deleteTimeRanges } from "./time_ranges.ts";
 import { LOG_ORDER, NEWEST_FIRST, perDialect, tokenIs } from "./log_key.ts";
 
 /** How long a stream's rows are kept. With both, rows that either keeps are kept. */
@@ -178,6 +179,7 @@ async function deleteChunk<Database>(
     await session.run(SET_FLOOR, [stream, upTo]);
     const range = [stream, after, upTo];
     await session.run(TELL_POSITIONS[session.dialect], [...range, ...range]);
+    if (stream === EVENTS_STREAM) await deleteTimeRanges(session, upTo);
     return await session.run(DELETE_CHUNK[session.dialect], range);
   });
 }

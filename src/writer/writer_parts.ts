@@ -43,6 +43,7 @@ import { ObservedTransactions } from "./observed_transactions.ts";
 import { Publisher } from "./publisher.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { keepRetained, type RetentionKeeper } from "./retention_keeper.ts";
+import { TimeRangeKeeper } from "./time_range_keeper.ts";
 import { snapshotWriter } from "./snapshot_writer.ts";
 import { TransactionRunner } from "./transaction_runner.ts";
 import { createVoice, type WriterVoice } from "./writer_commands.ts";
@@ -71,6 +72,7 @@ export interface WriterParts<Database> {
   readonly transactions: ObservedTransactions<Database>;
   readonly leaseKeeper: LeaseKeeper;
   readonly retentionKeeper: RetentionKeeper<Database> | undefined;
+  readonly timeRangeKeeper: TimeRangeKeeper<Database>;
   readonly publisher: Publisher;
   readonly calls: ExposedCalls<Database>;
   readonly endpoint: WriterEndpoint;
@@ -199,6 +201,12 @@ export function assembleWriter<Database>(
     logger,
   });
   const retentionKeeper = keepRetained(engine, options);
+  const timeRangeKeeper = new TimeRangeKeeper({
+    engine,
+    lastTaken: () => recorder.lastTaken,
+    clock,
+    logger,
+  });
   return {
     voice,
     tracer,
@@ -211,6 +219,7 @@ export function assembleWriter<Database>(
     transactions,
     leaseKeeper,
     retentionKeeper,
+    timeRangeKeeper,
     publisher,
     calls,
     endpoint,
@@ -257,6 +266,7 @@ export async function closeWriter<Database>(
   await parts.listeners.close();
   await parts.endpoint.close();
   await parts.retentionKeeper?.close();
+  await parts.timeRangeKeeper.close();
   await parts.runner.drain();
   await parts.leaseKeeper.release();
   parts.voice.streamer.close("server closing");

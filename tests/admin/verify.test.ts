@@ -10,6 +10,7 @@ import {
   type Fault,
   ID_FAULTS,
   ROW_FAULTS,
+  TIME_FAULTS,
   TOKEN_FAULTS,
   TRANSACTION_FAULTS,
   VERSION_FAULTS,
@@ -22,6 +23,7 @@ const FAULTS: readonly Fault[] = [
   ...EVENT_FAULTS,
   ...VERSION_FAULTS,
   ...ID_FAULTS,
+  ...TIME_FAULTS,
   ...AHEAD_FAULTS,
 ];
 

@@ -356,6 +356,32 @@ export const ID_FAULTS: readonly Fault[] = [
 
 const SET_CHECKPOINT = "UPDATE headwater_projections SET";
 
+const NOTE_TIMES = "INSERT INTO headwater_time_ranges VALUES";
+
+export const TIME_FAULTS: readonly Fault[] = [
+  {
+    name: "events later than what is noted, of which the first is told",
+    spoil: [`${NOTE_TIMES} (2, 0, 1, 2)`, `${NOTE_TIMES} (5, 2, 1, 2)`],
+    found: [
+      ["times", 1, /^token 1: it .* after 0 up to 2 1 to 2 is noted: reading/],
+      ["times", 5, /^token 5: .* after 2 up to 5 /],
+    ],
+  },
+  {
+    name: "an event earlier than what two writers have noted",
+    spoil: [
+      `UPDATE ${LOG} SET committed_ms = 7 WHERE token = 6`,
+      ...[5, 6].map((upTo) => `${NOTE_TIMES} (${upTo}, 0, 8, 9999999999999)`),
+    ],
+    found: [["times", 6, /^token 6: it was committed at 7, /]],
+  },
+  {
+    name: "times beyond the log's end",
+    spoil: [`${NOTE_TIMES} (8000, 0, 0, 9999999999999)`],
+    found: [["ahead", 8000, /^it is noted up to token 8000 .* is 7$/]],
+  },
+];
+
 export const AHEAD_FAULTS: readonly Fault[] = [
   {
     name: "a position that the log hasn't come to",

@@ -132,5 +132,6 @@ t.test("LOG_MIGRATIONS are numbered without a gap, and can be applied", async (t
     "headwater_projections",
     "headwater_retained",
     "headwater_snapshots",
+    "headwater_time_ranges",
   ]);
 });

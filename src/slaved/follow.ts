@@ -28,6 +28,7 @@ import { parseRow } from "../streams/rows.ts";
 import type { Token } from "../tokens/token.ts";
 import { openTransport } from "../transport/open_transport.ts";
 import type { Address, TlsOptions } from "../transport/transport.ts";
+import { UntoldStreams } from "./untold_streams.ts";
 import { connectingOf, transportOptionsOf } from "./upstream_options.ts";
 
 /** What a writer says of a stream's place. */
@@ -78,7 +79,8 @@ export interface FollowOptions extends KeepAliveOptions, EnvironmentOptions {
     | undefined;
 
   /**
-   * The streams to be given. They need no declaration: rows are any JSON.
+   * The streams to be given. They need no declaration: rows are any JSON. Of one
+   * that no writer tells of a warning is logged.
    *
    * @default {all}
    */
@@ -194,16 +196,18 @@ export function follow(options: FollowOptions): Following {
   const connecting = connectingOf(options);
   const { clock, logger } = connecting;
   const transport = transportOptionsOf(options);
+  const untold = new UntoldStreams({ wanted: options.streams, clock, logger });
   const clients = [options.replicate].flat().map((address) =>
     new ReplicationClient({
       ...connecting,
       transport: openTransport(address, clock, transport),
-      receiver: new BatchReceiver(options, logger),
+      receiver: new BatchReceiver(options, logger, untold),
       name: options.name ?? "follower",
     })
   );
   const close = async () => {
     signal?.removeEventListener("abort", close);
+    untold.close();
     await Promise.all(clients.map((client) => client.close()));
   };
   if (!signal?.aborted) {
@@ -229,6 +233,7 @@ interface OpenBatch {
 class BatchReceiver {
   readonly #options: FollowOptions;
   readonly #logger: Logger;
+  readonly #untold: UntoldStreams;
   readonly #batches = new Map<string, OpenBatch>();
   /** What was given last on this connection, by stream and instance. */
   readonly #given = new Map<string, Token>();
@@ -237,9 +242,10 @@ class BatchReceiver {
   #chars = 0;
   #isLive = false;
 
-  constructor(options: FollowOptions, logger: Logger) {
+  constructor(options: FollowOptions, logger: Logger, untold: UntoldStreams) {
     this.#options = options;
     this.#logger = logger;
+    this.#untold = untold;
   }
 
   /** Nothing is fetched: whoever is told something has all there will be. */
@@ -258,6 +264,7 @@ class BatchReceiver {
     const key = `${stream} ${instance}`;
     this.#add(key, row);
     if (token === undefined) return;
+    this.#untold.told(stream);
     // A foreign writer may end its lines with a carriage return.
     const texts = this.#take(key).map((text) => text.trim());
     const last = this.#given.get(key);
@@ -276,6 +283,7 @@ class BatchReceiver {
     token: Token,
   ): void | Promise<void> {
     this.#isLive = true;
+    this.#untold.told(stream);
     const key = `${stream} ${instance}`;
     this.#take(key);
     const last = this.#given.get(key);

@@ -12,6 +12,7 @@ import {
   MAX_FOLLOWED_STREAMS,
   MAX_ROWS_PER_TRANSACTION,
 } from "../../src/runtime/limits.ts";
+import { VirtualClock } from "../../src/testing/mod.ts";
 import { until } from "../support/conditions.ts";
 import { type FakeWriter, startFakeWriter } from "../support/fake_writer.ts";
 import { temporaryDatabase } from "../support/folders.ts";
@@ -80,6 +81,32 @@ t.test("gives only the streams that were asked for", async (t) => {
   await until("it is told", () => positions.length > 0);
   t.same(given, [["a", "w", 2, [2]]]);
   t.same(positions.map(({ stream }) => stream), ["a"]);
+});
+
+t.test("says which of the streams nobody tells of", async (t) => {
+  const clock = new VirtualClock();
+  const warnings: unknown[] = [];
+  const { fake, positions, given } = await start(t, {
+    streams: ["typing", "reciepts", "silent"],
+    clock,
+    logger: (level, message, fields) => warnings.push([level, message, fields]),
+  });
+  fake.send(
+    "POSITION typing w 1 1\nPOSITION receipts w 1 1\nRDATA silent w 2 3\n",
+  );
+  await until("it is told", () => positions.length + given.length === 2);
+  t.same(warnings, []);
+  clock.elapse(2_000);
+  const warning = [
+    "warn",
+    "no writer has told of streams to follow",
+    { streams: "reciepts", told: "receipts, silent, typing" },
+  ];
+  t.same(warnings, [warning]);
+  fake.send("POSITION other w 1 1\nPOSITION typing w 2 2\n");
+  await until("more is told", () => positions.length === 2);
+  clock.elapse(10_000);
+  t.same(warnings, [warning], "once");
 });
 
 t.test("gives a token once, until the writer starts over", async (t) => {

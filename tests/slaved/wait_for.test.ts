@@ -247,6 +247,7 @@ t.test("a log of an older release gets its identity from the first writer of thi
   await engine.transaction("undo", async (session) => {
     await session.run("DROP TABLE headwater_meta", []);
     await session.run("DROP TABLE headwater_calls", []);
+    await session.run("DROP TABLE headwater_time_ranges", []);
     const added = ["build", "rate", "rebuild_version"];
     for (const name of [...added, "rebuild_done", "rebuild_rate"]) {
       await session.run(

@@ -198,15 +198,13 @@ async function* readEventPages(
     (wanted === undefined || wanted.has(type)) &&
     aggregate.startsWith(aggregatePrefix);
   const isAny = wanted === undefined && aggregatePrefix === "";
+  const sql = isBackwards ? RECORDS_BACKWARDS : RECORDS_FORWARDS;
   let left = limit;
   const readPages = (range: TokenRange) =>
     readRecordPages({
       read: (edge, size) => {
-        const { after, upTo } = isBackwards
-          ? { ...range, upTo: edge }
-          : { ...range, after: edge };
-        const sql = isBackwards ? RECORDS_BACKWARDS : RECORDS_FORWARDS;
-        return session.rows(sql, [after, upTo, sinceMs, untilMs, size]);
+        const ends = isBackwards ? [range.after, edge] : [edge, range.upTo];
+        return session.rows(sql, [...ends, sinceMs, untilMs, size]);
       },
       edge: isBackwards ? range.upTo : range.after,
       edgeOf: ([token]) => isBackwards ? Number(token) - 1 : Number(token),

@@ -32,8 +32,10 @@ export class UntoldStreams {
   /** A writer has told where a stream is. */
   told(stream: string): void {
     const { wanted, clock } = this.#options;
-    if (wanted === undefined || this.#told.size >= MAX_TOLD) return;
-    this.#told.add(stream);
+    if (wanted === undefined) return;
+    if (this.#told.size < MAX_TOLD || wanted.includes(stream)) {
+      this.#told.add(stream);
+    }
     this.#cancel ??= clock.schedule(() => this.#tell(wanted), TELLING_MS);
   }
 
@@ -52,5 +54,5 @@ export class UntoldStreams {
   }
 }
 
-/** Names that are remembered: far more than writers have. */
+/** Names that are remembered beside those that are wanted: far more than writers have. */
 const MAX_TOLD = 1_000;

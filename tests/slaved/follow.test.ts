@@ -109,6 +109,21 @@ t.test("says which of the streams nobody tells of", async (t) => {
   t.same(warnings, [warning], "once");
 });
 
+t.test("knows those that are asked for among very many", async (t) => {
+  const clock = new VirtualClock();
+  const warnings: unknown[] = [];
+  const { fake, positions } = await start(t, {
+    streams: ["last"],
+    clock,
+    logger: (_level, message) => warnings.push(message),
+  });
+  for (let n = 0; n < 1_000; n += 1) fake.send(`POSITION s${n} w 1 1\n`);
+  fake.send("POSITION last w 1 1\n");
+  await until("it is told", () => positions.length === 1);
+  clock.elapse(2_000);
+  t.same(warnings, []);
+});
+
 t.test("gives a token once, until the writer starts over", async (t) => {
   const { fake, given } = await start(t);
   fake.send(`RDATA s w 3 "a"\nRDATA s w 3 "a"\nRDATA s w 2 "old"\n`);

@@ -1,6 +1,6 @@
 /**
  * (e) Many writers at a time: SQLite beside one writer through Kysely alone,
- * PostgreSQL beside as many on connections of their own.
+ * PostgreSQL beside as many on as many connections.
  *
  * @module
  */
@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { WriterStore } from "headwater";
 import { sharedPostgres } from "../tests/support/postgres.ts";
+import { openByHand } from "./support/by_hand.ts";
 import { openBareKysely, openBarePostgres } from "./support/bare_kysely.ts";
 import { timeWriters } from "./support/load.ts";
 import { compete, type Figure, perSecond } from "./support/measure.ts";
@@ -21,8 +22,8 @@ import type { Database } from "./support/store.ts";
 import type { Size } from "./main.ts";
 
 const WRITERS = 64;
-/** PostgreSQL's on either side: one for each writer, and as many as serve two cores best. */
-const CONNECTIONS = [WRITERS, 32];
+/** PostgreSQL's on either side: one for each writer, half of them, and what is the default. */
+const CONNECTIONS = [WRITERS, 32, 10];
 
 /** Transactions a second. */
 export async function benchConcurrency(size: Size): Promise<Figure[]> {
@@ -80,14 +81,17 @@ async function benchPostgres(
     database: await server.createDatabase(),
     maxWriteConnections: connections,
   });
-  const bare = openBarePostgres(await server.createDatabase(), connections);
+  const bareUrl = await server.createDatabase();
+  const bare = openBarePostgres(bareUrl, connections);
   await writer.transaction("create", ({ db }) => createUsers(db));
   await createUsers(bare);
+  const byHand = await openByHand(bareUrl, connections, bare);
   const rate = async (count: number, write: () => Promise<void>) =>
     perSecond(count, await timeWriters(WRITERS, count, write));
-  const bareCount = size.isShort ? 1_000 : 10_000;
+  const bareCount = size.isShort ? 1_000 : 5_000;
   const writes: [string, string | undefined, number, () => Promise<void>][] = [
     ["a row and an invalidation", "≥ 0.8", 1, () => rename(writer)],
+    ["a row and its record by hand", undefined, 1, () => byHand.rename()],
     ["one event", undefined, 5, () => append(writer)],
     ["one invalidation", undefined, 5, () => invalidate(writer)],
   ];
@@ -106,6 +110,7 @@ async function benchPostgres(
       }),
     );
   }
+  await byHand.close();
   await bare.destroy();
   return figures;
 }

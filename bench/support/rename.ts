@@ -29,14 +29,21 @@ export async function createUsers(db: Kysely<Database>): Promise<void> {
   await db.insertInto("users").values(rows).execute();
 }
 
+/** The statement that changes a row, and the row's id. */
+export function renameQuery(db: Kysely<Database>, version: number) {
+  const id = version % ROWS;
+  const query = db.updateTable("users")
+    .set({ name: `name ${version}`, version })
+    .where("id", "=", id);
+  return { id, query };
+}
+
 /** Changes a row, and invalidates one key. */
 export async function rename(writer: WriterStore<Database>): Promise<void> {
   const version = nextVersion();
-  const id = version % ROWS;
   await writer.transaction("rename", async (txn) => {
-    await txn.db.updateTable("users")
-      .set({ name: `name ${version}`, version })
-      .where("id", "=", id).execute();
+    const { id, query } = renameQuery(txn.db, version);
+    await query.execute();
     txn.invalidate("get_user_by_id", [id]);
   });
 }
@@ -44,9 +51,7 @@ export async function rename(writer: WriterStore<Database>): Promise<void> {
 /** Changes a row in a transaction of Kysely's. */
 export async function renameBare(db: Kysely<Database>): Promise<void> {
   const version = nextVersion();
-  const id = version % ROWS;
   await db.transaction().execute(async (trx) => {
-    await trx.updateTable("users").set({ name: `name ${version}`, version })
-      .where("id", "=", id).execute();
+    await renameQuery(trx, version).query.execute();
   });
 }

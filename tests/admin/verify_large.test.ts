@@ -124,17 +124,20 @@ for (const dialect of DIALECTS) {
     };
     const writing = Promise.all([1, 2, 3, 4].map(write));
     await using admin = await openAdmin(database);
-    for (let round = 0; round < 8; round += 1) {
-      const before = written;
-      await until("more is written", () => written > before);
-      const { problems, transactions } = await admin.verify();
-      t.ok(transactions > 0);
-      t.same(problems, []);
-      const policy = { maxRows: 50 };
-      await admin.retain({ orders: policy, caches: policy, events: policy });
+    try {
+      for (let round = 0; round < 8; round += 1) {
+        const before = written;
+        await until("more is written", () => written > before);
+        const { problems, transactions } = await admin.verify();
+        t.ok(transactions > 0);
+        t.same(problems, []);
+        const policy = { maxRows: 50 };
+        await admin.retain({ orders: policy, caches: policy, events: policy });
+      }
+    } finally {
+      isOver = true;
+      await writing;
     }
-    isOver = true;
-    await writing;
     t.same((await admin.verify()).problems, []);
   });
 

@@ -23,6 +23,8 @@ import {
 import { ISOLATIONS, type Said } from "./leases.ts";
 
 const LEASE_MS = 300;
+/** Of a holder that is to keep its name: a busy machine stands still for half a second. */
+const KEPT_LEASE_MS = 1_000;
 const HOUR_MS = 3_600_000;
 
 t.test("a second process under the name", async (t) => {
@@ -328,7 +330,7 @@ t.test("clocks", { jobs: 3 }, (t) => {
         const isLate = when === "while it holds the name";
         const holder = await hold(t, {
           database,
-          leaseMs: LEASE_MS,
+          leaseMs: KEPT_LEASE_MS,
           aheadMs: isLate ? 0 : aheadMs,
         });
         if (isLate) {
@@ -338,7 +340,7 @@ t.test("clocks", { jobs: 3 }, (t) => {
         await renewed(database, 3);
         const [begun, ends] = await readLease(database);
         t.ok(begun <= 0 && begun > -HOUR_MS / 2, `begun ${begun} ms from now`);
-        t.ok(ends > 0 && ends <= LEASE_MS, `ends ${ends} ms from now`);
+        t.ok(ends > 0 && ends <= KEPT_LEASE_MS, `ends ${ends} ms from now`);
         await t.rejects(
           WriterStore.open({ database }),
           { code: "INSTANCE_HELD", message: /for 1 s more unless/ },
@@ -369,7 +371,11 @@ t.test("clocks", { jobs: 3 }, (t) => {
     t.test(`one who asks for the name, with clocks ${how}`, async (t) => {
       const database = await postgresDatabase(t);
       const holder = await hold(t, { database, leaseMs: 60_000 });
-      const refused = await start(t, { database, leaseMs: LEASE_MS, aheadMs });
+      const refused = await start(t, {
+        database,
+        leaseMs: KEPT_LEASE_MS,
+        aheadMs,
+      });
       const said = refused.messages[0] as Said;
       t.match(said, { what: "failed", code: "INSTANCE_HELD" });
       const seconds = Number(/for (\d+) s more/.exec(`${said.message}`)?.[1]);
@@ -378,7 +384,11 @@ t.test("clocks", { jobs: 3 }, (t) => {
       // Free, and taken by it, it is its own as everybody's.
       holder.order({ do: "close" });
       await holder.ended;
-      const taken = await hold(t, { database, leaseMs: LEASE_MS, aheadMs });
+      const taken = await hold(t, {
+        database,
+        leaseMs: KEPT_LEASE_MS,
+        aheadMs,
+      });
       await renewed(database, 2);
       await t.rejects(WriterStore.open({ database }), {
         code: "INSTANCE_HELD",

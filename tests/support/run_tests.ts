@@ -121,7 +121,13 @@ async function runFiles(files: readonly string[]): Promise<void> {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const names = files.join(" ");
   console.log(`${isGood ? "ok" : "not ok"} ${names} (${pass} in ${seconds} s)`);
-  if (!isGood) console.log(`${stdout}\n${stderr}`);
+  if (!isGood) console.log(`${failures(stdout)}\n${stderr}\n${stdout}`);
+}
+
+/** What failed, by itself: whoever shows an output's beginning only shows this. */
+function failures(stdout: string): string {
+  return stdout.match(/^ *not ok .*\n(?: *---\n[^]*?\n *\.\.\.$)?/gm)
+    ?.join("\n") ?? "";
 }
 
 function run(

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { Agent, type IncomingMessage, request } from "node:http";
-import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+import type { Agent, IncomingMessage } from "node:http";
 import type { Clock } from "../runtime/clock.ts";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_BODY_BYTES } from "../runtime/limits.ts";
+import { type HttpModule, loadHttp } from "../runtime/load_http.ts";
 import { readKeys } from "../transport/tls_keys.ts";
 import type { TlsOptions } from "../transport/transport.ts";
 import { formatHttpAddress, parseHttpAddress } from "./http_address.ts";
@@ -47,6 +47,7 @@ export interface HttpAnswer {
 /** Keeps connections to one address. */
 export class HttpClient {
   readonly #options: HttpClientOptions;
+  readonly #http: HttpModule;
   readonly #agent: Agent;
   /** Said of each request, too: Deno's agents don't know it. */
   readonly #keys: object;
@@ -64,8 +65,8 @@ export class HttpClient {
     this.url = formatHttpAddress(address);
     const isTls = address.scheme === "https";
     this.#keys = isTls ? keysOf(this.url, options.tls ?? {}) : {};
-    const agentOptions = { keepAlive: true, ...this.#keys };
-    this.#agent = isTls ? new TlsAgent(agentOptions) : new Agent(agentOptions);
+    this.#http = loadHttp(isTls);
+    this.#agent = new this.#http.Agent({ keepAlive: true, ...this.#keys });
   }
 
   /**
@@ -80,8 +81,7 @@ export class HttpClient {
     const { secret, clock } = this.#options;
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      const isTls = this.#agent instanceof TlsAgent;
-      const sent = (isTls ? tlsRequest : request)(`${this.url}${path}`, {
+      const sent = this.#http.request(`${this.url}${path}`, {
         method,
         agent: this.#agent,
         ...this.#keys,

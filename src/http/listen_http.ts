@@ -4,13 +4,13 @@
  * @module
  */
 
-import { createServer } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { requireAboveZero, requireBounds } from "../runtime/bounds.ts";
-import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import type { ServerType } from "@hono/node-server";
 import { HeadwaterError } from "../runtime/errors.ts";
 import { MAX_CONNECTIONS, REQUEST_TIMEOUT_MS } from "../runtime/limits.ts";
+import { loadHttp } from "../runtime/load_http.ts";
 import { type OptionNames, requireNames } from "../runtime/option_names.ts";
 import { readKeys } from "../transport/tls_keys.ts";
 import {
@@ -79,71 +79,72 @@ export function listenHttp(
   requireAboveZero("take requests", { requestTimeoutMs });
   const address = parseHttpAddress(options.url);
   requireGuards(address, options);
-  const { host, port } = address;
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error & { code?: string }) => {
-      const reason = error.code === "EADDRINUSE"
-        ? "the port is in use"
-        : error.message;
-      reject(
-        new HeadwaterError(
-          "LISTEN_FAILED",
-          `Cannot listen on ${formatHttpAddress(address)}: ${reason}; ` +
-            "give another address, or port 0",
-          { cause: error },
-        ),
-      );
-    };
-    let server: ServerType;
-    try {
-      server = makeServer(fetch, address, options);
-    } catch (error) {
-      failed(error as Error);
-      return;
-    }
-    server.once("error", failed);
-    server.listen(port, host, () => {
-      const bound = server.address() as AddressInfo;
-      resolve({
-        url: formatHttpAddress({ ...address, port: bound.port }),
-        close: () => {
-          const closed = new Promise<void>((done) =>
-            server.close(() => done())
-          );
-          // Connections that are kept alive would hold it up for seconds.
-          if ("closeAllConnections" in server) server.closeAllConnections();
-          return closed;
-        },
-      });
-    });
-  });
+  return listen(fetch, address, options);
 }
 
-function makeServer(
+async function listen(
+  fetch: FetchHandler,
+  address: HttpAddress,
+  options: ListenHttpOptions,
+): Promise<HttpServer> {
+  try {
+    const server = await makeServer(fetch, address, options);
+    const listening = once(server, "listening");
+    server.listen(address.port, address.host);
+    await listening;
+    // What goes wrong from now on concerns one connection that was not accepted.
+    server.on("error", () => {});
+    const { port } = server.address() as AddressInfo;
+    return {
+      url: formatHttpAddress({ ...address, port }),
+      close: () => {
+        const closed = new Promise<void>((done) => server.close(() => done()));
+        // Connections that are kept alive would hold it up for seconds.
+        if ("closeAllConnections" in server) server.closeAllConnections();
+        return closed;
+      },
+    };
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    const reason = code === "EADDRINUSE" ? "the port is in use" : message;
+    throw new HeadwaterError(
+      "LISTEN_FAILED",
+      `Cannot listen on ${formatHttpAddress(address)}: ${reason}; ` +
+        "give another address, or port 0",
+      { cause: error },
+    );
+  }
+}
+
+async function makeServer(
   fetch: FetchHandler,
   address: HttpAddress,
   { tls = {}, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenHttpOptions,
-): ServerType {
+): Promise<ServerType> {
+  // Most processes take no requests: they would all start later for it.
+  const { createAdaptorServer } = await import("@hono/node-server");
   const { passphrase, requestCert = false } = tls;
   const limits = {
     headersTimeout: requestTimeoutMs,
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.max(1, requestTimeoutMs / 10),
   };
-  const server = address.scheme === "http"
-    ? createAdaptorServer({ fetch, createServer, serverOptions: limits })
-    : createAdaptorServer({
-      fetch,
-      createServer: createTlsServer,
-      serverOptions: {
-        ...limits,
-        ...readKeys(formatHttpAddress(address), tls),
-        passphrase,
-        minVersion: "TLSv1.2",
-        requestCert,
-        rejectUnauthorized: requestCert,
-      },
-    });
+  const isTls = address.scheme === "https";
+  const { createServer } = loadHttp(isTls);
+  const keys = isTls
+    ? {
+      ...readKeys(formatHttpAddress(address), tls),
+      passphrase,
+      minVersion: "TLSv1.2",
+      requestCert,
+      rejectUnauthorized: requestCert,
+    }
+    : {};
+  const server = createAdaptorServer({
+    fetch,
+    createServer,
+    serverOptions: { ...limits, ...keys },
+  });
   server.maxConnections = MAX_CONNECTIONS;
   return server;
 }

@@ -5,11 +5,12 @@
  */
 
 import { parseHttpAddress, requireGuards } from "../http/http_address.ts";
-import { type HttpServer, listenHttp } from "../http/listen_http.ts";
 import {
-  createReplicationApp,
-  type ReplicationAppOptions,
-} from "../http/replication_app.ts";
+  type FetchHandler,
+  type HttpServer,
+  listenHttp,
+} from "../http/listen_http.ts";
+import type { ReplicationAppOptions } from "../http/replication_app.ts";
 import type { ListenOptions } from "../transport/listen_address.ts";
 import type { EndpointOptions } from "./endpoint_options.ts";
 
@@ -30,13 +31,12 @@ export class WriterEndpoint {
   constructor({ endpoint, ...app }: WriterEndpointOptions) {
     this.#endpoint = endpoint;
     const { httpSecret: secret, maxBodyBytes, requestTimeoutMs } = endpoint;
-    const { fetch } = createReplicationApp({
-      ...app,
-      secret,
-      maxBodyBytes,
-      requestTimeoutMs,
-    });
-    this.fetch = async (request) => await fetch(request);
+    const bounds = { secret, maxBodyBytes, requestTimeoutMs };
+    let made: Promise<FetchHandler> | undefined;
+    this.fetch = async (request) => {
+      made ??= loadApp({ ...app, ...bounds });
+      return await (await made)(request);
+    };
   }
 
   /**
@@ -74,4 +74,10 @@ export class WriterEndpoint {
   async close(): Promise<void> {
     await this.#server?.close();
   }
+}
+
+/** Loaded by whoever is asked: most processes never are, and all of them start. */
+async function loadApp(options: ReplicationAppOptions): Promise<FetchHandler> {
+  const app = await import("../http/replication_app.ts");
+  return app.createReplicationApp(options).fetch;
 }

@@ -244,6 +244,21 @@ export interface SharedCommand {
   readonly kind: "SHARED";
 }
 
+/**
+ * `HELD <instance> <holder>`: a writer that has come to a channel on which
+ * everybody hears everybody says who it is, before it says anything else: its
+ * lines look like those of the one before it. Of Redis' channels it takes one
+ * that foreign peers don't know.
+ */
+export interface HeldCommand {
+  /** The name on the wire. */
+  readonly kind: "HELD";
+  /** The name that it holds. */
+  readonly instance: string;
+  /** Its fence and a check sum of its random id: `3-0a1b2c3d`. */
+  readonly holder: string;
+}
+
 /** Every command, by its name on the wire. */
 export interface CommandMap {
   /** See {@linkcode CancelTaskCommand}. */
@@ -256,6 +271,8 @@ export interface CommandMap {
   readonly ERROR: ErrorCommand;
   /** See {@linkcode FederationAckCommand}. */
   readonly FEDERATION_ACK: FederationAckCommand;
+  /** See {@linkcode HeldCommand}. */
+  readonly HELD: HeldCommand;
   /** See {@linkcode InvalidateCommand}. */
   readonly INVALIDATE: InvalidateCommand;
   /** See {@linkcode LockReleasedCommand}. */

@@ -178,6 +178,14 @@ export const COMMANDS: {
     parse: () => ({ kind: "SHARED" }),
     format: () => "",
   },
+  HELD: {
+    senders: "nobody",
+    parse: parseHeld,
+    format: ({ instance, holder }) =>
+      `${requireField(instance, "an instance")} ${
+        requireField(holder, "a holder")
+      }`,
+  },
 };
 
 /** Whether a name is that of a command in the table. */
@@ -194,6 +202,15 @@ function parsePosition(rest: string, line: string): CommandMap["POSITION"] {
   // Before Synapse 1.22 there was one token, which stands for both.
   const token = second === undefined ? previous : parseTokenField(second, line);
   return { kind: "POSITION", stream, instance, previous, token };
+}
+
+function parseHeld(rest: string, line: string): CommandMap["HELD"] {
+  const fields = rest.split(" ");
+  const [instance = "", holder = ""] = fields;
+  if (fields.length !== 2 || !fields.every(isField)) {
+    throw invalidLine(line, "HELD has two fields");
+  }
+  return { kind: "HELD", instance, holder };
 }
 
 function parseUserSync(rest: string, line: string): CommandMap["USER_SYNC"] {

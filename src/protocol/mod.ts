@@ -42,6 +42,7 @@ export type {
   Dialect,
   ErrorCommand,
   FederationAckCommand,
+  HeldCommand,
   InvalidateCommand,
   InvalidatedKey,
   InvalidationRun,

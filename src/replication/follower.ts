@@ -145,6 +145,12 @@ export class Follower implements Receiver {
     return applied.then(() => this.#adopt(instance, previous, token));
   }
 
+  held(instance: string, holder: string): void {
+    // Another's tokens: whether they go on with those that were applied is asked.
+    const { position } = this.#options;
+    if (position.holdersOf(instance)?.text !== holder) this.disown(instance);
+  }
+
   disconnected(): void {
     this.#assembler.reset();
     this.#connected.clear();

@@ -35,6 +35,8 @@ export interface Receiver {
     previous: Token,
     token: Token,
   ): void | Promise<void>;
+  /** A HELD line: from here on this holder of the instance's name writes. */
+  held?(instance: string, holder: string): void;
   /** The connection is lost: what was not complete will come again. */
   disconnected(): void;
   /** Whether it has caught up on this connection, so that the next backoff is a first one. */

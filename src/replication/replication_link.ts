@@ -235,6 +235,9 @@ export class ReplicationLink implements ConnectionHandler {
         return this.#readInvalidations(command, line.length);
       case "POSITION":
         return this.#readPosition(command);
+      case "HELD":
+        if (!this.isShared) break;
+        return this.#options.receiver.held?.(command.instance, command.holder);
       case "CUSTOM":
         return this.#options.command?.(command, this.#sender);
     }

@@ -227,6 +227,7 @@ export class Streamer {
         receiver?.replicating(reader);
         this.#tellPositions(reader);
         return;
+      case "HELD":
       case "RDATA":
       case "INVALIDATE":
       case "POSITION":
@@ -287,7 +288,15 @@ export class Streamer {
   #tellPositions(reader: ConnectedReader): void {
     this.#flush();
     const lines = this.#positions.all() + this.#ephemeral.positions();
-    this.#sendTo(reader, Buffer.from(lines));
+    const held = reader.isShared ? this.#held() : "";
+    this.#sendTo(reader, Buffer.from(held + lines));
+  }
+
+  /** Promise 7: nothing else tells a shared connection of another life of the log. */
+  #held(): string {
+    const { instance, holder } = this.#options;
+    if (holder === undefined) return "";
+    return `${formatCommand({ kind: "HELD", instance, holder })}\n`;
   }
 
   /**

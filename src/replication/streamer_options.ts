@@ -45,6 +45,8 @@ export interface StreamerOptions extends ConnectedReaderOptions {
   readonly wireNames: WireNames;
   /** The log's identity: who reads another is refused. */
   readonly logId?: (() => string | undefined) | undefined;
+  /** Who holds the instance's name: said first wherever many speak. */
+  readonly holder?: string | undefined;
   /** The last token of the log, as the streamer begins. */
   readonly lastToken: Token;
   /** Bytes that may wait for one reader's socket, beside one text that is larger. */

@@ -26,9 +26,16 @@ import type {
   ConnectionHandler,
 } from "./transport.ts";
 
-const USER_IP = "USER_IP ";
+/** The commands that have a channel of their own. */
+const OWN_COMMANDS = ["USER_IP", "HELD"] as const;
 /** Of UTF-8, for a unit of a string. */
 const MAX_BYTES_PER_UNIT = 3;
+
+/**
+ * A command that not everybody on a channel is to hear: USER_IP is for writers,
+ * and of HELD foreign peers know nothing.
+ */
+export type OwnCommand = typeof OWN_COMMANDS[number];
 
 /** What {@linkcode RedisConnection} works with. */
 export interface RedisConnectionOptions {
@@ -36,8 +43,8 @@ export interface RedisConnectionOptions {
   /** The server and the channel, for logs. */
   readonly remote: string;
   readonly channel: string;
-  /** Whether it hears what goes to the channel for USER_IP, too. */
-  readonly hearsUserIps: boolean;
+  /** The command that it hears of those that have a channel of their own. */
+  readonly hears: OwnCommand;
   readonly maxLineBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -161,13 +168,12 @@ export class RedisConnection implements Connection {
   }
 
   async #connect(): Promise<void> {
-    const { connector, channel, hearsUserIps } = this.#options;
+    const { connector, channel, hears } = this.#options;
     const lost = (error: unknown) => this.#lost(error);
     const { signal } = this.#connecting;
     this.#publisher = this.#keep(await connector(lost, signal));
     this.#subscriber = this.#keep(await connector(lost, signal));
-    const channels = [channel];
-    if (hearsUserIps) channels.push(userIpChannel(channel));
+    const channels = [channel, channelOf(channel, hears)];
     await this.#subscriber.subscribe(channels, (text) => this.#receive(text));
     if (this.#isOver) throw this.#failure;
   }
@@ -181,8 +187,11 @@ export class RedisConnection implements Connection {
 
   #toMessage(line: string): RedisMessage {
     const { channel } = this.#options;
-    const isUserIp = line.startsWith(USER_IP);
-    return { channel: isUserIp ? userIpChannel(channel) : channel, text: line };
+    const own = OWN_COMMANDS.find((name) => line.startsWith(`${name} `));
+    return {
+      channel: own === undefined ? channel : channelOf(channel, own),
+      text: line,
+    };
   }
 
   #receive(text: string): void {
@@ -257,8 +266,8 @@ export class RedisConnection implements Connection {
   }
 }
 
-function userIpChannel(channel: string): string {
-  return `${channel}/USER_IP`;
+function channelOf(channel: string, command: OwnCommand): string {
+  return `${channel}/${command}`;
 }
 
 /** Whether it has more bytes; most texts need not be gone through. */

@@ -17,7 +17,7 @@ import {
   type RedisKeys,
   type RedisServer,
 } from "./redis_client.ts";
-import { RedisConnection } from "./redis_connection.ts";
+import { type OwnCommand, RedisConnection } from "./redis_connection.ts";
 import { readKeys } from "./tls_keys.ts";
 import type {
   AcceptConnection,
@@ -61,7 +61,7 @@ export function redisTransport(
 ): Transport {
   const open = (
     accept: AcceptConnection,
-    hearsUserIps: boolean,
+    hears: OwnCommand,
     signal?: AbortSignal,
   ) =>
     RedisConnection.open(
@@ -69,7 +69,7 @@ export function redisTransport(
         connector: address.connector,
         remote: address.url,
         channel: address.channel,
-        hearsUserIps,
+        hears,
         maxLineBytes: options.maxLineBytes,
         clock: options.clock,
         logger: options.logger ?? silentLogger,
@@ -79,7 +79,7 @@ export function redisTransport(
       signal,
     );
   return {
-    connect: (accept, signal) => open(accept, false, signal),
+    connect: (accept, signal) => open(accept, "HELD", signal),
     async listen(accept) {
       const listener = new RedisListener(
         address.url,
@@ -87,7 +87,7 @@ export function redisTransport(
         (closed, signal) =>
           open(
             (connection) => tellEnd(accept(connection), closed),
-            true,
+            "USER_IP",
             signal,
           ),
       );

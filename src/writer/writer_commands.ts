@@ -30,6 +30,7 @@ import {
 } from "../runtime/limits.ts";
 import { silentLogger } from "../runtime/logger.ts";
 import type { Declarations } from "../store/declarations.ts";
+import { formatHolder } from "../tokens/holders.ts";
 import { closedError } from "./listeners.ts";
 import { lineLimit, type WriterStoreOptions } from "./writer_options.ts";
 
@@ -45,12 +46,13 @@ export interface WriterVoice {
 /** Makes what speaks with a writer's readers. */
 export function createVoice(
   options: WriterStoreOptions,
-  { instance, lastToken }: Pick<Lease, "instance" | "lastToken">,
+  lease: Lease,
   { streams, wireNames }: Declarations,
   logId: () => string | undefined,
 ): WriterVoice {
   const { logger = silentLogger } = options;
   const { clock } = environmentOf(options);
+  const { instance, lastToken } = lease;
   const life = new Lifetime(closedError);
   const bus = new CommandBus({
     instance,
@@ -74,6 +76,7 @@ export function createVoice(
     ephemeralStreams: streams.ephemeral.map(({ name }) => name),
     wireNames,
     logId,
+    holder: formatHolder(lease),
     lastToken,
     maxOutboxBytes: options.maxOutboxBytes ?? MAX_OUTBOX_BYTES,
     maxConnections: options.maxConnections ?? MAX_CONNECTIONS,

@@ -9,6 +9,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import type { Token } from "../../src/tokens/token.ts";
 import { freePort } from "../support/ports.ts";
 import { sharedPostgres } from "../support/postgres.ts";
+import { noRedis, startRedis } from "../support/redis.ts";
 import {
   createUsers,
   saveUser,
@@ -73,11 +74,11 @@ async function postgresDatabase(t: Test): Promise<Restorable> {
 
 async function openWriter(
   database: string,
-  port: number,
+  where: number | string,
 ): Promise<WriterStore<TestDatabase>> {
   return await WriterStore.open<TestDatabase>({
     database,
-    listen: `tcp://127.0.0.1:${port}`,
+    listen: typeof where === "string" ? where : `tcp://127.0.0.1:${where}`,
   });
 }
 
@@ -243,6 +244,72 @@ for (
     t.match(await slaved.attach(Users).getUserById("1"), { name: "round 3" });
   });
 }
+
+// Nobody's connection ends: only what the next writer says of itself shows it.
+t.test("a log that was restored in no time is noticed on a channel", {
+  skip: noRedis,
+}, async (t) => {
+  const { url } = await startRedis(t);
+  for (const written of [1, 9]) {
+    await t.test(`and has ${written} new commits by then`, async (t) => {
+      const database = await sqliteFile(t);
+      const channel = `${url}?channel=restored${written}`;
+      let writer = await openWriter(database.url, channel);
+      await createUsers(writer);
+      await saveUser(writer, { id: "1", name: "kept", version: 1 });
+      await writer.close();
+      await database.backUp();
+
+      writer = await openWriter(database.url, channel);
+      t.teardown(() => writer.close());
+      const slaved = await SlavedStore.connect<TestDatabase>({
+        database: database.url,
+        replicate: channel,
+        // Nor does it look into the database by itself.
+        pollIntervalMs: 0,
+      });
+      t.teardown(() => slaved.close());
+      const users = slaved.attach(Users);
+      const user = { id: "1", name: "lost", version: 2 };
+      for (let count = 0; count < 5; count += 1) await saveUser(writer, user);
+      await slaved.waitFor(writer.currentToken());
+      t.match(await users.getUserById("1"), { name: "lost" });
+      const { flushes } = slaved.stats;
+      await writer.close();
+      await database.restore();
+      writer = await openWriter(database.url, channel);
+      for (let version = 1; version <= written; version += 1) {
+        await saveUser(writer, { id: "2", name: "new", version });
+      }
+      await until("it is noticed", () => slaved.stats.flushes > flushes);
+      t.match(await users.getUserById("1"), { name: "kept" });
+      await slaved.waitFor(await saveUser(writer, { ...user, name: "again" }));
+      t.match(await users.getUserById("1"), { name: "again" });
+      t.match(await users.getUserById("2"), { version: written });
+    });
+  }
+  await t.test("and one that was not is no reason to flush", async (t) => {
+    const database = await sqliteFile(t);
+    const channel = `${url}?channel=restarted`;
+    let writer = await openWriter(database.url, channel);
+    t.teardown(() => writer.close());
+    await createUsers(writer);
+    const slaved = await SlavedStore.connect<TestDatabase>({
+      database: database.url,
+      replicate: channel,
+      pollIntervalMs: 0,
+    });
+    t.teardown(() => slaved.close());
+    const { flushes } = slaved.stats;
+    for (let version = 1; version <= 5; version += 1) {
+      await writer.close();
+      writer = await openWriter(database.url, channel);
+      const commit = await saveUser(writer, { id: "1", name: "x", version });
+      await slaved.waitFor(commit);
+    }
+    t.equal(slaved.stats.flushes, flushes);
+  });
+});
 
 t.test("a writer beneath which its file was restored writes nothing more (SQLite)", async (t) => {
   const database = await sqliteFile(t);

@@ -117,6 +117,10 @@ const EXACT: readonly (readonly [Command, string, string?])[] = [
     'COMMANDS abcde ["KICK"]',
   ],
   [{ kind: "SHARED" }, "SHARED "],
+  [
+    { kind: "HELD", instance: "master", holder: "3-0a1b2c3d" },
+    "HELD master 3-0a1b2c3d",
+  ],
 ];
 
 t.test("every command has its bytes, in both dialects", (t) => {

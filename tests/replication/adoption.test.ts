@@ -150,6 +150,37 @@ t.test("on a shared channel another log's tokens are passed over", async (t) => 
   t.same(heard, []);
 });
 
+t.test("on a shared channel the next holder's tokens are not the last one's", async (t) => {
+  for (const isRestored of [true, false]) {
+    const { connection, position, write, cut, reopen, holder, hold } =
+      await start(t, { isShared: () => true });
+    const tell = async (previous: number, token: number) =>
+      await connection.position(
+        "caches",
+        "master",
+        previous as Token,
+        token as Token,
+      );
+    await tell(4, 4);
+    const { resets } = connection.stats;
+    connection.held("master", holder());
+    t.ok(connection.isConnected("master"), "what it knows already");
+    if (isRestored) cut(3);
+    await reopen();
+    while (await write() < 7);
+    connection.held("master", holder());
+    t.notOk(connection.isConnected("master"));
+    const { asked, release } = hold();
+    const told = tell(4, 7);
+    await asked;
+    t.equal(position.get("master"), 4, "before it has asked who that is");
+    release();
+    await told;
+    t.equal(position.get("master"), 7);
+    t.equal(connection.stats.resets - resets, isRestored ? 1 : 0);
+  }
+});
+
 t.test("a token that retention has deleted is the log's", async (t) => {
   const { connection, position, cut, retain } = await start(t);
   cut(4);
@@ -244,12 +275,14 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   const url = temporaryDatabase(t);
   let writer = await WriterStore.open({ database: url });
   t.teardown(() => writer.close());
+  let holder = "";
   const write = async () => {
-    const { token } = await writer.transaction("write", (txn) => {
+    const commit = await writer.transaction("write", (txn) => {
       txn.invalidateAll("x");
       return Promise.resolve();
     });
-    return token;
+    holder = commit.holder;
+    return commit.token;
   };
   for (let count = 0; count < 4; count += 1) await write();
 
@@ -328,6 +361,8 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
       await writer.close();
       writer = await WriterStore.open({ database: url });
     },
+    /** Who made the last commit. */
+    holder: () => holder,
     /** Lets whoever asks for the holder wait. */
     hold() {
       const asked = deferred<void>();

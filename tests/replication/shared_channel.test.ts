@@ -82,7 +82,7 @@ interface Setting {
   publish(token: number, ...streams: string[]): Promise<void>;
 }
 
-function start(t: Test): Setting {
+function start(t: Test, holder?: string): Setting {
   const channel = new Channel();
   const clock = manualClock();
   const heard: Command["kind"][] = [];
@@ -91,6 +91,7 @@ function start(t: Test): Setting {
     serverName: "example.org",
     streams: ["caches", "notes"],
     wireNames: createWireNames("", new Set()),
+    holder,
     lastToken: 5 as Token,
     maxConnections: 10,
     receiver: {
@@ -123,6 +124,18 @@ t.test("a writer that has connected tells its positions at once, and nothing els
   t.same(channel.take(), ["POSITION caches w1 5 5", "POSITION notes w1 5 5"]);
   t.equal(streamer.stats.connections, 1);
   t.end();
+});
+
+t.test("who holds the name says so before anything else", async (t) => {
+  const { channel, clock, publish } = start(t, "3-0a1b2c3d");
+  const positions = ["POSITION caches w1 5 5", "POSITION notes w1 5 5"];
+  t.same(channel.take(), ["HELD w1 3-0a1b2c3d", ...positions]);
+  channel.say("HELD w2 1-00000000\nREPLICATE \n");
+  t.same(channel.take().slice(2), ["HELD w1 3-0a1b2c3d", ...positions]);
+  await publish(6, "caches");
+  t.notMatch(channel.take(), ["HELD w1 3-0a1b2c3d"], "not with each flush");
+  clock.advance(10_000);
+  t.match(channel.take(), ["HELD w1 3-0a1b2c3d"], "again when all is quiet");
 });
 
 t.test("every REPLICATE is answered to all", (t) => {

@@ -354,4 +354,13 @@ export const MUTATIONS: readonly Mutation[] = [
       "{}",
     ]],
   },
+  {
+    name: "take a channel's next holder for the last one",
+    breaks: 7,
+    patches: [[
+      FOLLOWER,
+      "?.text !== holder)",
+      "?.text === undefined)",
+    ]],
+  },
 ];

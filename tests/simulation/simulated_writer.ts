@@ -160,6 +160,7 @@ export class SimulatedWriter {
       serverName: "simulated",
       streams: parts.streams.names,
       wireNames: parts.wireNames,
+      holder: formatHolder(lease),
       lastToken: lease.lastToken,
       maxOutboxBytes,
       maxConnections: 100,

@@ -192,8 +192,8 @@ export class World {
   restore(copy: Copy): void {
     // Rows of what is lost may be under way to readers: see README.md.
     if (!this.#isConverged()) return;
-    // On a channel nobody is cut off as the writers die; see README.md.
-    if (this.settings.isShared) return;
+    // What the next writer says of itself might be lost: see README.md.
+    if (this.settings.isShared && this.settings.isNetworkBad) return;
     const instances = new Set(this.writers.map(({ instance }) => instance));
     for (const writer of [...this.writers]) this.#kill(writer);
     this.database.down();

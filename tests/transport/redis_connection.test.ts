@@ -103,20 +103,21 @@ async function connected(clock = manualClock()) {
 t.test("what is sent together is published together", async (t) => {
   const { connection, publisher, subscriber } = await connected();
   connection.send("A 1\nB 2\n");
-  connection.send(new TextEncoder().encode("USER_IP é\nC\n"));
+  connection.send(new TextEncoder().encode("USER_IP é\nHELD w 1\nC\n"));
   t.same(publisher.published, [
     [{ channel: "hs", text: "A 1" }, { channel: "hs", text: "B 2" }],
     [
       { channel: "hs/USER_IP", text: "USER_IP é" },
+      { channel: "hs/HELD", text: "HELD w 1" },
       { channel: "hs", text: "C" },
     ],
   ]);
-  t.equal(connection.queuedBytes, 8 + 13);
+  t.equal(connection.queuedBytes, 8 + 22);
   publisher.answer();
-  await until("half is counted off", () => connection.queuedBytes === 13);
+  await until("half is counted off", () => connection.queuedBytes === 22);
   publisher.answer();
   await until("all is", () => connection.queuedBytes === 0);
-  t.same(subscriber.channels, ["hs"]);
+  t.same(subscriber.channels, ["hs", "hs/HELD"]);
   t.same(subscriber.published, []);
 });
 
@@ -180,7 +181,7 @@ t.test("an attempt to connect that is never answered is given up", async (t) => 
       message: /no answer to the attempt to connect/,
     }, way);
     if (way === "subscribe") {
-      await until("it subscribes", () => clients[1]?.channels.length === 1);
+      await until("it subscribes", () => clients[1]?.channels.length === 2);
     }
     clock.advance(CONNECT_ATTEMPT_TIMEOUT_MS);
     await failed;

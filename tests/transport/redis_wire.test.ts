@@ -53,6 +53,7 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
 
   await t.test("what a writer publishes", async (t) => {
     const plain = await subscribe(t, redis, ["hs"]);
+    const own = await subscribe(t, redis, ["hs", "hs/HELD"]);
     const database = temporaryDatabase(t);
     const writer = await WriterStore.open<TestDatabase>({
       database,
@@ -66,6 +67,8 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
       names.map((name) => `hs POSITION ${name} master ${token} ${token}`);
     await until("it has told its positions", () => plain.messages.length >= 3);
     t.same([...plain.messages].sort(), positions(0), "nobody has asked");
+    await until("so has its own", () => own.messages.length >= 4);
+    t.match(own.messages[0], /^hs\/HELD HELD master 1-[0-9a-f]{8}$/);
     const before = plain.messages.length;
     await redis.run("PUBLISH", "hs", "REPLICATE ");
     await until("it has answered", () => plain.messages.length >= before + 4);
@@ -108,6 +111,7 @@ t.test("over Redis", { skip: noRedis }, async (t) => {
     t.teardown(() => connection.close());
     t.equal(await redis.subscribers("hs"), 2);
     t.equal(await redis.subscribers("hs/USER_IP"), 1, "the main process only");
+    t.equal(await redis.subscribers("hs/HELD"), 1, "readers only");
     const plain = await subscribe(t, redis, ["hs", "hs/USER_IP"]);
     t.ok(connection.isShared);
     connection.send(

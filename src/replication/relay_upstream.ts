@@ -38,7 +38,7 @@ export interface RelayUpstreamEvents {
 
 /** Lines of a bus that are for readers; whoever else is on it speaks there, too. */
 const FOR_READERS =
-  /^(?:RDATA|POSITION|REMOTE_SERVER_UP|LOCK_RELEASED|NEW_ACTIVE_TASK|CANCEL_TASK|X_\S+) /;
+  /^(?:RDATA|POSITION|HELD|REMOTE_SERVER_UP|LOCK_RELEASED|NEW_ACTIVE_TASK|CANCEL_TASK|X_\S+) /;
 
 const POSITION = /^POSITION /m;
 

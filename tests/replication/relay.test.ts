@@ -373,7 +373,7 @@ t.test("on a bus only what is for readers is handed on", async (t) => {
   reader.connection.send('COMMANDS x ["KICK"]\nNAME x\nREPLICATE\n');
   await until("it is asked", () => /^REPLICATE ?\n$/.test(sent));
   bus.say(
-    "REPLICATE\nRDATA a w1 7 1\nnonsense\nUSER_SYNC w1 x start 1\n" +
+    "REPLICATE\nHELD w1 3-0a1b2c3d\nRDATA a w1 7 1\nnonsense\nUSER_SYNC w1 x start 1\n" +
       "X_KICK w1 * now\nREMOTE_SERVER_UP s\nCOMMANDS x []\nSERVER x\n",
   );
   const tasks =
@@ -382,7 +382,7 @@ t.test("on a bus only what is for readers is handed on", async (t) => {
   await reader.has("POSITION a w1 7 7\n");
   t.equal(
     reader.text,
-    `${greeting}RDATA a w1 7 1\nX_KICK w1 * now\nREMOTE_SERVER_UP s\n` +
+    `${greeting}HELD w1 3-0a1b2c3d\nRDATA a w1 7 1\nX_KICK w1 * now\nREMOTE_SERVER_UP s\n` +
       `${tasks}POSITION a w1 7 7\n`,
   );
 

@@ -8,7 +8,6 @@ import { readLastToken } from "../log/instances.ts";
 import { readReach } from "../log/reach.ts";
 import type { InvalidateCommand } from "../protocol/command.ts";
 import {
-  HOLDER_CHECK_MS,
   MAX_ROWS_PER_TRANSACTION,
   MAX_TRANSACTION_BYTES,
 } from "../runtime/limits.ts";
@@ -180,16 +179,12 @@ export class Follower implements Receiver {
     instance: string,
     previous: Token,
     token: Token,
-    isAsked = false,
   ): void | Promise<void> {
     const { position, isShared } = this.#options;
-    const heardMs = this.#connected.get(instance);
-    if (heardMs === undefined) return this.#adoptFirst(instance, token);
-    const isNow = this.#hear(instance);
-    const isQuiet = isNow - heardMs >= HOLDER_CHECK_MS;
-    if (isQuiet && !isAsked && isShared?.()) {
-      return this.#adoptAfterSilence(instance, previous, token);
+    if (!this.#connected.has(instance)) {
+      return this.#adoptFirst(instance, token);
     }
+    this.#hear(instance);
     const reached = position.get(instance) as Token;
     if (previous > reached) {
       return this.#untilDone(
@@ -204,22 +199,8 @@ export class Follower implements Receiver {
     position.advance(instance, token);
   }
 
-  #hear(instance: string): number {
-    const isNow = this.#options.clock.monotonicMs();
-    this.#connected.set(instance, isNow);
-    return isNow;
-  }
-
-  /** Promise 7: on a shared channel nothing shows that another tells by now. */
-  async #adoptAfterSilence(
-    instance: string,
-    previous: Token,
-    token: Token,
-  ): Promise<void> {
-    const { history } = this.#options;
-    const isHeld = await history.isHeld(instance).catch(() => false);
-    if (!isHeld) this.disown(instance);
-    await this.#adopt(instance, previous, token, true);
+  #hear(instance: string): void {
+    this.#connected.set(instance, this.#options.clock.monotonicMs());
   }
 
   /** Without a row, where anybody may have told it. */

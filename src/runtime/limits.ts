@@ -166,12 +166,6 @@ export const MAX_ADOPTION_TRIES: number = 7;
  */
 export const MAX_HOLDERS: number = 10_000;
 
-/**
- * After how long a silence, in ms, a reader on a shared channel asks the database
- * who holds an instance's name, before it believes what is told under it.
- */
-export const HOLDER_CHECK_MS: number = 250;
-
 /** How often, in ms, a reader notes the commit id of the token it has reached. */
 export const MARK_INTERVAL_MS: number = 1_000;
 

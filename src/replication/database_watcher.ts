@@ -137,7 +137,7 @@ export class DatabaseWatcher {
     }
     const horizon = await readHorizon(session, { clock, signal });
     const base = this.#linear;
-    // Promise 7: over a shared channel nothing else shows it.
+    // Promise 7: over a shared channel nothing else shows it if HELD was lost.
     for (const name of await this.#options.taken?.() ?? []) {
       await follow(name, base, horizon);
     }

@@ -74,14 +74,7 @@ t.test("a token that the log does not have is never adopted", async (t) => {
       if (level === "error") logged.push([message, fields?.error]);
     },
   });
-  const { connection, database, position, write, cut } = log;
-  const tell = async (previous: number, token: number) =>
-    await connection.position(
-      "caches",
-      "master",
-      previous as Token,
-      token as Token,
-    );
+  const { connection, tell, database, position, write, cut } = log;
   const foreign = {
     code: "POSITION_FOREIGN",
     message: /token \d of instance "master", as tcp:\/\/there:1.* ends at \d;/,
@@ -118,16 +111,9 @@ t.test("a token that the log does not have is never adopted", async (t) => {
 });
 
 t.test("on a shared channel another log's tokens are passed over", async (t) => {
-  const { connection, position, write, heard } = await start(t, {
+  const { connection, tell, position, write, heard } = await start(t, {
     isShared: () => true,
   });
-  const tell = async (previous: number, token: number) =>
-    await connection.position(
-      "caches",
-      "master",
-      previous as Token,
-      token as Token,
-    );
   const row = (token: number) =>
     connection.row("caches", "master", token as Token, '["x",null,1]');
   await tell(6, 6);
@@ -152,15 +138,8 @@ t.test("on a shared channel another log's tokens are passed over", async (t) => 
 
 t.test("on a shared channel the next holder's tokens are not the last one's", async (t) => {
   for (const isRestored of [true, false]) {
-    const { connection, position, write, cut, reopen, holder, hold } =
+    const { connection, tell, position, write, cut, reopen, holder, hold } =
       await start(t, { isShared: () => true });
-    const tell = async (previous: number, token: number) =>
-      await connection.position(
-        "caches",
-        "master",
-        previous as Token,
-        token as Token,
-      );
     await tell(4, 4);
     const { resets } = connection.stats;
     connection.held("master", holder());
@@ -339,13 +318,22 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
     live: () => {},
     ...given,
   };
+  const connection = new Follower(options);
   return {
     url,
     applier,
     changes,
     heard,
     position,
-    connection: new Follower(options),
+    connection,
+    /** Has the connection say a position. */
+    tell: async (previous: number, token: number) =>
+      await connection.position(
+        "caches",
+        "master",
+        previous as Token,
+        token as Token,
+      ),
     database: new Follower(options),
     write,
     /** Loses what was committed from a token on. */

@@ -58,6 +58,7 @@ const DEEDS = {
   }],
   resumeAll: [2, (world) => world.network.resumeAll()],
   part: [1, (world, a) => {
+    if (world.isKeptWhole) return;
     const reader = pick(world.readers, a)?.process.name ?? "";
     world.network.partition(
       [reader],
@@ -65,7 +66,10 @@ const DEEDS = {
     );
   }],
   heal: [2, (world) => world.network.heal()],
-  pauseReader: [1, (world, a) => pick(world.readers, a)?.process.pause()],
+  // Of what is told on a channel meanwhile it would hear nothing.
+  pauseReader: [1, (world, a) => {
+    if (!world.isKeptWhole) pick(world.readers, a)?.process.pause();
+  }],
   pauseWriter: [1, (world, a) => pick(world.writers, a)?.process.pause()],
   resumeProcesses: [3, (world) => {
     for (const { process } of [...world.readers, ...world.writers]) {

@@ -69,7 +69,10 @@ export class Truth {
 
   /** The newest timeline that contains a token. */
   timelineOf(instance: string, token: number): number {
-    if (token === 0) return this.timeline;
+    // One that was abandoned is nothing in all of them.
+    if (token === 0 || !this.wasCommitted(instance, token)) {
+      return this.timeline;
+    }
     return this.timelines.findLastIndex((commits) =>
       commits.some((each) => each.instance === instance && each.token === token)
     );

@@ -183,6 +183,11 @@ export class World {
     this.addReader();
   }
 
+  /** Whether it has a channel that loses nothing, as Redis's while it is up. */
+  get isKeptWhole(): boolean {
+    return this.settings.isShared && !this.settings.isNetworkBad;
+  }
+
   /** Copies the database as it is, whatever is open. */
   takeCopy(isAnew: boolean): void {
     if (this.copy === undefined || isAnew) this.copy = this.database.copy();
@@ -193,7 +198,7 @@ export class World {
     // Rows of what is lost may be under way to readers: see README.md.
     if (!this.#isConverged()) return;
     // What the next writer says of itself might be lost: see README.md.
-    if (this.settings.isShared && this.settings.isNetworkBad) return;
+    if (this.settings.isShared && !this.isKeptWhole) return;
     const instances = new Set(this.writers.map(({ instance }) => instance));
     for (const writer of [...this.writers]) this.#kill(writer);
     this.database.down();

@@ -110,19 +110,16 @@ const READ_LATER_STARTS =
  *   the mark's token;
  * - or the token's transaction has another commit id.
  *
- * A record that retention has deleted proves nothing; `floor` says up to where
- * it has.
+ * A record that retention has deleted proves nothing.
  *
  * @param session Where the log is.
  * @param instance Who wrote.
  * @param mark What the reader remembers.
- * @param floor The token up to which records may have been deleted.
  */
 export async function isInHistory(
   session: Session,
   instance: string,
   { token, commitId, holder: mark }: HistoryMark,
-  floor: Token,
 ): Promise<boolean> {
   if (mark !== undefined) {
     const { fence, holder } = mark;
@@ -136,7 +133,8 @@ export async function isInHistory(
   }
   if (token === 0) return true;
   const found = await readCommitId(session, instance, token);
-  if (found === undefined) return token <= floor;
+  // In this order: what was deleted meanwhile is below the floor.
+  if (found === undefined) return token <= await readFloor(session);
   return commitId === undefined || commitId === found;
 }
 

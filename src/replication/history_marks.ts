@@ -9,11 +9,11 @@ import {
   type HistoryMark,
   isInHistory,
   readCommitId,
-  readFloor,
   readHolderMark,
   readHolders,
 } from "../log/history.ts";
-import { type InstanceEnd, readLastToken } from "../log/instances.ts";
+import type { InstanceEnd } from "../log/instances.ts";
+import { readReach } from "../log/reach.ts";
 import type { CancelTimer, Clock } from "../runtime/clock.ts";
 import { MARK_INTERVAL_MS } from "../runtime/limits.ts";
 import {
@@ -119,7 +119,7 @@ export class HistoryMarks {
     if (token === undefined) return;
     const commitId = await readCommitId(session, instance, token);
     const isThere = commitId !== undefined ||
-      token <= await readLastToken(session, instance);
+      token <= await readReach(session, instance);
     const now = await readHolderMark(session, instance);
     const isOurs = isSameHolder(now, holder);
     // A writer that has died since may have told of what a restore has undone.
@@ -147,15 +147,14 @@ export class HistoryMarks {
   async isInHistory(instance: string, reached: Token): Promise<boolean> {
     const { session } = this.#options;
     const mark = this.#marks.get(instance);
-    const floor = await readFloor(session);
     const here = {
       token: reached,
       commitId: mark?.token === reached ? mark.commitId : undefined,
       holder: mark?.holder,
     };
-    if (!await isInHistory(session, instance, here, floor)) return false;
+    if (!await isInHistory(session, instance, here)) return false;
     return mark === undefined || mark.token >= reached ||
-      await isInHistory(session, instance, mark, floor);
+      await isInHistory(session, instance, mark);
   }
 
   /** Ends its timer. */

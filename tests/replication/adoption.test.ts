@@ -23,6 +23,7 @@ import { until } from "../support/conditions.ts";
 import { temporaryDatabase } from "../support/folders.ts";
 
 const HOLDERS = /FROM headwater_holders\s+WHERE instance = \? ORDER/;
+const COMMIT_ID = /^SELECT commit_id FROM headwater_log/;
 
 t.test("news that is older than the position", async (t) => {
   const { heard, connection, database, position } = await start(t);
@@ -161,11 +162,28 @@ t.test("on a shared channel the next holder's tokens are not the last one's", as
 });
 
 t.test("a token that retention has deleted is the log's", async (t) => {
-  const { connection, position, cut, retain } = await start(t);
+  const { connection, tell, position, cut, retain } = await start(t);
   cut(4);
   retain(4);
-  const token = 4 as Token;
-  await connection.position("caches", "master", token, token);
+  await tell(4, 4);
+  t.equal(position.get("master"), 4);
+  const { resets } = connection.stats;
+  connection.disconnected();
+  await tell(4, 4);
+  t.equal(connection.stats.resets, resets, "on the next connection, too");
+});
+
+t.test("and one that it deletes as the log is asked for it", async (t) => {
+  const { connection, tell, position, cut, retain, meanwhile } = await start(t);
+  await tell(4, 4);
+  const { resets } = connection.stats;
+  connection.disconnected();
+  meanwhile(COMMIT_ID, () => {
+    cut(1);
+    retain(4);
+  });
+  await tell(4, 4);
+  t.equal(connection.stats.resets, resets);
   t.equal(position.get("master"), 4);
 });
 
@@ -272,11 +290,16 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
   };
   const engine = openForReading(url, {});
   t.teardown(() => engine.close());
+  let due: { before: RegExp; work: () => void } | undefined;
   let held: { asked: Deferred<void>; released: Deferred<void> } | undefined;
   const session: Session = {
     dialect: engine.session.dialect,
     run: (sql, parameters) => engine.session.run(sql, parameters),
     async rows(sql, parameters) {
+      if (due?.before.test(sql)) {
+        due.work();
+        due = undefined;
+      }
       if (HOLDERS.test(sql)) {
         held?.asked.resolve();
         await held?.released.promise;
@@ -351,6 +374,10 @@ async function start(t: Test, given: Partial<FollowerOptions> = {}) {
     },
     /** Who made the last commit. */
     holder: () => holder,
+    /** Does something once, before the log is asked for what matches. */
+    meanwhile: (before: RegExp, work: () => void) => {
+      due = { before, work };
+    },
     /** Lets whoever asks for the holder wait. */
     hold() {
       const asked = deferred<void>();

@@ -123,6 +123,10 @@ export const MUTATIONS: readonly Mutation[] = [
       "replication/token_waiters.js",
       "!this.#isUpTo(next.token, token)",
       "!this.#isUpTo(next.token - 1, token)",
+    ], [
+      "replication/reader_position.js",
+      "if (isFollowed && this.contains(instance, token))\n                return;",
+      "if (isFollowed && this.contains(instance, token - 1))\n                return;",
     ]],
   },
   {

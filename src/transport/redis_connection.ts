@@ -26,8 +26,8 @@ import type {
   ConnectionHandler,
 } from "./transport.ts";
 
-/** The commands that have a channel of their own. */
-const OWN_COMMANDS = ["USER_IP", "HELD"] as const;
+/** What begins with a command that has a channel of its own. */
+const OWN_COMMAND = /^(USER_IP|HELD) /;
 /** Of UTF-8, for a unit of a string. */
 const MAX_BYTES_PER_UNIT = 3;
 
@@ -35,7 +35,7 @@ const MAX_BYTES_PER_UNIT = 3;
  * A command that not everybody on a channel is to hear: USER_IP is for writers,
  * and of HELD foreign peers know nothing.
  */
-export type OwnCommand = typeof OWN_COMMANDS[number];
+export type OwnCommand = "USER_IP" | "HELD";
 
 /** What {@linkcode RedisConnection} works with. */
 export interface RedisConnectionOptions {
@@ -173,7 +173,7 @@ export class RedisConnection implements Connection {
     const { signal } = this.#connecting;
     this.#publisher = this.#keep(await connector(lost, signal));
     this.#subscriber = this.#keep(await connector(lost, signal));
-    const channels = [channel, channelOf(channel, hears)];
+    const channels = [channel, `${channel}/${hears}`];
     await this.#subscriber.subscribe(channels, (text) => this.#receive(text));
     if (this.#isOver) throw this.#failure;
   }
@@ -187,9 +187,9 @@ export class RedisConnection implements Connection {
 
   #toMessage(line: string): RedisMessage {
     const { channel } = this.#options;
-    const own = OWN_COMMANDS.find((name) => line.startsWith(`${name} `));
+    const [, own] = OWN_COMMAND.exec(line) ?? [];
     return {
-      channel: own === undefined ? channel : channelOf(channel, own),
+      channel: own === undefined ? channel : `${channel}/${own}`,
       text: line,
     };
   }
@@ -264,10 +264,6 @@ export class RedisConnection implements Connection {
     this.#subscriber?.destroy();
     this.#handler?.closed();
   }
-}
-
-function channelOf(channel: string, command: OwnCommand): string {
-  return `${channel}/${command}`;
 }
 
 /** Whether it has more bytes; most texts need not be gone through. */
